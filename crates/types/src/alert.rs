@@ -1,0 +1,216 @@
+//! Alerts: what rules say ([`Signal`]), what holds ([`Alert`]) and how it came about ([`Transition`]).
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Name, Timestamp};
+
+/// CAP 1.2 severities, in growing order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    Minor,
+    Moderate,
+    Severe,
+    Extreme,
+}
+
+/// The figures a rule selected, by column name.
+pub type Values = BTreeMap<Name, f64>;
+
+/// A message for people, in both languages.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Text {
+    pub vi: String,
+    pub en: String,
+}
+
+/// What the alert table and the sinks must know of a rule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RuleInfo {
+    pub id: Name,
+    pub stream: Name,
+    pub severity: Severity,
+    /// Rules whose alerts of the same key this one hides while it is open.
+    pub inhibits: Vec<Name>,
+    /// Names of notification routes.
+    pub notify: Vec<Name>,
+    /// A silence rule: it speaks of the sensor, not of the city.
+    pub silence: bool,
+    /// Alerts once per window or reading, with no state to clear.
+    pub each: bool,
+}
+
+/// What a rule says about one key; rules decide conditions, the alert table decides what an operator sees.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Signal {
+    pub rule: Name,
+    pub key: Name,
+    /// Event time of the deciding reading, window end or deadline.
+    pub at: Timestamp,
+    pub kind: SignalKind,
+    pub values: Values,
+    pub text: Text,
+    /// The readings that decided it, at most a few of the latest.
+    pub cause: Vec<Cause>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignalKind {
+    /// The condition holds and has held for the on-delay; `since` is when it began.
+    Raise { since: Timestamp },
+    /// New figures; the condition still holds.
+    Update,
+    /// The condition no longer holds, the clear condition does not hold yet (hysteresis).
+    Recede,
+    /// The condition holds again before it was cleared.
+    Resume,
+    /// The clear condition holds.
+    Clear,
+    /// The key fell silent while the alarm stood: it is frozen at its level. Silence never clears.
+    Stale { since: Timestamp },
+    /// Readings came back.
+    Fresh,
+    /// Once, with no state: `window_start` makes it unique.
+    Once { window_start: Timestamp },
+}
+
+/// A reading named by what makes it unique.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Cause {
+    pub stream: Name,
+    pub key: Name,
+    pub at: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AlertState {
+    Open,
+    Acknowledged,
+    Cleared,
+}
+
+/// What holds for one rule and key. The id derives from rule, key and onset, so a replay cannot raise it twice.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Alert {
+    pub id: Name,
+    pub rule: Name,
+    pub key: Name,
+    pub stream: Name,
+    pub severity: Severity,
+    pub state: AlertState,
+    /// False while only hysteresis keeps it open.
+    pub holds: bool,
+    /// Set while the key is silent: the figures are of before this moment.
+    pub stale_since: Option<Timestamp>,
+    /// Event time at which the condition began to hold.
+    pub since: Timestamp,
+    /// Event time at which it was raised (`since` plus the on-delay).
+    pub raised: Timestamp,
+    /// Event time of the last change.
+    pub updated: Timestamp,
+    pub values: Values,
+    pub text: Text,
+    pub ack: Option<Ack>,
+    /// The open alert that hides this one.
+    pub inhibited_by: Option<Name>,
+    pub silence: bool,
+    pub notify: Vec<Name>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ack {
+    pub by: String,
+    pub at: Timestamp,
+}
+
+/// One step of an alert's life, journalled before anyone is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Transition {
+    /// Grows by one per transition over the life of the data directory; sinks resume by it.
+    pub seq: u64,
+    pub kind: TransitionKind,
+    /// Event time.
+    pub at: Timestamp,
+    /// Processing time.
+    pub decided: Timestamp,
+    /// The alert after this step.
+    pub alert: Alert,
+    pub cause: Vec<Cause>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TransitionKind {
+    Raised,
+    Updated,
+    Receded,
+    Resumed,
+    Stale,
+    Fresh,
+    Acknowledged,
+    Inhibited,
+    Released,
+    Cleared,
+}
+
+impl Severity {
+    pub const ALL: [Severity; 4] = [Severity::Minor, Severity::Moderate, Severity::Severe, Severity::Extreme];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Severity::Minor => "minor",
+            Severity::Moderate => "moderate",
+            Severity::Severe => "severe",
+            Severity::Extreme => "extreme",
+        }
+    }
+}
+
+impl AlertState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AlertState::Open => "open",
+            AlertState::Acknowledged => "acknowledged",
+            AlertState::Cleared => "cleared",
+        }
+    }
+}
+
+impl TransitionKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TransitionKind::Raised => "raised",
+            TransitionKind::Updated => "updated",
+            TransitionKind::Receded => "receded",
+            TransitionKind::Resumed => "resumed",
+            TransitionKind::Stale => "stale",
+            TransitionKind::Fresh => "fresh",
+            TransitionKind::Acknowledged => "acknowledged",
+            TransitionKind::Inhibited => "inhibited",
+            TransitionKind::Released => "released",
+            TransitionKind::Cleared => "cleared",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for AlertState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for TransitionKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

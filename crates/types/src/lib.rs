@@ -1,0 +1,28 @@
+//! The vocabulary of huong: what flows through every wall of the system.
+//!
+//! Everything is an event in a typed stream: a river level, a count of vehicles seen by a camera and a dam's inflow are
+//! all [`Reading`]s, so one rule language and one alert life cycle serve them all.
+//!
+//! Invariant: this crate does no IO, reads no clock and holds no global state. Time is always an argument.
+
+mod alert;
+mod format;
+mod frame;
+mod load;
+mod name;
+mod quarantine;
+mod reading;
+mod registry;
+mod stream;
+mod time;
+
+pub use alert::{Ack, Alert, AlertState, Cause, RuleInfo, Severity, Signal, SignalKind, Text, Transition, TransitionKind, Values};
+pub use format::{format_number, local_date_time, local_time};
+pub use frame::{BoundingBox, Detection, Frame};
+pub use load::{Problem, Problems, load_toml};
+pub use name::{Interner, Name};
+pub use quarantine::{Quarantined, Reject, RejectReason};
+pub use reading::{AckToken, Check, Field, Flag, Inbound, Origin, Quality, Reading, Value};
+pub use registry::{Camera, Registry, Row, Station, Ward};
+pub use stream::{FieldSpec, Step, Stream};
+pub use time::{Span, Timestamp};

@@ -1,0 +1,242 @@
+//! Configuration with *all* its mistakes at once: each with file, path, what was found and what was expected.
+//!
+//! serde stops at the first mistake. [`load_toml`] notes it, takes the offending entry out and tries again until the rest
+//! is valid, so one run of `huong check` lists everything that must be mended.
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
+
+/// One mistake in one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    pub file: String,
+    /// E.g. `ingest.port` or `station[3].lat`.
+    pub path: String,
+    pub found: String,
+    pub expected: String,
+}
+
+/// Mistakes gathered over a whole configuration. Empty means valid.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Problems {
+    pub list: Vec<Problem>,
+}
+
+impl Problems {
+    pub fn add(&mut self, file: &str, path: impl Into<String>, found: impl Into<String>, expected: impl Into<String>) {
+        self.list.push(Problem { file: file.to_owned(), path: path.into(), found: found.into(), expected: expected.into() });
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: found {}, expected {}", self.file, self.path, self.found, self.expected)
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, problem) in self.list.iter().enumerate() {
+            if i > 0 {
+                f.write_str("\n")?;
+            }
+            write!(f, "{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// Reads `text` as `T`; every mistake goes to `problems`.
+///
+/// Returns what is left without the offending entries, so that later checks can still look at the rest, or `None` when
+/// nothing usable remains. The caller must not run on a result when `problems` is not empty.
+pub fn load_toml<T: DeserializeOwned>(file: &str, text: &str, problems: &mut Problems) -> Option<T> {
+    let mut table = match text.parse::<toml::Table>() {
+        Ok(table) => toml::Value::Table(table),
+        Err(error) => {
+            let at = error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+            problems.add(file, format!("line {at}"), error.message().to_owned(), "valid TOML");
+            return None;
+        }
+    };
+    let mut removed: Vec<(String, usize)> = Vec::new();
+    // Each turn removes one entry, so the number of entries bounds the turns; the limit keeps a hopeless file readable.
+    for _ in 0..100 {
+        let error = match serde_path_to_error::deserialize::<_, T>(table.clone()) {
+            Ok(value) => return Some(value),
+            Err(error) => error,
+        };
+        let segments: Vec<Segment> = error.path().iter().cloned().collect();
+        let message = error.inner().message().to_owned();
+        let as_in_file = undo_shifts(&segments, &removed);
+        let (path, found, expected) = explain(&segments, &as_in_file, &message, &table);
+        problems.add(file, path, found, expected);
+        if !remove(&mut table, &segments, &message) {
+            return None;
+        }
+        if let (Some(Segment::Seq { index }), true) = (as_in_file.last(), !message.starts_with("unknown field")) {
+            removed.push((path_text(&as_in_file[..as_in_file.len() - 1]), *index));
+        }
+    }
+    None
+}
+
+/// `unknown field `prot`, expected one of ..` → the entry `prot` under the path; `missing field` → the table itself.
+fn quoted(message: &str) -> Option<&str> {
+    message.split('`').nth(1)
+}
+
+/// Removing an element shifts those behind it; what we print must be the index in the file.
+fn undo_shifts(segments: &[Segment], removed: &[(String, usize)]) -> Vec<Segment> {
+    let mut whole: Vec<Segment> = Vec::with_capacity(segments.len());
+    for segment in segments {
+        let Segment::Seq { index } = segment else {
+            whole.push(segment.clone());
+            continue;
+        };
+        let base = path_text(&whole);
+        let mut before: Vec<usize> = removed.iter().filter(|(path, _)| *path == base).map(|(_, i)| *i).collect();
+        before.sort_unstable();
+        let index = before.iter().fold(*index, |index, &gone| if gone <= index { index + 1 } else { index });
+        whole.push(Segment::Seq { index });
+    }
+    whole
+}
+
+fn explain(segments: &[Segment], as_in_file: &[Segment], message: &str, table: &toml::Value) -> (String, String, String) {
+    let base = path_text(as_in_file);
+    let join = |name: &str| if base.is_empty() { name.to_owned() } else { format!("{base}.{name}") };
+    if message.starts_with("unknown field") {
+        let name = quoted(message).unwrap_or("?");
+        let expected = message.split_once("expected ").map_or("no such field", |(_, rest)| rest);
+        let path = if as_in_file.last().is_some_and(|s| s.to_string() == name) { base } else { join(name) };
+        return (path, format!("unknown field `{name}`"), expected.to_owned());
+    }
+    if message.starts_with("missing field") {
+        let name = quoted(message).unwrap_or("?");
+        return (join(name), "nothing".to_owned(), "a value: this field is required".to_owned());
+    }
+    let expected = message.split_once("expected ").map_or(message, |(_, rest)| rest).trim_end().to_owned();
+    let found = get(table, segments).map_or_else(|| message.to_owned(), |value| format!("`{}`", value.to_string().trim()));
+    let path = if base.is_empty() { "(file)".to_owned() } else { base };
+    (path, found, expected)
+}
+
+fn path_text(segments: &[Segment]) -> String {
+    let mut text = String::new();
+    for segment in segments {
+        match segment {
+            Segment::Seq { index } => text.push_str(&format!("[{index}]")),
+            other => {
+                if !text.is_empty() {
+                    text.push('.');
+                }
+                text.push_str(&other.to_string());
+            }
+        }
+    }
+    text
+}
+
+fn get<'a>(mut value: &'a toml::Value, segments: &[Segment]) -> Option<&'a toml::Value> {
+    for segment in segments {
+        value = match segment {
+            Segment::Map { key } => value.get(key.as_str())?,
+            Segment::Seq { index } => value.get(*index)?,
+            Segment::Enum { .. } | Segment::Unknown => return Some(value),
+        };
+    }
+    Some(value)
+}
+
+fn get_mut<'a>(mut value: &'a mut toml::Value, segments: &[Segment]) -> Option<&'a mut toml::Value> {
+    for segment in segments {
+        value = match segment {
+            Segment::Map { key } => value.get_mut(key.as_str())?,
+            Segment::Seq { index } => value.get_mut(*index)?,
+            Segment::Enum { .. } | Segment::Unknown => return Some(value),
+        };
+    }
+    Some(value)
+}
+
+/// Takes the offending entry out: the unknown or ill-typed one, or, when a required field is missing, the table that lacks it.
+fn remove(table: &mut toml::Value, segments: &[Segment], message: &str) -> bool {
+    let mut segments: Vec<Segment> = segments.iter().take_while(|s| !matches!(s, Segment::Enum { .. } | Segment::Unknown)).cloned().collect();
+    if message.starts_with("unknown field") {
+        let name = quoted(message).unwrap_or_default().to_owned();
+        if segments.last().is_none_or(|s| s.to_string() != name) {
+            segments.push(Segment::Map { key: name });
+        }
+    }
+    let Some(last) = segments.pop() else { return false };
+    match (get_mut(table, &segments), last) {
+        (Some(toml::Value::Table(parent)), Segment::Map { key }) => parent.remove(&key).is_some(),
+        (Some(toml::Value::Array(parent)), Segment::Seq { index }) if index < parent.len() => {
+            parent.remove(index);
+            true
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Inner {
+        #[serde(default)]
+        port: u16,
+        #[serde(default)]
+        name: String,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Outer {
+        #[serde(default)]
+        broker: Option<Inner>,
+        #[serde(default)]
+        list: Vec<Inner>,
+        #[serde(default)]
+        wait: crate::Span,
+    }
+
+    #[test]
+    fn every_mistake_is_listed_with_path_found_and_expected() {
+        let text = "wait = \"soon\"\nspeed = 3\n[broker]\nport = 99999\nname = 7\n[[list]]\nport = 1\n[[list]]\nprot = 2\n";
+        let mut problems = Problems::default();
+        let value: Option<Outer> = load_toml("a.toml", text, &mut problems);
+        let mut lines: Vec<String> = problems.list.iter().map(ToString::to_string).collect();
+        lines.sort();
+        assert_eq!(lines.len(), 5, "{lines:#?}");
+        assert!(lines[0].starts_with("a.toml: broker.name: found `7`, expected a string"), "{}", lines[0]);
+        assert!(lines[1].starts_with("a.toml: broker.port: found `99999`, expected u16"), "{}", lines[1]);
+        assert!(lines[2].starts_with("a.toml: list[1].prot: found unknown field `prot`, expected `port` or `name`"), "{}", lines[2]);
+        assert!(lines[3].starts_with("a.toml: speed: found unknown field `speed`"), "{}", lines[3]);
+        assert!(lines[4].starts_with("a.toml: wait: found `\"soon\"`, expected a duration"), "{}", lines[4]);
+        let value = value.expect("the rest is usable");
+        assert_eq!(value.list.len(), 2);
+        assert_eq!(value.broker.map(|b| b.port), Some(0));
+        assert_eq!(value.wait, crate::Span::ZERO);
+        assert_eq!(value.list[0].name, "");
+    }
+
+    #[test]
+    fn broken_toml_names_the_line() {
+        let mut problems = Problems::default();
+        assert!(load_toml::<Outer>("a.toml", "wait = \"1s\"\n[broker\n", &mut problems).is_none());
+        assert_eq!(problems.list[0].path, "line 2");
+    }
+}
