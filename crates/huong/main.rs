@@ -1,1 +1,96 @@
-fn main(){}
+//! `huong`: the command line. Each command is one module; what they share is the configuration and the brain.
+
+mod brain;
+mod clock;
+mod commands;
+mod config;
+mod demo;
+mod latency;
+mod ledger;
+mod recovery;
+mod replay;
+mod run;
+mod score;
+mod series;
+mod shared;
+mod vision;
+mod writer;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+/// Real-time city monitoring: sensors and cameras in, the right alarms out.
+#[derive(Debug, Parser)]
+#[command(name = "huong", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the processor until Ctrl-C.
+    Run {
+        #[arg(long, default_value = "config/huong.toml")]
+        config: PathBuf,
+    },
+    /// Check the configuration, the registry and the pipelines; lists every mistake.
+    Check {
+        #[arg(long, default_value = "config/huong.toml")]
+        config: PathBuf,
+    },
+    /// Run the tests inside the pipelines, in virtual time.
+    Test {
+        /// Pipeline files or folders; those of the configuration when none is given.
+        pipelines: Vec<PathBuf>,
+        #[arg(long, default_value = "config/huong.toml")]
+        config: PathBuf,
+    },
+    /// Replay recorded readings through the rules and score the alarms.
+    Replay(commands::ReplayArgs),
+    /// Ask the store: tables readings, observations, alerts, quarantine.
+    Query {
+        sql: String,
+        #[arg(long, default_value = "table")]
+        format: commands::Format,
+        #[arg(long, default_value = "config/huong.toml")]
+        config: PathBuf,
+        /// The store's folder, instead of the configuration's.
+        #[arg(long)]
+        data: Option<PathBuf>,
+    },
+    /// Find vehicles in pictures and print their boxes.
+    Detect {
+        #[arg(required = true)]
+        images: Vec<PathBuf>,
+        #[arg(long, default_value = "config/huong.toml")]
+        config: PathBuf,
+    },
+    /// The storm of 27 October 2025 at 600 times real speed, with 200 cameras, on this machine.
+    Demo(demo::DemoArgs),
+}
+
+fn main() -> ExitCode {
+    let filter =
+        EnvFilter::try_from_env("HUONG_LOG").unwrap_or_else(|_| EnvFilter::new(format!("info,ort=warn,{}", huong_ingest::QUIET.join(","))));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let outcome = match Cli::parse().command {
+        Command::Run { config } => run::command(&config),
+        Command::Check { config } => commands::check(&config),
+        Command::Test { pipelines, config } => commands::test(&pipelines, &config),
+        Command::Replay(args) => commands::replay(&args),
+        Command::Query { sql, format, config, data } => commands::query(&sql, format, &config, data.as_deref()),
+        Command::Detect { images, config } => commands::detect(&images, &config),
+        Command::Demo(args) => demo::command(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            commands::complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

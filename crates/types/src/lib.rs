@@ -6,6 +6,7 @@
 //! Invariant: this crate does no IO, reads no clock and holds no global state. Time is always an argument.
 
 mod alert;
+pub mod decode;
 mod format;
 mod frame;
 mod load;
@@ -15,6 +16,7 @@ mod reading;
 mod registry;
 mod stream;
 mod time;
+pub mod units;
 
 pub use alert::{Ack, Alert, AlertState, Cause, RuleInfo, Severity, Signal, SignalKind, Text, Transition, TransitionKind, Values};
 pub use format::{format_number, local_date_time, local_time};

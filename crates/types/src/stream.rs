@@ -90,7 +90,7 @@ impl Stream {
                     problems.add(file, format!("{path}.fields.{name}.source"), "nothing", "where the limits come from");
                 }
                 if let (Some(min), Some(max)) = (field.min, field.max)
-                    && !(min < max)
+                    && (min.is_nan() || max.is_nan() || min >= max)
                 {
                     problems.add(file, format!("{path}.fields.{name}.min"), format!("`{min}`"), format!("less than max, {max}"));
                 }

@@ -1,1 +1,24 @@
-//! placeholder
+//! From JPEG bytes to counts: header check, scaled decode, motion gate, letterbox, box decoding, zones.
+//!
+//! The model itself is behind [`Detector`], so that everything here is tested without one.
+//!
+//! Invariant: a frame that could not be looked at is an `Err`, never a count of zero. Nothing here keeps a clock, a thread
+//! or a file; all state belongs to one [`Pipeline`], which one worker owns.
+
+mod counts;
+mod decode;
+mod detector;
+mod gate;
+mod jpeg;
+mod letterbox;
+mod nms;
+mod pipeline;
+mod yolox;
+mod zone;
+
+pub use detector::{DetectError, Detector};
+pub use gate::GateConfig;
+pub use jpeg::{FrameLimits, validate_jpeg};
+pub use letterbox::{ChannelOrder, InputSpec, Letterbox, Letterboxed};
+pub use pipeline::{FrameError, Outcome, Pipeline, VisionConfig};
+pub use yolox::YoloxHead;

@@ -1,1 +1,26 @@
-//! placeholder
+//! The wall: one HTTP server with the wall screen, one SSE stream that keeps it current, and a small API.
+//!
+//! The root makes a [`Hub`] and its [`Feed`], gives the feed to the thread that judges readings, and runs a [`Wall`] with a
+//! [`Backend`] that answers what only the root knows. The crate knows no rules and no store.
+//!
+//! Invariant: the screen holds no state that a snapshot cannot rebuild, and no browser, however slow, can delay or grow the
+//! processor: values are coalesced per key before they reach the hub, queues to browsers are bounded, and who overflows one
+//! is disconnected and gets a new snapshot.
+
+mod assets;
+mod auth;
+mod config;
+mod connection;
+mod feed;
+mod hub;
+mod metrics;
+mod model;
+mod server;
+mod view;
+
+pub use auth::Role;
+pub use config::WallConfig;
+pub use feed::Feed;
+pub use hub::{Hub, HubStats};
+pub use model::{AcknowledgeError, Backend, CameraNow, Figures, FrameFigures, Latency, Ledger, Picture, SinkFigures, WallClock};
+pub use server::{ROUTES, Route, Wall, WallError};

@@ -1,0 +1,46 @@
+# Two commands matter: `make demo` and `make test`. Each sets up what it needs, says so in one line, and does no set-up work the second time.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+
+ORT := vendor/ort/.onnxruntime-1.31.1
+HUONG := target/release/huong
+
+.PHONY: demo run test bench lint setup-build setup-test clean
+
+demo: $(ORT) setup-build
+	@echo "[huong] building the release binary (the first time takes several minutes; cargo shows its progress)"
+	cargo build --release --bin huong
+	$(HUONG) demo
+
+run: $(ORT) setup-build
+	cargo build --release --bin huong
+	$(HUONG) run --config config/huong.toml
+
+test: $(ORT) setup-build setup-test lint
+	cargo test --workspace
+	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test --release -p huong-flow --test loom
+
+bench: $(ORT) setup-build
+	cargo build --release --bin huong
+	$(HUONG) replay --readings $${HUONG_SHARED_DATA:-../shared/data}/flood/hue_flood_2025.csv --score $${HUONG_SHARED_DATA:-../shared/data}/flood/crossings_2025.csv
+
+lint: setup-build
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+# ONNX Runtime's shared library out of its Python wheel.
+$(ORT):
+	@echo "[huong] fetching ONNX Runtime 1.31.1 into vendor/ort (about 20 MB)"
+	@mkdir -p vendor/ort
+	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --only-binary=:all: --upgrade --target vendor/ort onnxruntime==1.31.1
+	@touch $@
+
+# cmake and nasm compile libjpeg-turbo; the tests start a real broker and a real browser.
+setup-build:
+	@scripts/need cmake:cmake nasm:nasm
+
+setup-test:
+	@scripts/need mosquitto:mosquitto chromium:chromium
+
+clean:
+	rm -rf target vendor data

@@ -1,0 +1,91 @@
+//! One place per camera in which the newest frame wins: an old picture of a junction is worth nothing beside a new one.
+//!
+//! Invariant: a slot's index is in `ready` exactly when the slot is full and no consumer has claimed it. So `ready` cannot
+//! overflow, memory is at most one value per slot, slots are served in the order in which they became full (a fast camera
+//! cannot starve the others), and published = taken + replaced + waiting.
+
+use std::fmt;
+
+use crate::sync::{ArrayQueue, AtomicCell};
+use crate::{Counter, Waker};
+
+/// Many producers, many consumers, newest wins per slot.
+pub struct Mailbox<T> {
+    slots: Box<[AtomicCell<Option<Box<T>>>]>,
+    ready: ArrayQueue<usize>,
+    waker: Waker,
+    published: Counter,
+    replaced: Counter,
+}
+
+/// What became of the slot's earlier value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// The slot was empty.
+    Stored,
+    /// An older value that nobody had taken was dropped.
+    Replaced,
+}
+
+impl<T: Send> Mailbox<T> {
+    /// A mailbox of `slots` places, at least one.
+    pub fn new(slots: usize) -> Self {
+        let slots: Box<[_]> = (0..slots.max(1)).map(|_| AtomicCell::new(None)).collect();
+        Self { ready: ArrayQueue::new(slots.len()), slots, waker: Waker::new(), published: Counter::new(), replaced: Counter::new() }
+    }
+
+    /// Puts `value` in `slot`, dropping an older one that waits there, and wakes the consumers. Never waits.
+    ///
+    /// # Panics
+    /// When `slot` is not below the number of slots, which is a mistake of wiring.
+    pub fn publish(&self, slot: usize, value: T) -> Published {
+        self.published.add(1);
+        // The value first, its index after: a consumer that pops an index finds a value there.
+        if self.slots[slot].swap(Some(Box::new(value))).is_some() {
+            // Its index is still queued, and whoever queued it wakes the consumers after this swap or has woken them already.
+            self.replaced.add(1);
+            return Published::Replaced;
+        }
+        let queued = self.ready.push(slot);
+        debug_assert!(queued.is_ok(), "a slot is queued once at a time");
+        self.waker.wake();
+        Published::Stored
+    }
+
+    /// The newest value of the slot that has waited longest.
+    pub fn take(&self) -> Option<(usize, T)> {
+        let slot = self.ready.pop()?;
+        let value = self.slots[slot].swap(None);
+        debug_assert!(value.is_some(), "a queued slot is full");
+        value.map(|value| (slot, *value))
+    }
+
+    /// Values that a newer one displaced before anyone took them.
+    pub fn replaced(&self) -> u64 {
+        self.replaced.get()
+    }
+
+    /// Values given to `publish`, replaced ones included.
+    pub fn published(&self) -> u64 {
+        self.published.get()
+    }
+
+    /// Slots that hold a value not yet claimed; exact when nobody publishes or takes meanwhile.
+    pub fn waiting(&self) -> usize {
+        self.ready.len()
+    }
+
+    pub fn waker(&self) -> &Waker {
+        &self.waker
+    }
+}
+
+impl<T> fmt::Debug for Mailbox<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Mailbox")
+            .field("slots", &self.slots.len())
+            .field("published", &self.published)
+            .field("replaced", &self.replaced)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,209 @@
+//! The commands that look, check and measure; none of them writes to the store.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Args, ValueEnum};
+use huong_store::{write_csv, write_json, write_pretty};
+use huong_types::{Problems, Registry};
+
+use crate::config::{Config, read_pipelines};
+use crate::score::{Feed, Score};
+use crate::{replay, score, series, vision};
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArgs {
+    /// Published observations: ts_local, station, kind, value, quality.
+    #[arg(long, requires = "score", required_unless_present = "series")]
+    readings: Option<PathBuf>,
+    /// When each alarm level was crossed: station, level, direction, last_ts_before, first_ts_after.
+    #[arg(long)]
+    score: Option<PathBuf>,
+    /// Official notices to compare with; by default `*_warnings.csv` beside the readings, when it is there.
+    #[arg(long)]
+    notices: Option<PathBuf>,
+    /// A list of sensor series with thresholds, such as config/replay/series.toml.
+    #[arg(long, requires = "data")]
+    series: Option<PathBuf>,
+    /// The folder of the series' files.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    #[arg(long, default_value = "config/huong.toml")]
+    config: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Format {
+    Table,
+    Csv,
+    Json,
+}
+
+/// The one place that prints results, so that they go to standard output and logs do not.
+pub(crate) fn say(line: &str) -> Result<()> {
+    writeln!(io::stdout(), "{line}").context("cannot print")
+}
+
+/// The one place that prints why a command failed.
+pub(crate) fn complain(error: &anyhow::Error) {
+    let lines = format!("huong: {error:#}\n");
+    // There is nowhere left to tell when standard error is closed.
+    let _closed = io::stderr().write_all(lines.as_bytes());
+}
+
+pub(crate) fn check(path: &Path) -> Result<()> {
+    let config = Config::load(path)?;
+    let registry = &config.registry;
+    say(&format!(
+        "{}: valid. {} stations, {} cameras, {} wards, {} streams, {} pipelines",
+        path.display(),
+        registry.stations.len(),
+        registry.cameras.len(),
+        registry.wards.len(),
+        config.streams.len(),
+        config.pipelines.len()
+    ))
+}
+
+pub(crate) fn test(paths: &[PathBuf], config: &Path) -> Result<()> {
+    let config = Config::load(config)?;
+    let mut problems = Problems::default();
+    let pipelines = if paths.is_empty() { config.pipelines } else { read_pipelines(paths, &mut problems) };
+    let reports = huong_rules::run_tests(&pipelines, &config.streams, &config.registry, &mut problems);
+    ensure!(problems.is_empty(), "{problems}");
+    let failed = reports.iter().filter(|report| !report.failures.is_empty()).count();
+    for report in &reports {
+        let verdict = if report.failures.is_empty() { "ok    " } else { "FAILED" };
+        say(&format!("{verdict}  {} {} {}", report.file, report.rule, report.name))?;
+        for failure in &report.failures {
+            say(&format!("        {failure}"))?;
+        }
+    }
+    say(&format!("{} passed, {failed} failed", reports.len() - failed))?;
+    ensure!(failed == 0, "{failed} of {} pipeline tests failed", reports.len());
+    Ok(())
+}
+
+pub(crate) fn replay(args: &ReplayArgs) -> Result<()> {
+    let config = Config::load(&args.config)?;
+    let mut failed = Vec::new();
+    if let (Some(readings), Some(crossings)) = (&args.readings, &args.score) {
+        replay_flood(readings, crossings, args.notices.as_deref(), &config, &mut failed)?;
+    }
+    if let (Some(list), Some(folder)) = (&args.series, &args.data) {
+        replay_series(list, folder, &config, &mut failed)?;
+    }
+    ensure!(failed.is_empty(), "the replay does not hold: {}", failed.join("; "));
+    Ok(())
+}
+
+fn replay_flood(readings: &Path, crossings: &Path, notices: Option<&Path>, config: &Config, failed: &mut Vec<String>) -> Result<()> {
+    let rows = score::read_rows(readings)?;
+    let crossings = score::read_crossings(crossings, &config.registry)?;
+    let beside = PathBuf::from(readings.to_string_lossy().replace(".csv", "_warnings.csv"));
+    let notices = match notices {
+        Some(path) => score::read_notices(path)?,
+        None if beside != *readings && beside.exists() => score::read_notices(&beside)?,
+        None => Vec::new(),
+    };
+    let mut onsets: Vec<BTreeSet<_>> = Vec::new();
+    for (feed, title) in [
+        (Feed::Published, "as published (rows ok, derived, approx_time)"),
+        (Feed::Interpolated, "interpolated to 10 minutes"),
+        (Feed::WithMisprints, "as published, with the proven misprints among them"),
+    ] {
+        let fed = score::readings(readings, &rows, feed, &config.registry)?;
+        let mut problems = Problems::default();
+        let mut brain = config.brain(&mut problems).with_context(|| problems.to_string())?;
+        let transitions = replay::run(&mut brain, fed.clone())?;
+        let Score { text, found, words_only, missed, left_over, onsets: on } =
+            score::score(&transitions, &fed, &crossings, &notices, &config.registry);
+        let raised = |silence: bool| {
+            let raised = transitions.iter().filter(|t| t.kind == huong_types::TransitionKind::Raised);
+            raised.filter(|t| t.alert.silence == silence).count()
+        };
+        say(&format!("== {title}: {} readings\n{text}", fed.len()))?;
+        say(&format!(
+            "{found} crossings that readings show found in their interval, {missed} missed, {words_only} rest on words alone, {left_over} level alarms left over"
+        ))?;
+        say(&format!("{} alarms of all rules, and {} of silence, which so sparse a series must cause\n", raised(false), raised(true)))?;
+        if missed + left_over > 0 {
+            failed.push(format!("{title}: {missed} missed, {left_over} left over"));
+        }
+        onsets.push(on.into_iter().collect());
+    }
+    let extra: Vec<_> = onsets[2].difference(&onsets[0]).collect();
+    say(&format!("misprints: {} flood alarms that the believed rows alone do not raise", extra.len()))?;
+    if !extra.is_empty() {
+        failed.push(format!("misprints raised {extra:?}"));
+    }
+    Ok(())
+}
+
+fn replay_series(list: &Path, folder: &Path, config: &Config, failed: &mut Vec<String>) -> Result<()> {
+    let text = std::fs::read_to_string(list).with_context(|| format!("cannot read {}", list.display()))?;
+    let mut problems = Problems::default();
+    let all = series::parse(&list.display().to_string(), &text, &mut problems);
+    ensure!(problems.is_empty(), "{problems}");
+    ensure!(!all.is_empty(), "{}: found no [[series]], expected at least one", list.display());
+    for one in &all {
+        let report = series::check(one, folder, &config.pipelines, &config.streams)?;
+        say(&report.line)?;
+        if !report.passed {
+            failed.push(report.line);
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn query(sql: &str, format: Format, config: &Path, data: Option<&Path>) -> Result<()> {
+    // Only the store's folder and the limits matter here: a mistake elsewhere must not keep anyone from the data.
+    let (dir, limits) = match data {
+        Some(dir) => (dir.to_path_buf(), huong_store::QueryLimits::default()),
+        None => {
+            let config = Config::load(config)?;
+            (config.store.dir, config.query)
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let batches = runtime.block_on(huong_store::query(&dir, sql, &limits))?;
+    let mut out = io::stdout().lock();
+    match format {
+        Format::Table => write_pretty(&batches, &mut out)?,
+        Format::Csv => write_csv(&batches, &mut out)?,
+        Format::Json => write_json(&batches, &mut out)?,
+    }
+    Ok(())
+}
+
+pub(crate) fn detect(images: &[PathBuf], config: &Path) -> Result<()> {
+    let config = Config::load(config)?;
+    let mut pipeline = vision::open(&config.vision, &Arc::new(Registry::default()))?;
+    let mut failed = 0;
+    for image in images {
+        let found = std::fs::read(image).map_err(anyhow::Error::from).and_then(|jpeg| Ok(pipeline.detect(&jpeg)?));
+        match found {
+            Ok(detections) => {
+                say(&format!("{}: {} objects", image.display(), detections.len()))?;
+                for d in detections {
+                    let b = d.bbox;
+                    say(&format!(
+                        "  {:<14} {:.2}  x {:.0}  y {:.0}  width {:.0}  height {:.0}",
+                        d.label, d.score, b.x, b.y, b.width, b.height
+                    ))?;
+                }
+            }
+            Err(error) => {
+                failed += 1;
+                complain(&error.context(format!("{}", image.display())));
+            }
+        }
+    }
+    if failed > 0 {
+        bail!("{failed} of {} pictures could not be looked at", images.len());
+    }
+    Ok(())
+}

@@ -1,0 +1,224 @@
+//! The configuration: raw files in, checked values out, every mistake of every file in one list.
+//!
+//! Paths are relative to the folder the program is started in.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use huong_ingest::{BrokerConfig, MqttConfig};
+use huong_notify::SinkConfig;
+use huong_store::{QueryLimits, StoreConfig};
+use huong_types::decode::{Decoder, Limits, SourceConfig};
+use huong_types::{Problems, Registry, Stream, load_toml};
+use huong_vision::{FrameLimits, GateConfig, VisionConfig};
+use huong_wall::WallConfig;
+use serde::Deserialize;
+
+use crate::brain::Brain;
+
+/// `config/huong.toml` as written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Raw {
+    /// The first level of every topic.
+    prefix: String,
+    registry: PathBuf,
+    streams: PathBuf,
+    sources: PathBuf,
+    /// A folder of `*.toml`, read in name order.
+    pipelines: PathBuf,
+    broker: BrokerConfig,
+    mqtt: MqttConfig,
+    store: StoreConfig,
+    query: QueryLimits,
+    vision: VisionSection,
+    wall: WallConfig,
+    sink: Vec<SinkConfig>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct VisionSection {
+    /// Without it, frames are shown and not looked at.
+    pub(crate) enabled: bool,
+    /// The model's manifest.
+    pub(crate) model: PathBuf,
+    /// ONNX Runtime's shared library, or the folder of its Python wheel.
+    pub(crate) runtime: PathBuf,
+    limits: FrameLimits,
+    gate: GateConfig,
+}
+
+impl Default for VisionSection {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            model: "models/vehicles.toml".into(),
+            runtime: "vendor/ort".into(),
+            limits: FrameLimits::default(),
+            gate: GateConfig::default(),
+        }
+    }
+}
+
+impl VisionSection {
+    pub(crate) fn pipeline(&self) -> VisionConfig {
+        VisionConfig { limits: self.limits, gate: self.gate }
+    }
+}
+
+impl Default for Raw {
+    fn default() -> Self {
+        Self {
+            prefix: "hue".to_owned(),
+            registry: "config/registry.toml".into(),
+            streams: "config/streams.toml".into(),
+            sources: "config/sources.toml".into(),
+            pipelines: "pipelines".into(),
+            broker: BrokerConfig::default(),
+            mqtt: MqttConfig::default(),
+            store: StoreConfig::new("data"),
+            query: QueryLimits::default(),
+            vision: VisionSection::default(),
+            wall: WallConfig::default(),
+            sink: Vec::new(),
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawSources {
+    source: Vec<SourceConfig>,
+}
+
+/// Everything read and checked.
+pub(crate) struct Config {
+    pub(crate) prefix: String,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) streams: Vec<Stream>,
+    sources: (String, Vec<SourceConfig>),
+    pub(crate) pipelines: Vec<(String, String)>,
+    pub(crate) broker: BrokerConfig,
+    pub(crate) mqtt: MqttConfig,
+    pub(crate) store: StoreConfig,
+    pub(crate) query: QueryLimits,
+    pub(crate) vision: VisionSection,
+    pub(crate) wall: WallConfig,
+    pub(crate) sinks: Vec<SinkConfig>,
+}
+
+impl Config {
+    /// Reads `path` and every file it names.
+    ///
+    /// # Errors
+    /// Every mistake in any of them, at once.
+    pub(crate) fn load(path: &Path) -> Result<Config, Problems> {
+        let mut problems = Problems::default();
+        let config = Self::read(path, &mut problems);
+        // What can be read is compiled even when something else is wrong, so that one run lists it all.
+        config.brain(&mut problems);
+        config.decoder(&mut problems);
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+
+    fn read(path: &Path, problems: &mut Problems) -> Config {
+        let file = path.display().to_string();
+        let raw: Raw = text(path, problems).and_then(|text| load_toml(&file, &text, problems)).unwrap_or_default();
+        if raw.prefix.is_empty() || raw.prefix.contains(['/', '+', '#', ' ']) {
+            problems.add(&file, "prefix", format!("`{}`", raw.prefix), "one topic level, such as `hue`");
+        }
+        raw.broker.check(&file, "broker", problems);
+        raw.mqtt.check(&file, "mqtt", problems);
+        raw.store.check(&file, "store", problems);
+        raw.query.check(&file, "query", problems);
+        raw.wall.check(&file, "wall", problems);
+        SinkConfig::check_all(&raw.sink, &file, "sink", problems);
+        raw.vision.pipeline().check(&file, "vision", problems);
+        if raw.vision.enabled {
+            for (field, path) in [("model", &raw.vision.model), ("runtime", &raw.vision.runtime)] {
+                if !path.exists() {
+                    let expected = if field == "model" { "a model manifest" } else { "ONNX Runtime (`make` fetches it)" };
+                    problems.add(&file, format!("vision.{field}"), format!("no file `{}`", path.display()), expected);
+                }
+            }
+        }
+        let read = |path: &Path, problems: &mut Problems| (path.display().to_string(), text(path, problems).unwrap_or_default());
+        let (name, content) = read(&raw.registry, problems);
+        let registry = Arc::new(Registry::parse(&name, &content, problems));
+        let (name, content) = read(&raw.streams, problems);
+        let streams = Stream::parse_all(&name, &content, problems);
+        let (name, content) = read(&raw.sources, problems);
+        let sources: RawSources = load_toml(&name, &content, problems).unwrap_or_default();
+        let mut config = Config {
+            prefix: raw.prefix,
+            registry,
+            streams,
+            sources: (name, sources.source),
+            pipelines: read_pipelines(&[raw.pipelines], problems),
+            broker: raw.broker,
+            mqtt: raw.mqtt,
+            store: raw.store,
+            query: raw.query,
+            vision: raw.vision,
+            wall: raw.wall,
+            sinks: raw.sink,
+        };
+        if config.broker.embedded {
+            config.embed_broker(config.broker.listen);
+        }
+        config
+    }
+
+    /// Embeds a broker at `listen` and connects to it: whatever `[mqtt]` says of host and port gives way.
+    pub(crate) fn embed_broker(&mut self, listen: SocketAddr) {
+        self.broker.embedded = true;
+        self.broker.listen = listen;
+        self.mqtt.host = listen.ip().to_string();
+        self.mqtt.port = listen.port();
+    }
+
+    /// Compiles the pipelines.
+    pub(crate) fn brain(&self, problems: &mut Problems) -> Option<Brain> {
+        Brain::new(&self.pipelines, &self.streams, &self.registry, problems)
+    }
+
+    /// Compiles the sources.
+    pub(crate) fn decoder(&self, problems: &mut Problems) -> Decoder {
+        let (file, sources) = &self.sources;
+        let limits = Limits { payload: self.mqtt.max_payload, items: self.mqtt.max_items };
+        Decoder::compile(file, sources, &self.prefix, &self.streams, Arc::clone(&self.registry), problems).with_limits(limits)
+    }
+}
+
+/// (name, text) of every pipeline in the files and folders given, in name order within a folder.
+pub(crate) fn read_pipelines(paths: &[PathBuf], problems: &mut Problems) -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let entries = fs::read_dir(path).map(|entries| entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>());
+        let mut found = entries.unwrap_or_default();
+        found.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+        found.sort();
+        if found.is_empty() {
+            problems.add(&path.display().to_string(), "(folder)", "no *.toml", "at least one pipeline");
+        }
+        files.append(&mut found);
+    }
+    files.iter().filter_map(|path| Some((path.display().to_string(), text(path, problems)?))).collect()
+}
+
+fn text(path: &Path, problems: &mut Problems) -> Option<String> {
+    match fs::read_to_string(path) {
+        Ok(text) => Some(text),
+        Err(error) => {
+            problems.add(&path.display().to_string(), "(file)", error.to_string(), "a readable file");
+            None
+        }
+    }
+}

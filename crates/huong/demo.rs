@@ -1,0 +1,145 @@
+//! `huong demo`: the storm of October 2025 on this machine, with nothing to set up: embedded broker, simulated fleet,
+//! processor and wall in one process, the fleet and the processor talking over real MQTT.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use huong_types::{Timestamp, local_date_time};
+use huong_wall::Backend;
+use sensor_sim::{ScenarioKind, SimConfig};
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::commands::say;
+use crate::config::Config;
+use crate::run::System;
+use crate::shared::Shared;
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Simulated seconds per real second.
+    #[arg(long, default_value_t = 600.0)]
+    speed: f64,
+    /// Where the storm begins.
+    #[arg(long, default_value = "2025-10-26T18:00:00+07:00")]
+    start: String,
+    #[arg(long, default_value_t = 200)]
+    cameras: usize,
+    /// Frames per real second and camera.
+    #[arg(long, default_value_t = 0.1)]
+    fps: f64,
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The wall's address.
+    #[arg(long, default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// The embedded broker's address.
+    #[arg(long, default_value = "127.0.0.1:18830")]
+    broker: SocketAddr,
+    /// Emptied at the start.
+    #[arg(long, default_value = "data/demo")]
+    data: PathBuf,
+    #[arg(long, default_value = "config/huong.toml")]
+    config: PathBuf,
+}
+
+/// Live figures are printed this often.
+const EVERY: Duration = Duration::from_secs(5);
+
+pub(crate) fn command(args: &DemoArgs) -> Result<()> {
+    let start = Timestamp::parse_rfc3339(&args.start)
+        .with_context(|| format!("--start: found `{}`, expected a time such as 2025-10-26T18:00:00+07:00", args.start))?;
+    anyhow::ensure!(args.speed > 0.0 && args.speed.is_finite(), "--speed: found `{}`, expected a positive number", args.speed);
+    let mut config = Config::load(&args.config)?;
+    config.embed_broker(args.broker);
+    config.wall.listen = args.listen;
+    config.store.dir.clone_from(&args.data);
+    empty(&args.data)?;
+    let sim = SimConfig {
+        host: config.mqtt.host.clone(),
+        port: config.mqtt.port,
+        prefix: config.prefix.clone(),
+        scenario: ScenarioKind::Storm2025,
+        seed: args.seed,
+        faults: true,
+        cameras: args.cameras,
+        fps: args.fps,
+        frame_size: (640, 360),
+        pictures: None,
+    };
+    let registry = Arc::clone(&config.registry);
+    let clock = Clock::scaled(start, args.speed);
+    let system = System::start(config, clock)?;
+    say(&format!("[huong] the storm of {} at {} times real speed, {} cameras", local_date_time(start), args.speed, args.cameras))?;
+    say(&format!("[huong] wall: http://{}/   (Ctrl-C stops)", system.address))?;
+
+    let (stop_sim, stopped) = watch::channel(false);
+    let fleet = system.handle().spawn(sensor_sim::run(sim, registry, clock.shared(), stopped));
+    let mut told = Instant::now();
+    let outcome = system.until_stopped(&mut |shared| {
+        if told.elapsed() >= EVERY {
+            told = Instant::now();
+            if let Err(error) = say(&line(shared)) {
+                tracing::debug!(%error, "nobody reads the figures");
+            }
+        }
+    });
+    stop_sim.send_replace(true);
+    let report = system.handle().block_on(fleet).context("the simulator ended early")??;
+    say(&format!("[huong] stopping: {} messages and {} frames were sent", report.messages, report.frames))?;
+    let shared = Arc::clone(&system.shared);
+    let stopped = system.stop();
+    let balance = shared.balance();
+    say(&format!(
+        "[huong] received {} = stored {} + rejected {}{}",
+        balance.received,
+        balance.stored,
+        balance.rejected,
+        match balance.in_flight() {
+            Some(0) => ": balanced".to_owned(),
+            in_flight => format!(", NOT balanced: {in_flight:?} in flight"),
+        }
+    ))?;
+    stopped.and(outcome)
+}
+
+/// One line of live figures.
+fn line(shared: &Shared) -> String {
+    let figures = shared.figures();
+    let open = shared.open.load();
+    let extreme = open.iter().filter(|alert| alert.severity == huong_types::Severity::Extreme && alert.inhibited_by.is_none()).count();
+    let ledger = match shared.balance().in_flight() {
+        Some(in_flight) => format!("ledger balanced, {in_flight} in flight"),
+        None => "ledger NOT balanced".to_owned(),
+    };
+    let latency = figures.latency.map_or_else(|| "-".to_owned(), |latency| format!("{:.1} ms", latency.p99));
+    let frames = figures.frames;
+    format!(
+        "{}  {:>6.0} readings/s  frames {} in, {} inferred, {} replaced, {} errors  alerts {} open, {extreme} extreme  p99 {latency}  {ledger}",
+        local_date_time(shared.clock.now()),
+        figures.readings_per_second,
+        frames.received,
+        frames.inferred,
+        frames.replaced,
+        frames.errors,
+        open.len(),
+    )
+}
+
+/// The demo starts from nothing each time. Only a folder that looks like a store of ours is emptied.
+fn empty(dir: &Path) -> Result<()> {
+    if !dir.exists() {
+        return Ok(());
+    }
+    let ours = ["log", "parquet", "sinks", "manifest.json", "writer.lock", "seal.lock"];
+    let names = std::fs::read_dir(dir)?.flatten().map(|entry| entry.file_name());
+    let foreign = names.into_iter().find(|name| !ours.contains(&name.to_string_lossy().as_ref()));
+    if let Some(name) = foreign {
+        anyhow::bail!("--data {}: found `{}`, expected an empty folder or an earlier demo's store", dir.display(), name.to_string_lossy());
+    }
+    std::fs::remove_dir_all(dir).with_context(|| format!("cannot empty {}", dir.display()))
+}

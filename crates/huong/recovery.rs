@@ -1,0 +1,26 @@
+//! What a start needs of the past: open alerts from the journal, window state from the log.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use huong_store::{Recovered, replay_readings};
+use huong_types::Timestamp;
+
+use crate::brain::Brain;
+
+/// Brings `brain` to where it was: replays the log over the longest window with its signals dropped, because everything they
+/// caused is in the journal already, then takes the open alerts from there.
+pub(crate) fn recover(brain: &mut Brain, dir: &Path, recovered: &Recovered, now: Timestamp) -> Result<()> {
+    let since = now - brain.longest_window();
+    let readings = replay_readings(dir, since, &mut |mut reading| brain.relive(&mut reading)).context("the log cannot be replayed")?;
+    brain.restore(recovered.open_alerts.clone(), recovered.next_seq);
+    if recovered.cut_bytes > 0 || recovered.damaged > 0 {
+        tracing::warn!(
+            cut_bytes = recovered.cut_bytes,
+            damaged = recovered.damaged,
+            "the log's end was repaired; nothing in it was acknowledged"
+        );
+    }
+    tracing::info!(readings, open_alerts = recovered.open_alerts.len(), next_transition = recovered.next_seq, "recovered");
+    Ok(())
+}

@@ -1,0 +1,352 @@
+//! The running system: threads and tasks wired together, watched, and stopped in the order of the data's path so that
+//! nothing is left behind in between.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use arc_swap::{ArcSwap, ArcSwapOption};
+use huong_flow::{Counter, Mailbox, Ring, Stop, Worker};
+use huong_ingest::{EmbeddedBroker, IngestStats, MqttConfig, run_frames, run_readings};
+use huong_notify::{MqttTarget, Setup, Sinks, start_sinks};
+use huong_rules::Verdict;
+use huong_store::{Record, Writer};
+use huong_types::{Inbound, Name, Problems, Quarantined, Reading, Reject, RejectReason, Timestamp, Transition};
+use huong_vision::validate_jpeg;
+use huong_wall::{Hub, Wall};
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::brain::{Brain, Event};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::shared::{Command, Journal, Lens, Shared, VisionStats};
+use crate::writer::{Batch, Outlets};
+use crate::{recovery, vision, writer};
+
+/// Readings that wait for the brain; a full ring withholds acknowledgements.
+const RING: usize = 8192;
+/// Turns of the brain that wait for the disk.
+const BATCHES: usize = 64;
+/// Operators' commands that wait for the brain.
+const COMMANDS: usize = 64;
+/// Messages of one turn: large enough to share a commit, small enough that an alarm does not wait behind them.
+const TURN: usize = 512;
+/// The clock ticks at least this often.
+const TICK: Duration = Duration::from_millis(200);
+
+/// `huong run`.
+pub(crate) fn command(path: &Path) -> Result<()> {
+    let config = Config::load(path)?;
+    let system = System::start(config, Clock::Wall)?;
+    tracing::info!(wall = %system.address, "running; Ctrl-C stops");
+    let outcome = system.until_stopped(&mut |_| {});
+    system.stop().and(outcome)
+}
+
+pub(crate) struct System {
+    runtime: Runtime,
+    tasks: JoinSet<Result<()>>,
+    workers: Stages,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) address: std::net::SocketAddr,
+    /// After everything else: clients of the embedded broker say good-bye first.
+    _broker: Option<EmbeddedBroker>,
+}
+
+/// Threads in the order in which they stop, each with its own flag.
+struct Stages {
+    entrance: Stop,
+    vision: (Stop, Worker),
+    brain: (Stop, Worker),
+    writer: (Stop, Worker),
+    sealer: (Stop, Worker),
+    sinks: Stop,
+    wall: Stop,
+}
+
+impl System {
+    /// Opens the store, recovers, starts every thread and connects. Returns once the wall can be reached.
+    pub(crate) fn start(config: Config, clock: Clock) -> Result<System> {
+        let mut problems = Problems::default();
+        let decoder = config.decoder(&mut problems);
+        let brain = config.brain(&mut problems);
+        let mut brain = brain.filter(|_| problems.is_empty()).with_context(|| problems.to_string())?;
+        let pipeline = if config.vision.enabled { Some(vision::open(&config.vision, &config.registry)?) } else { None };
+
+        let (log, recovered) = Writer::open(config.store.clone()).context("the store cannot be opened")?;
+        recovery::recover(&mut brain, &config.store.dir, &recovered, clock.now())?;
+
+        let broker = config.broker.embedded.then(|| EmbeddedBroker::start(&config.broker, &config.prefix)).transpose()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("net").enable_all().build()?;
+        let wall = runtime.block_on(Wall::bind(config.wall.clone()))?;
+        let address = wall.address();
+
+        let open = Arc::new(ArcSwap::from_pointee(recovered.open_alerts.clone()));
+        let shared = Arc::new(Shared {
+            clock,
+            registry: Arc::clone(&config.registry),
+            ingest: Arc::new(IngestStats::default()),
+            vision: VisionStats::default(),
+            mailbox: Arc::new(Mailbox::new(config.registry.cameras.len())),
+            lenses: config.registry.cameras.iter().map(|_| Lens::default()).collect(),
+            entrance: ArcSwap::default(),
+            book: ArcSwap::from_pointee(recovered.counts.clone()),
+            opening: recovered.counts.clone(),
+            latency: ArcSwapOption::empty(),
+            orphans: Counter::new(),
+            open: Arc::clone(&open),
+            sinks: ArcSwapOption::empty(),
+            commands: Arc::new(Ring::new(COMMANDS)),
+            rate: ArcSwap::from_pointee((Instant::now(), 0, 0.0)),
+        });
+        let (hub, feed) = Hub::new(&config.registry, &config.streams, recovered.open_alerts.clone());
+
+        let (entrance, sinks_stop, wall_stop) = (Stop::new(), Stop::new(), Stop::new());
+        let sinks = Arc::new(start_sinks(
+            &config.sinks,
+            &Setup {
+                dir: config.store.dir.join("sinks"),
+                registry: Arc::clone(&config.registry),
+                journal: Arc::new(Journal { tail: log.tail(), open }),
+                newest: recovered.next_seq.saturating_sub(1),
+                broker: target(&config.mqtt),
+                prefix: config.prefix.clone(),
+            },
+            &sinks_stop,
+        )?);
+        shared.sinks.store(Some(Arc::clone(&sinks)));
+
+        let ring: Arc<Ring<Inbound>> = Arc::new(Ring::new(RING));
+        let batches: Arc<Ring<Batch>> = Arc::new(Ring::new(BATCHES));
+        let closed = Arc::new(Ring::new(recovered.closed.len() + 16));
+        for segment in recovered.closed {
+            closed.push(segment).map_err(|_| anyhow::anyhow!("the ring of closed segments is too small"))?;
+        }
+        let (acks, acks_in) = mpsc::unbounded_channel();
+        let outlets = Outlets {
+            acks,
+            feed,
+            sinks,
+            sealer: Arc::clone(&closed),
+            open: recovered.open_alerts.into_iter().map(|alert| (alert.id.clone(), alert)).collect(),
+        };
+
+        let sealer = stage("sealer", |stop| move || writer::run_sealer(&closed, &stop))?;
+        let writer = {
+            let (batches, shared) = (Arc::clone(&batches), Arc::clone(&shared));
+            stage("writer", |stop| move || writer::run(log, &batches, outlets, &shared, clock, &stop))?
+        };
+        let thinker = {
+            let (ring, shared) = (Arc::clone(&ring), Arc::clone(&shared));
+            stage("brain", |stop| move || think(brain, &ring, &batches, &shared, &stop))?
+        };
+        let eye = {
+            let (ring, shared) = (Arc::clone(&ring), Arc::clone(&shared));
+            stage("vision", |stop| move || vision::run(pipeline, &ring, &shared, &stop))?
+        };
+
+        let mut tasks = JoinSet::new();
+        let handle = runtime.handle();
+        {
+            let (mqtt, now, ring, stats, stop) =
+                (config.mqtt.clone(), clock.shared(), Arc::clone(&ring), Arc::clone(&shared.ingest), entrance.clone());
+            tasks.spawn_on(async move { Ok(run_readings(mqtt, decoder, now, ring, acks_in, stats, stop).await?) }, handle);
+        }
+        {
+            let (mqtt, now, stats, stop) = (config.mqtt, clock.shared(), Arc::clone(&shared.ingest), entrance.clone());
+            let (registry, mailbox, limits, prefix) =
+                (config.registry, Arc::clone(&shared.mailbox), config.vision.pipeline().limits, config.prefix);
+            let check = Arc::new(move |jpeg: &[u8]| validate_jpeg(jpeg, &limits));
+            tasks.spawn_on(async move { Ok(run_frames(mqtt, &prefix, registry, now, check, mailbox, ring, stats, stop).await?) }, handle);
+        }
+        {
+            let (backend, stop) = (Arc::clone(&shared), wall_stop.clone());
+            tasks.spawn_on(
+                async move {
+                    wall.run(hub, backend, stop).await;
+                    Ok(())
+                },
+                handle,
+            );
+        }
+        let workers = Stages { entrance, vision: eye, brain: thinker, writer, sealer, sinks: sinks_stop, wall: wall_stop };
+        Ok(System { runtime, tasks, workers, shared, address, _broker: broker })
+    }
+
+    /// Waits for Ctrl-C or SIGTERM, or for a part that died; calls `each` about every half second.
+    pub(crate) fn until_stopped(&self, each: &mut dyn FnMut(&Shared)) -> Result<()> {
+        self.runtime.block_on(async {
+            let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+            let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
+            let mut beat = tokio::time::interval(Duration::from_millis(500));
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => return Ok(()),
+                    _ = interrupt.recv() => return Ok(()),
+                    _ = beat.tick() => {
+                        if let Some(dead) = self.dead() {
+                            bail!("{dead} ended early");
+                        }
+                        each(&self.shared);
+                    }
+                }
+            }
+        })
+    }
+
+    pub(crate) fn handle(&self) -> tokio::runtime::Handle {
+        self.runtime.handle().clone()
+    }
+
+    /// A part that has ended though nobody stopped it.
+    fn dead(&self) -> Option<String> {
+        let workers = [&self.workers.vision, &self.workers.brain, &self.workers.writer, &self.workers.sealer];
+        let worker = workers.iter().map(|(_, worker)| worker).find(|worker| worker.is_finished()).map(|worker| worker.name().to_owned());
+        worker.or_else(|| self.shared.sinks.load().as_ref().and_then(|sinks| sinks.ended().map(str::to_owned)))
+    }
+
+    /// Stops along the data's path: what has come in is judged, written and told before the next part stops.
+    ///
+    /// # Errors
+    /// The first part that had died or failed.
+    pub(crate) fn stop(self) -> Result<()> {
+        let System { runtime, mut tasks, workers, shared, _broker, .. } = self;
+        let Stages { entrance, vision, brain, writer, sealer, sinks, wall } = workers;
+        entrance.set();
+        let stages = [vision, brain, writer, sealer].into_iter().map(|(stop, worker)| {
+            stop.set();
+            worker.join().map_err(anyhow::Error::from)
+        });
+        let mut outcome = stages.fold(Ok(()), Result::and);
+        sinks.set();
+        if let Some(running) = shared.sinks.swap(None).and_then(Arc::into_inner) {
+            outcome = outcome.and(Sinks::join(running).map_err(anyhow::Error::from));
+        }
+        wall.set();
+        while let Some(ended) = runtime.block_on(tasks.join_next()) {
+            outcome = outcome.and(ended.map_err(anyhow::Error::from).and_then(|result| result));
+        }
+        let balance = shared.balance();
+        tracing::info!(received = balance.received, stored = balance.stored, rejected = balance.rejected, in_flight = ?balance.in_flight(), "stopped");
+        outcome
+    }
+}
+
+/// A named thread with a flag of its own to stop it.
+fn stage<F: FnOnce() + Send + 'static>(name: &str, body: impl FnOnce(Stop) -> F) -> Result<(Stop, Worker)> {
+    let stop = Stop::new();
+    let worker = Worker::spawn(name, body(stop.clone())).with_context(|| format!("no thread for {name}"))?;
+    Ok((stop, worker))
+}
+
+/// The sinks' broker, when they name none: the one that readings come from.
+fn target(mqtt: &MqttConfig) -> MqttTarget {
+    MqttTarget {
+        host: mqtt.host.clone(),
+        port: mqtt.port,
+        client_id: mqtt.client_id.clone(),
+        user: mqtt.user.clone(),
+        password_env: mqtt.password_env.clone(),
+        password_file: mqtt.password_file.clone(),
+        tls: mqtt.tls.as_ref().map(|tls| huong_notify::TlsConfig { ca: tls.ca.clone(), cert: tls.cert.clone(), key: tls.key.clone() }),
+        keep_alive: mqtt.keep_alive,
+    }
+}
+
+/// The brain's thread: takes what waits, judges it, hands the turn to the writer. Ends when `stop` is set and nothing waits.
+fn think(mut brain: Brain, ring: &Ring<Inbound>, batches: &Ring<Batch>, shared: &Shared, stop: &Stop) {
+    ring.waker().register();
+    shared.commands.waker().register();
+    let mut entrance: BTreeMap<Option<Name>, u64> = BTreeMap::new();
+    let mut transitions: Vec<Transition> = Vec::new();
+    loop {
+        let last = stop.is_set();
+        let mut batch = Batch::default();
+        let mut took = 0;
+        while took < TURN
+            && let Some(inbound) = ring.pop()
+        {
+            took += 1;
+            take(&mut brain, inbound, &mut batch, &mut entrance, &mut transitions, shared);
+        }
+        while let Some(command) = shared.commands.pop() {
+            acknowledge(&mut brain, command, &mut batch, &mut transitions, shared.clock.now());
+        }
+        tick(&mut brain, &mut transitions, shared.clock.now());
+        batch.records.extend(transitions.drain(..).map(Record::Transition));
+        if took > 0 {
+            shared.entrance.store(Arc::new(entrance.clone()));
+        }
+        hand_over(batch, batches);
+        if took == 0 {
+            if last {
+                return;
+            }
+            ring.waker().wait(TICK);
+        }
+    }
+}
+
+fn take(
+    brain: &mut Brain,
+    inbound: Inbound,
+    batch: &mut Batch,
+    entrance: &mut BTreeMap<Option<Name>, u64>,
+    transitions: &mut Vec<Transition>,
+    shared: &Shared,
+) {
+    for mut reading in inbound.readings {
+        *entrance.entry(Some(reading.stream.clone())).or_default() += 1;
+        if reading.orphan {
+            shared.orphans.add(1);
+        }
+        let now = shared.clock.now();
+        match brain.on(Event::Reading(&mut reading), now, transitions) {
+            Ok(Verdict::Duplicate) => batch.records.push(Record::Quarantined(duplicate(&reading))),
+            Ok(Verdict::Judged | Verdict::History) => {
+                batch.records.extend(transitions.drain(..).map(Record::Transition));
+                batch.records.push(Record::Reading(reading));
+            }
+            Err(error) => tracing::error!(%error, "the alert table refused an event"),
+        }
+    }
+    for refused in inbound.rejected {
+        *entrance.entry(refused.stream.clone()).or_default() += 1;
+        batch.records.push(Record::Quarantined(refused));
+    }
+    batch.acks.extend(inbound.ack);
+}
+
+/// A reading that is already stored; its payload would add nothing, so only its name is kept.
+fn duplicate(reading: &Reading) -> Quarantined {
+    let detail = format!("{} of {} at {}", reading.stream, reading.key, reading.at);
+    let reject = Reject::new(RejectReason::Duplicate, detail);
+    reject.quarantine(reading.received, "", Some(reading.source.clone()), Some(reading.stream.clone()), &[])
+}
+
+fn acknowledge(brain: &mut Brain, command: Command, batch: &mut Batch, transitions: &mut Vec<Transition>, now: Timestamp) {
+    let event = Event::Acknowledge { id: &command.alert, by: &command.by };
+    let answer = brain.on(event, now, transitions).map(|_| ());
+    batch.replies.push((command.reply, answer));
+}
+
+fn tick(brain: &mut Brain, transitions: &mut Vec<Transition>, now: Timestamp) {
+    if let Err(error) = brain.on(Event::Tick, now, transitions) {
+        tracing::error!(%error, "the alert table refused a tick");
+    }
+}
+
+/// Waits for room: the disk is behind, and the broker keeps what is not acknowledged.
+fn hand_over(mut batch: Batch, batches: &Ring<Batch>) {
+    if batch.records.is_empty() && batch.acks.is_empty() && batch.replies.is_empty() {
+        return;
+    }
+    while let Err(back) = batches.push(batch) {
+        batch = back;
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+}

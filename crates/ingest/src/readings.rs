@@ -1,0 +1,113 @@
+//! The connection of the readings: QoS 1, acknowledged once durable.
+//!
+//! Network and decoding are two tasks with a bounded queue between, so that both cores work and a full ring holds back the broker:
+//! nothing at QoS 1 is dropped, it waits unacknowledged at the broker.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use huong_flow::{Ring, Stop};
+use huong_types::decode::{Decoder, Limits};
+use huong_types::{AckToken, Inbound, Quarantined};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use crate::link::{Message, Role};
+use crate::session::{Deliver, Session};
+use crate::{Clock, IngestError, IngestStats, MqttConfig};
+
+/// Receives, decodes and hands over readings until `stop` is set. What comes back through `acks` is acknowledged to the broker;
+/// the rest it sends again after the next connection.
+///
+/// A packet above `max_packet_readings`: an MQTT 5 broker is told the limit and discards such packets itself. Where one comes all
+/// the same it ends the connection, is logged as an error once and counted, and from then on such packets are received (to MQTT's
+/// own limit), cut to their first bytes at once and quarantined as too large, so that none is sent again for ever.
+///
+/// # Errors
+/// When the configuration cannot be used: what [`MqttConfig::check`] finds.
+pub async fn run_readings(
+    config: MqttConfig,
+    decoder: Decoder,
+    clock: Clock,
+    ring: Arc<Ring<Inbound>>,
+    acks: UnboundedReceiver<AckToken>,
+    stats: Arc<IngestStats>,
+    stop: Stop,
+) -> Result<(), IngestError> {
+    let limits = Limits { payload: config.max_payload, items: config.max_items };
+    let mut decoder = decoder.with_limits(limits);
+    let (queue, mut waiting) = mpsc::channel(usize::from(config.receive_maximum));
+    let session = Session { config, role: Role::Readings, filters: decoder.filters(), stop: stop.clone() };
+    // A set, so that the network task ends with this one when this one is dropped.
+    let mut network = JoinSet::new();
+    let counters = Arc::clone(&stats);
+    network.spawn(async move {
+        let mut queue = Queue { queue, limit: limits.payload };
+        session.run(Some(acks), &counters.void_acks, &counters.readings, &mut queue).await
+    });
+    let mut batch = Vec::new();
+    'handing: while waiting.recv_many(&mut batch, 64).await > 0 {
+        for Arrived { message, length, ack } in batch.drain(..) {
+            let now = clock();
+            let mut inbound = match length {
+                None => decoder.decode(&message.topic, &message.payload, now),
+                Some(length) => decoder.refuse_large(&message.topic, &message.payload, length, now),
+            };
+            inbound.ack = ack;
+            let (readings, rejected) = (inbound.readings.len() as u64, inbound.rejected.len() as u64);
+            if !push(&ring, inbound, &stop).await {
+                break 'handing;
+            }
+            stats.decoded.add(readings);
+            stats.rejected.add(rejected);
+        }
+    }
+    // Lets go of a network task that waits for room.
+    drop(waiting);
+    match network.join_next().await {
+        Some(ended) => ended.unwrap_or_else(|error| Err(IngestError::Task(error.to_string()))),
+        None => Ok(()),
+    }
+}
+
+/// Waits for room; false when stopped before there was any.
+async fn push(ring: &Ring<Inbound>, inbound: Inbound, stop: &Stop) -> bool {
+    let mut held = inbound;
+    loop {
+        match ring.push(held) {
+            Ok(()) => return true,
+            Err(back) if !stop.is_set() => held = back,
+            Err(_) => return false,
+        }
+        // The ring does not tell of room, and there is none for as long as a rule or a disk takes: a short nap costs nothing.
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+struct Arrived {
+    message: Message,
+    /// The whole payload's length when it was cut for its size.
+    length: Option<u64>,
+    ack: Option<AckToken>,
+}
+
+struct Queue {
+    queue: mpsc::Sender<Arrived>,
+    limit: usize,
+}
+
+impl Deliver for Queue {
+    async fn deliver(&mut self, mut message: Message, ack: Option<AckToken>) {
+        let whole = message.payload.len();
+        let length = (whole > self.limit).then_some(whole as u64);
+        if length.is_some() {
+            // A copy of the head lets the rest go now; a slice would keep it all.
+            message.payload = Bytes::copy_from_slice(&message.payload[..Quarantined::MAX_BYTES.min(whole)]);
+        }
+        if self.queue.send(Arrived { message, length, ack }).await.is_err() {
+            tracing::debug!("stopping: a message is left to the broker");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Ingest against a real mosquitto, which must be installed: each test starts one of its own on a free port.
+
+mod certificates;
+mod embedded;
+mod faults;
+mod frames;
+mod mosquitto;
+mod readings;
+mod rig;
+mod security;

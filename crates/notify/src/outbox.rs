@@ -1,0 +1,176 @@
+//! A sink's view of the journal: what comes next, whether it is for this sink, and how far it has come.
+//!
+//! Invariant: the offset only grows, and never past a step that was neither received, nor refused for good, nor not for this sink.
+
+use std::fs::{OpenOptions, metadata, rename};
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use huong_flow::Counter;
+use huong_types::{Alert, Name, Severity, Transition, TransitionKind};
+use serde_json::json;
+
+use crate::offset::Offset;
+use crate::payload::idempotency_key;
+use crate::sinks::Journal;
+
+/// Steps read from the journal at once.
+const BATCH: usize = 256;
+/// A dead-letter file is set aside, over the one before, when it is larger: the journal still has every step.
+const DEAD_LETTER_BYTES: u64 = 16 << 20;
+
+/// What the outside may ask of a running sink.
+#[derive(Debug)]
+pub(crate) struct Status {
+    pub(crate) name: Name,
+    /// Of the newest transition journalled.
+    pub(crate) newest: AtomicU64,
+    pub(crate) offset: AtomicU64,
+    pub(crate) delivered: Counter,
+    pub(crate) retries: Counter,
+    pub(crate) dead_letters: Counter,
+    failing: Mutex<Option<String>>,
+}
+
+pub(crate) struct Outbox {
+    pub(crate) status: Arc<Status>,
+    pub(crate) journal: Arc<dyn Journal>,
+    filter: Filter,
+    offset: Offset,
+    /// The last step that is done; the file may be behind it.
+    done: u64,
+    dead_letters: PathBuf,
+    /// The offset could not be written; said once.
+    unsaved: bool,
+}
+
+/// Which steps a sink's receivers want.
+#[derive(Clone, Debug)]
+pub(crate) struct Filter {
+    pub(crate) routes: Vec<Name>,
+    pub(crate) min_severity: Severity,
+    pub(crate) updates: bool,
+    /// A retained state must be withdrawn when a graver alert hides it; people need not be told.
+    pub(crate) withdrawals: bool,
+}
+
+impl Status {
+    pub(crate) fn new(name: Name, newest: u64) -> Self {
+        Self {
+            name,
+            newest: AtomicU64::new(newest),
+            offset: AtomicU64::new(0),
+            delivered: Counter::new(),
+            retries: Counter::new(),
+            dead_letters: Counter::new(),
+            failing: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn failing(&self) -> Option<String> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Filter {
+    pub(crate) fn wants_alert(&self, alert: &Alert) -> bool {
+        alert.severity >= self.min_severity && (self.routes.is_empty() || alert.notify.iter().any(|route| self.routes.contains(route)))
+    }
+
+    /// A hidden alert's steps are told to nobody, but its end is: who was told that it began, before it was hidden, waits for it.
+    pub(crate) fn wants(&self, transition: &Transition) -> bool {
+        self.wants_alert(&transition.alert)
+            && match transition.kind {
+                TransitionKind::Cleared => true,
+                TransitionKind::Inhibited => self.withdrawals,
+                TransitionKind::Updated => self.updates && transition.alert.inhibited_by.is_none(),
+                _ => transition.alert.inhibited_by.is_none(),
+            }
+    }
+}
+
+impl Outbox {
+    pub(crate) fn new(status: Arc<Status>, journal: Arc<dyn Journal>, filter: Filter, offset: Offset, dead_letters: PathBuf) -> Self {
+        let done = offset.saved();
+        status.offset.store(done, Ordering::Relaxed);
+        Self { status, journal, filter, offset, done, dead_letters, unsaved: false }
+    }
+
+    pub(crate) fn filter(&self) -> &Filter {
+        &self.filter
+    }
+
+    /// The last step that is done.
+    pub(crate) fn done(&self) -> u64 {
+        self.done
+    }
+
+    /// The next steps after `seq`, oldest first; none when there are none.
+    pub(crate) fn after(&self, seq: u64) -> Result<Vec<Transition>, String> {
+        if self.status.newest.load(Ordering::Acquire) <= seq {
+            return Ok(Vec::new());
+        }
+        self.journal.transitions_after(seq, BATCH).map_err(|error| format!("the journal cannot be read: {error}"))
+    }
+
+    /// Step `seq` and all before are done; on disk after [`Outbox::save`].
+    pub(crate) fn advance(&mut self, seq: u64) {
+        self.done = seq;
+        self.status.offset.store(seq, Ordering::Relaxed);
+    }
+
+    pub(crate) fn save(&mut self) {
+        match self.offset.save(self.done) {
+            Ok(()) => self.unsaved = false,
+            Err(error) if !self.unsaved => {
+                self.unsaved = true;
+                tracing::error!(sink = %self.status.name, %error, "the sink's offset cannot be written: a restart will deliver again");
+            }
+            Err(_) => {}
+        }
+    }
+
+    pub(crate) fn delivered(&mut self) {
+        self.status.delivered.add(1);
+        self.works();
+    }
+
+    /// The receiver answers.
+    pub(crate) fn works(&mut self) {
+        if self.status.failing.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
+            tracing::info!(sink = %self.status.name, "the sink works again");
+        }
+    }
+
+    /// An attempt failed and will be made again.
+    pub(crate) fn failed(&mut self, why: String) {
+        self.status.retries.add(1);
+        let mut failing = self.status.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        if failing.is_none() {
+            tracing::warn!(sink = %self.status.name, why, "the sink does not answer: retrying, nothing is lost");
+        }
+        *failing = Some(why);
+    }
+
+    /// The receiver will never take this step: it is put aside for a person, and the sink goes on.
+    pub(crate) fn refused(&mut self, transition: &Transition, why: &str) {
+        self.status.dead_letters.add(1);
+        let key = idempotency_key(transition);
+        tracing::error!(sink = %self.status.name, key, why, file = %self.dead_letters.display(), "the receiver refused an alert: see the dead-letter file");
+        let line = json!({ "idempotency_key": key, "why": why, "transition": transition });
+        if let Err(error) = self.bury(&line.to_string()) {
+            tracing::error!(sink = %self.status.name, key, %error, "the dead-letter file cannot be written: the step is in the journal only");
+        }
+    }
+
+    fn bury(&self, line: &str) -> io::Result<()> {
+        if metadata(&self.dead_letters).is_ok_and(|file| file.len() > DEAD_LETTER_BYTES) {
+            rename(&self.dead_letters, self.dead_letters.with_extension("old.jsonl"))?;
+        }
+        let mut file = OpenOptions::new().create(true).append(true).open(&self.dead_letters)?;
+        writeln!(file, "{line}")?;
+        file.sync_data()
+    }
+}

@@ -1,0 +1,125 @@
+//! A journal in memory, alerts to put in it, and waiting for a condition.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use huong_flow::Stop;
+use huong_notify::{Journal, MqttTarget, Setup, SinkConfig, Sinks, start_sinks};
+use huong_types::{Alert, AlertState, Problems, Registry, Severity, Text, Timestamp, Transition, TransitionKind, load_toml};
+
+/// Far longer than anything here takes, so that only a fault reaches it.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+pub(crate) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let until = Instant::now() + DEADLINE;
+    while !condition() {
+        assert!(Instant::now() < until, "waited in vain for: {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Memory {
+    steps: Mutex<Vec<Transition>>,
+}
+
+impl Memory {
+    /// Appends one step and returns its sequence number.
+    pub(crate) fn append(&self, kind: TransitionKind, mut alert: Alert) -> u64 {
+        let mut steps = self.steps.lock().expect("no test panics with the journal in hand");
+        let seq = steps.len() as u64 + 1;
+        if kind == TransitionKind::Cleared {
+            alert.state = AlertState::Cleared;
+        }
+        let at = Timestamp::from_millis(1_761_500_000_000 + seq as i64 * 1000);
+        steps.push(Transition { seq, kind, at, decided: at, alert, cause: Vec::new() });
+        seq
+    }
+}
+
+impl Journal for Memory {
+    fn transitions_after(&self, seq: u64, limit: usize) -> Result<Vec<Transition>, String> {
+        let steps = self.steps.lock().map_err(|error| error.to_string())?;
+        Ok(steps.iter().filter(|step| step.seq > seq).take(limit).cloned().collect())
+    }
+
+    fn open_alerts(&self) -> Result<Vec<Alert>, String> {
+        let steps = self.steps.lock().map_err(|error| error.to_string())?;
+        let mut open: Vec<Alert> = Vec::new();
+        for step in steps.iter() {
+            open.retain(|alert| alert.id != step.alert.id);
+            if step.alert.state != AlertState::Cleared {
+                open.push(step.alert.clone());
+            }
+        }
+        Ok(open)
+    }
+}
+
+pub(crate) fn alert(rule: &str, key: &str, severity: Severity) -> Alert {
+    let at = Timestamp::from_millis(1_761_500_000_000);
+    Alert {
+        id: format!("{rule}.{key}.{}", at.as_millis()).into(),
+        rule: rule.into(),
+        key: key.into(),
+        stream: "water_level".into(),
+        severity,
+        state: AlertState::Open,
+        holds: true,
+        stale_since: None,
+        since: at,
+        raised: at,
+        updated: at,
+        values: [("level".into(), 3.62)].into(),
+        text: Text { vi: "Kim Long 3,62 m, trên báo động III".to_owned(), en: "Kim Long 3.62 m, above alarm level III".to_owned() },
+        ack: None,
+        inhibited_by: None,
+        silence: false,
+        notify: vec!["flood-staff".into()],
+    }
+}
+
+pub(crate) struct Running {
+    pub(crate) sinks: Sinks,
+    stop: Stop,
+}
+
+/// Starts the sinks of `toml`; `newest` is what the journal held before.
+pub(crate) fn start(toml: &str, dir: &Path, journal: &Arc<Memory>, newest: u64, broker_port: u16) -> Running {
+    #[derive(serde::Deserialize)]
+    struct File {
+        sink: Vec<SinkConfig>,
+    }
+    let mut problems = Problems::default();
+    let file: File = load_toml("huong.toml", toml, &mut problems).expect("a list of sinks");
+    SinkConfig::check_all(&file.sink, "huong.toml", "sink", &mut problems);
+    let registry = "[[station]]\nid = \"kimlong\"\nname = \"Kim Long\"\nname_en = \"Kim Long\"\nkind = \"river\"\n\
+                    streams = [\"water_level\"]\nlat = 16.457\nlon = 107.561\nperiod = \"10m\"\n";
+    let registry = Arc::new(Registry::parse("registry.toml", registry, &mut problems));
+    assert!(problems.is_empty(), "{problems}");
+    let stop = Stop::new();
+    let broker: MqttTarget =
+        load_toml("huong.toml", &format!("host = \"127.0.0.1\"\nport = {broker_port}"), &mut problems).expect("a broker's address");
+    let setup = Setup { dir: dir.to_owned(), registry, journal: journal.clone(), newest, broker, prefix: "hue".to_owned() };
+    let sinks = start_sinks(&file.sink, &setup, &stop).expect("the sinks start");
+    Running { sinks, stop }
+}
+
+impl Running {
+    pub(crate) fn stop(self) {
+        self.stop.set();
+        self.sinks.join().expect("no sink panicked");
+    }
+
+    /// The figures of the sink called `name`.
+    pub(crate) fn of(&self, name: &str) -> huong_notify::SinkFigures {
+        self.sinks.figures().into_iter().find(|figures| figures.name == *name).expect("a sink of this name was started")
+    }
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    listener.local_addr().expect("a bound listener has an address").port()
+}

@@ -1,0 +1,116 @@
+//! Where the store lives and how much it may use. Invariant: every limit has a bound, and the defaults say where they come from.
+
+use std::path::PathBuf;
+
+use huong_types::{Problems, Span};
+use serde::Deserialize;
+
+/// Section `[store]`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreConfig {
+    /// The data directory; made when absent.
+    pub dir: PathBuf,
+    /// A segment is closed when it has this many bytes. A query reads the open segment anew each time and a seal holds one in
+    /// memory (some four times this as columns), so 32 MiB keeps both under a second and 150 MB.
+    #[serde(default = "segment_bytes")]
+    pub segment_bytes: u64,
+    /// .. or when it is this old: an hour makes 24 parts a day and stream.
+    #[serde(default = "segment_age")]
+    pub segment_age: Span,
+    /// How many of the latest transitions are kept in memory for the sinks; one further behind reads the disk. A flood of alarms
+    /// is some hundreds in ten minutes.
+    #[serde(default = "transition_tail")]
+    pub transition_tail: usize,
+}
+
+/// Section `[query]`: what one query may use, so that a heavy one never harms the alerts.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QueryLimits {
+    /// Bytes of memory for the open log, sorts, joins and aggregates.
+    pub memory: usize,
+    /// Bytes of temporary files, once memory is used up.
+    pub spill: u64,
+    /// Rows of the result.
+    pub rows: usize,
+    pub time: Span,
+}
+
+impl StoreConfig {
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self { dir: dir.into(), segment_bytes: segment_bytes(), segment_age: segment_age(), transition_tail: transition_tail() }
+    }
+
+    /// Adds every mistake to `problems`; `path` is the section's name.
+    pub fn check(&self, file: &str, path: &str, problems: &mut Problems) {
+        if self.dir.as_os_str().is_empty() {
+            problems.add(file, format!("{path}.dir"), "an empty path", "a directory");
+        }
+        if !(64 * 1024..=256 << 20).contains(&self.segment_bytes) {
+            problems.add(file, format!("{path}.segment_bytes"), format!("`{}`", self.segment_bytes), "65536 to 268435456");
+        }
+        if self.segment_age <= Span::ZERO {
+            problems.add(file, format!("{path}.segment_age"), format!("`{}`", self.segment_age), "more than 0s");
+        }
+        if self.transition_tail == 0 {
+            problems.add(file, format!("{path}.transition_tail"), "`0`", "at least 1");
+        }
+    }
+}
+
+impl QueryLimits {
+    /// Adds every mistake to `problems`; `path` is the section's name.
+    pub fn check(&self, file: &str, path: &str, problems: &mut Problems) {
+        if self.memory == 0 {
+            problems.add(file, format!("{path}.memory"), "`0`", "more than 0 bytes");
+        }
+        if self.rows == 0 {
+            problems.add(file, format!("{path}.rows"), "`0`", "more than 0 rows");
+        }
+        if self.time <= Span::ZERO {
+            problems.add(file, format!("{path}.time"), format!("`{}`", self.time), "more than 0s");
+        }
+    }
+}
+
+/// For a machine of 4 GB and more that also runs the processor: an eighth of its memory, a table that a person can still open,
+/// and a wait that a person still makes.
+impl Default for QueryLimits {
+    fn default() -> Self {
+        Self { memory: 512 << 20, spill: 4 << 30, rows: 1_000_000, time: Span::from_secs(60) }
+    }
+}
+
+fn segment_bytes() -> u64 {
+    32 << 20
+}
+
+fn segment_age() -> Span {
+    Span::from_mins(60)
+}
+
+fn transition_tail() -> usize {
+    4096
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mistake_is_named() {
+        let mut problems = Problems::default();
+        StoreConfig::new("data").check("huong.toml", "store", &mut problems);
+        QueryLimits::default().check("huong.toml", "query", &mut problems);
+        assert!(problems.is_empty(), "{problems}");
+        let store = StoreConfig { dir: PathBuf::new(), segment_bytes: 1, segment_age: Span::ZERO, transition_tail: 0 };
+        store.check("huong.toml", "store", &mut problems);
+        QueryLimits { memory: 0, spill: 0, rows: 0, time: Span::ZERO }.check("huong.toml", "query", &mut problems);
+        let paths: Vec<&str> = problems.list.iter().map(|problem| problem.path.as_str()).collect();
+        assert_eq!(
+            paths,
+            ["store.dir", "store.segment_bytes", "store.segment_age", "store.transition_tail", "query.memory", "query.rows", "query.time"]
+        );
+    }
+}

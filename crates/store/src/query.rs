@@ -1,0 +1,215 @@
+//! SQL over the parts and the open log, through DataFusion.
+//!
+//! Invariant: reading only. A plan that would change anything, in the data or in the session, is refused before it runs; memory, spill,
+//! rows and time are bounded.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::pruning::PrunableStatistics;
+use datafusion::common::stats::{ColumnStatistics, Precision};
+use datafusion::common::{DataFusionError, ScalarValue, Statistics, ToDFSchema};
+use datafusion::datasource::TableType;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::execution::disk_manager::DiskManagerBuilder;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::object_store::ObjectMeta;
+use datafusion::physical_optimizer::pruning::PruningPredicate;
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::union::UnionExec;
+use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use futures_util::StreamExt;
+
+use crate::error::Context;
+use crate::manifest::Part;
+use crate::rows::Rows;
+use crate::snapshot::{Snapshot, Source};
+use crate::table::{Partition, Table};
+use crate::{QueryLimits, StoreError};
+
+/// Answers `sql` over the tables readings, observations, alerts and quarantine of `dir` as they are now. At least one batch comes
+/// back, so that the columns are known when there are no rows.
+///
+/// Runs on the caller's tokio runtime, which must have its time driver on.
+pub async fn query(dir: &Path, sql: &str, limits: &QueryLimits) -> Result<Vec<RecordBatch>, StoreError> {
+    match tokio::time::timeout(limits.time.to_std(), answer(dir, sql, limits)).await {
+        Ok(answer) => answer,
+        Err(_) => Err(StoreError::TooSlow(limits.time)),
+    }
+}
+
+async fn answer(dir: &Path, sql: &str, limits: &QueryLimits) -> Result<Vec<RecordBatch>, StoreError> {
+    let (dir, memory) = (dir.to_owned(), limits.memory);
+    let loaded = tokio::task::spawn_blocking(move || load(&dir, memory)).await.map_err(|error| StoreError::Task(error.to_string()))?;
+    let (tables, used) = loaded?;
+    let context = context(limits, used)?;
+    for table in tables {
+        context.register_table(table.table.name(), Arc::new(table))?;
+    }
+    let plan = context.state().create_logical_plan(sql).await?;
+    let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+    reading.verify_plan(&plan).map_err(|error| StoreError::ReadOnly(error.message().into_owned()))?;
+    let mut stream = context.execute_logical_plan(plan).await?.execute_stream().await?;
+    let mut batches = Vec::new();
+    let mut rows = 0;
+    while let Some(batch) = stream.next().await {
+        let batch = batch?;
+        rows += batch.num_rows();
+        if rows > limits.rows {
+            return Err(StoreError::TooManyRows { limit: limits.rows });
+        }
+        batches.push(batch);
+    }
+    if batches.is_empty() {
+        batches.push(RecordBatch::new_empty(stream.schema()));
+    }
+    Ok(batches)
+}
+
+fn context(limits: &QueryLimits, used: usize) -> Result<SessionContext, StoreError> {
+    let runtime = RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory - used)))
+        .with_disk_manager_builder(DiskManagerBuilder::default().with_max_temp_directory_size(limits.spill))
+        .build_arc()?;
+    Ok(SessionContext::new_with_config_rt(SessionConfig::new().with_information_schema(true), runtime))
+}
+
+/// One table as it is now: sealed parts and the rows of the open log.
+#[derive(Debug)]
+struct SnapshotTable {
+    table: Table,
+    parts: Vec<PartitionedFile>,
+    open: Vec<RecordBatch>,
+}
+
+/// Reads the open log, decides which parts there are, and says how many bytes the former takes.
+fn load(dir: &Path, memory: usize) -> Result<(Vec<SnapshotTable>, usize), StoreError> {
+    let mut tables: Vec<SnapshotTable> =
+        Table::ALL.iter().map(|table| SnapshotTable { table: *table, parts: Vec::new(), open: Vec::new() }).collect();
+    let mut used = 0;
+    for source in Snapshot::take(dir)?.sources {
+        match source {
+            Source::Sealed(sealed) => {
+                for part in &sealed.parts {
+                    tables[part.table as usize].parts.push(part_file(dir, part)?);
+                }
+            }
+            Source::Log(log) => {
+                let mut rows = Table::ALL.map(Rows::new);
+                for (seq, record) in log.read()?.records() {
+                    rows[Partition::of(&record).table as usize].push(seq, &record)?;
+                }
+                for (table, rows) in tables.iter_mut().zip(rows) {
+                    let batch = rows.finish()?;
+                    used += batch.get_array_memory_size();
+                    table.open.extend(slices(&batch));
+                }
+                if used >= memory {
+                    return Err(StoreError::LogTooLarge { used, limit: memory });
+                }
+            }
+        }
+    }
+    Ok((tables, used))
+}
+
+/// In pieces of the size that DataFusion works in, so that they spread over its threads.
+fn slices(batch: &RecordBatch) -> impl Iterator<Item = RecordBatch> {
+    const ROWS: usize = 8192;
+    (0..batch.num_rows()).step_by(ROWS).map(|from| batch.slice(from, ROWS.min(batch.num_rows() - from)))
+}
+
+/// With statistics from the manifest, so that the file is passed over unopened when the filters exclude it.
+fn part_file(dir: &Path, part: &Part) -> Result<PartitionedFile, StoreError> {
+    let path: PathBuf = std::path::absolute(dir.join(&part.path)).during("resolve", dir)?;
+    let location = datafusion::object_store::path::Path::from_absolute_path(&path)
+        .map_err(|error| DataFusionError::ObjectStore(Box::new(error.into())))?;
+    let meta = ObjectMeta { location, last_modified: Default::default(), size: part.bytes, e_tag: None, version: None };
+    let schema = part.table.schema();
+    let mut statistics = Statistics::new_unknown(&schema);
+    statistics.num_rows = Precision::Exact(part.rows as usize);
+    let mut set = |column: &str, min: ScalarValue, max: ScalarValue| -> Result<(), StoreError> {
+        let statistics: &mut ColumnStatistics = &mut statistics.column_statistics[schema.index_of(column)?];
+        statistics.null_count = Precision::Exact(0);
+        statistics.min_value = Precision::Exact(min);
+        statistics.max_value = Precision::Exact(max);
+        Ok(())
+    };
+    let time = |at: i64| ScalarValue::TimestampMillisecond(Some(at), Some("UTC".into()));
+    let text = |text: &str| ScalarValue::Utf8(Some(text.to_owned()));
+    set("seq", ScalarValue::UInt64(Some(part.seq.0)), ScalarValue::UInt64(Some(part.seq.1)))?;
+    set("day", ScalarValue::Date32(Some(part.day)), ScalarValue::Date32(Some(part.day)))?;
+    set(part.table.arrival_column(), time(part.arrived.0), time(part.arrived.1))?;
+    set(part.table.time_column(), time(part.at.0), time(part.at.1))?;
+    set(part.table.key_column(), text(&part.key.0), text(&part.key.1))?;
+    if let Some(stream) = &part.stream {
+        set("stream", text(stream), text(stream))?;
+    }
+    Ok(PartitionedFile::new_from_meta(meta).with_statistics(Arc::new(statistics)))
+}
+
+impl SnapshotTable {
+    /// The parts that may hold rows which pass `filters`.
+    fn parts_for(&self, session: &dyn Session, filters: &[Expr]) -> Result<Vec<PartitionedFile>, DataFusionError> {
+        let Some(filter) = conjunction(filters.to_vec()) else { return Ok(self.parts.clone()) };
+        let schema = self.table.schema();
+        let filter = session.create_physical_expr(filter, &schema.clone().to_dfschema()?)?;
+        let statistics = self.parts.iter().filter_map(|part| part.statistics.clone()).collect();
+        let keep = PruningPredicate::try_new(filter, schema.clone())?.prune(&PrunableStatistics::new(statistics, schema))?;
+        Ok(self.parts.iter().zip(keep).filter(|(_, keep)| *keep).map(|(part, _)| part.clone()).collect())
+    }
+}
+
+#[async_trait]
+impl TableProvider for SnapshotTable {
+    fn schema(&self) -> SchemaRef {
+        self.table.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    /// Filters choose the parts here; rows within are chosen by the Parquet source, into which the physical optimiser pushes them.
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>, DataFusionError> {
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        let schema = self.schema();
+        let open: Arc<dyn ExecutionPlan> =
+            MemorySourceConfig::try_new_exec(std::slice::from_ref(&self.open), schema.clone(), projection.cloned())?;
+        let parts = self.parts_for(session, filters)?;
+        if parts.is_empty() {
+            return Ok(open);
+        }
+        let source = Arc::new(ParquetSource::new(schema).with_pushdown_filters(true));
+        let groups = FileGroup::new(parts).split_files(session.config().target_partitions());
+        let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), source)
+            .with_file_groups(groups)
+            .with_projection_indices(projection.cloned())?
+            .build();
+        let sealed: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
+        UnionExec::try_new(vec![sealed, open])
+    }
+}
+
+#[cfg(test)]
+mod tests;

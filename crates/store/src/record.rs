@@ -1,0 +1,72 @@
+//! What the log holds, and the state that follows from it.
+//!
+//! Invariant: [`State`] is a pure function of the records before it, so a checkpoint plus the records behind it give the same state
+//! as all records from the beginning.
+
+use std::collections::BTreeMap;
+
+use huong_types::{Alert, AlertState, Name, Quarantined, Reading, RejectReason, Timestamp, Transition};
+use serde::{Deserialize, Serialize};
+
+/// One entry of the log. Its encoding is the log's format: a change of it or of a type inside needs a new version of the segment header.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "readings are by far the most and live only from the ring to the buffer")]
+pub enum Record {
+    Reading(Reading),
+    Transition(Transition),
+    Quarantined(Quarantined),
+}
+
+/// The ledger of the store since the data directory was made, by stream; `None` when the stream of a refused payload is unknown.
+pub type Counts = BTreeMap<Option<Name>, StreamCounts>;
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamCounts {
+    /// Readings on disk.
+    pub stored: u64,
+    pub rejected: BTreeMap<RejectReason, u64>,
+}
+
+/// The first frame of every segment: the state before its first record.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Checkpoint {
+    /// When the segment was begun; `None` for the very first.
+    pub(crate) at: Option<Timestamp>,
+    pub(crate) state: State,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct State {
+    pub(crate) open: BTreeMap<Name, Alert>,
+    /// The sequence of the next transition.
+    pub(crate) next_seq: u64,
+    pub(crate) counts: Counts,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self { open: BTreeMap::new(), next_seq: 1, counts: Counts::new() }
+    }
+}
+
+impl State {
+    pub(crate) fn apply(&mut self, record: &Record) {
+        match record {
+            Record::Reading(reading) => self.stream(Some(&reading.stream)).stored += 1,
+            Record::Quarantined(refused) => *self.stream(refused.stream.as_ref()).rejected.entry(refused.reason).or_default() += 1,
+            Record::Transition(transition) => {
+                let alert = &transition.alert;
+                self.next_seq = self.next_seq.max(transition.seq.saturating_add(1));
+                if alert.state == AlertState::Cleared {
+                    self.open.remove(&alert.id);
+                } else {
+                    self.open.insert(alert.id.clone(), alert.clone());
+                }
+            }
+        }
+    }
+
+    fn stream(&mut self, stream: Option<&Name>) -> &mut StreamCounts {
+        self.counts.entry(stream.cloned()).or_default()
+    }
+}

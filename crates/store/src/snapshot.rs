@@ -1,0 +1,68 @@
+//! One state of the data directory for a reader, while a writer and seals go on.
+//!
+//! Invariant: a record is in exactly one source. Open segments are held by their file handles, which outlive a seal's removal of the name.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use crate::StoreError;
+use crate::error::Context;
+use crate::manifest::{Manifest, SealedSegment};
+use crate::segment::{self, Segment};
+
+/// In the order of the log.
+pub(crate) struct Snapshot {
+    pub(crate) sources: Vec<Source>,
+}
+
+pub(crate) enum Source {
+    Sealed(SealedSegment),
+    Log(LogFile),
+}
+
+pub(crate) struct LogFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl Snapshot {
+    /// Empty when `dir` holds no data or does not exist yet.
+    pub(crate) fn take(dir: &Path) -> Result<Snapshot, StoreError> {
+        // Each further attempt means that a whole seal ended within the few microseconds of the one before.
+        const ATTEMPTS: u32 = 20;
+        for _ in 0..ATTEMPTS {
+            if let Some(snapshot) = attempt(dir)? {
+                return Ok(snapshot);
+            }
+        }
+        Err(StoreError::Busy(ATTEMPTS))
+    }
+}
+
+/// `None` when a seal came between.
+fn attempt(dir: &Path) -> Result<Option<Snapshot>, StoreError> {
+    let manifest = Manifest::read(dir)?;
+    let generation = manifest.generation;
+    let mut logs = Vec::new();
+    for first_seq in segment::list(dir)?.into_iter().filter(|seq| !manifest.holds(*seq)) {
+        let path = segment::path(dir, first_seq);
+        match File::open(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            file => logs.push((first_seq, LogFile { file: file.during("open", &path)?, path })),
+        }
+    }
+    // A segment sealed after the first look and removed before the listing would be in neither.
+    if Manifest::read(dir)?.generation != generation {
+        return Ok(None);
+    }
+    let mut sources: Vec<(u64, Source)> = manifest.segments.into_iter().map(|sealed| (sealed.first_seq, Source::Sealed(sealed))).collect();
+    sources.extend(logs.into_iter().map(|(first_seq, log)| (first_seq, Source::Log(log))));
+    sources.sort_by_key(|(first_seq, _)| *first_seq);
+    Ok(Some(Snapshot { sources: sources.into_iter().map(|(_, source)| source).collect() }))
+}
+
+impl LogFile {
+    pub(crate) fn read(mut self) -> Result<Segment, StoreError> {
+        Segment::read_from(&mut self.file, &self.path)
+    }
+}

@@ -1,0 +1,242 @@
+//! The four tables: their columns, and which part of which table a record belongs to.
+//!
+//! Invariant: the schemas here are those of the Parquet parts and of the open log alike. Columns may be added, never changed.
+
+use std::sync::{Arc, LazyLock};
+
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::temporal_conversions::date32_to_datetime;
+use huong_types::{Name, Origin, Reading, Span, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::Record;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Table {
+    Readings,
+    Observations,
+    Alerts,
+    Quarantine,
+}
+
+/// What goes into one file of a seal.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Partition {
+    pub(crate) table: Table,
+    pub(crate) stream: Option<Name>,
+    /// Days since 1970-01-01, local.
+    pub(crate) day: i32,
+}
+
+/// A day of Huế begins at 17:00 UTC; there is no daylight saving time.
+const LOCAL: Span = Span::from_mins(7 * 60);
+const DAY: Span = Span::from_mins(24 * 60);
+
+static READINGS: LazyLock<SchemaRef> = LazyLock::new(|| {
+    schema(vec![
+        whole("seq"),
+        time("at"),
+        day(),
+        time("received"),
+        text("stream"),
+        text("key"),
+        text("field"),
+        Field::new("value", DataType::Float64, true),
+        text("text").with_nullable(true),
+        text("quality"),
+        text("check_failed").with_nullable(true),
+        text("source"),
+        truth("orphan"),
+    ])
+});
+
+static ALERTS: LazyLock<SchemaRef> = LazyLock::new(|| {
+    schema(vec![
+        whole("seq"),
+        time("at"),
+        day(),
+        time("decided"),
+        text("kind"),
+        text("id"),
+        text("rule"),
+        text("key"),
+        text("stream"),
+        text("severity"),
+        text("state"),
+        truth("holds"),
+        time("stale_since").with_nullable(true),
+        time("since"),
+        time("raised"),
+        time("updated"),
+        text("values"),
+        text("text_vi"),
+        text("text_en"),
+        text("ack_by").with_nullable(true),
+        time("ack_at").with_nullable(true),
+        text("inhibited_by").with_nullable(true),
+        truth("silence"),
+        text("notify"),
+        text("cause"),
+    ])
+});
+
+static QUARANTINE: LazyLock<SchemaRef> = LazyLock::new(|| {
+    schema(vec![
+        whole("seq"),
+        time("received"),
+        day(),
+        text("topic"),
+        text("source").with_nullable(true),
+        text("stream").with_nullable(true),
+        text("reason"),
+        text("detail"),
+        whole("length"),
+        Field::new("bytes", DataType::Binary, false),
+    ])
+});
+
+impl Table {
+    pub(crate) const ALL: [Table; 4] = [Table::Readings, Table::Observations, Table::Alerts, Table::Quarantine];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Table::Readings => "readings",
+            Table::Observations => "observations",
+            Table::Alerts => "alerts",
+            Table::Quarantine => "quarantine",
+        }
+    }
+
+    pub(crate) fn schema(self) -> SchemaRef {
+        match self {
+            Table::Readings | Table::Observations => READINGS.clone(),
+            Table::Alerts => ALERTS.clone(),
+            Table::Quarantine => QUARANTINE.clone(),
+        }
+    }
+
+    /// The column that rows of a part are sorted by, before their time.
+    pub(crate) fn key_column(self) -> &'static str {
+        if self == Table::Quarantine { "topic" } else { "key" }
+    }
+
+    /// The time of the event; a refused payload has none that could be trusted.
+    pub(crate) fn time_column(self) -> &'static str {
+        if self == Table::Quarantine { "received" } else { "at" }
+    }
+
+    /// When we had it.
+    pub(crate) fn arrival_column(self) -> &'static str {
+        if self == Table::Alerts { "decided" } else { "received" }
+    }
+}
+
+impl Partition {
+    pub(crate) fn of(record: &Record) -> Partition {
+        match record {
+            Record::Reading(reading) => {
+                Partition { table: of_reading(reading), stream: Some(reading.stream.clone()), day: local_day(reading.at) }
+            }
+            Record::Transition(transition) => Partition { table: Table::Alerts, stream: None, day: local_day(transition.at) },
+            Record::Quarantined(refused) => Partition { table: Table::Quarantine, stream: None, day: local_day(refused.received) },
+        }
+    }
+
+    /// The directory below the data directory, e.g. `parquet/readings/stream=water_level/day=2025-10-27`.
+    pub(crate) fn directory(&self) -> String {
+        let table = self.table.name();
+        let day = date32_to_datetime(self.day).map_or_else(|| self.day.to_string(), |at| at.date().to_string());
+        match &self.stream {
+            Some(stream) => format!("parquet/{table}/stream={}/day={day}", file_name(stream)),
+            None => format!("parquet/{table}/day={day}"),
+        }
+    }
+}
+
+pub(crate) fn of_reading(reading: &Reading) -> Table {
+    match reading.origin {
+        Origin::Sensor => Table::Readings,
+        Origin::Vision => Table::Observations,
+    }
+}
+
+/// Days since 1970-01-01 of the local date at `at`; times that no calendar holds are put at its ends.
+pub(crate) fn local_day(at: Timestamp) -> i32 {
+    let days = (at + LOCAL).as_millis().div_euclid(DAY.as_millis());
+    i32::try_from(days).unwrap_or(if days < 0 { i32::MIN } else { i32::MAX })
+}
+
+/// `text` as one component of a path, different for different texts: what is not a letter, digit, `-` or `_` becomes `@` and its
+/// bytes in hex; what is too long for a file system ends in its checksum.
+fn file_name(text: &str) -> String {
+    const LONGEST: usize = 120;
+    let mut name = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => name.push(char::from(byte)),
+            _ => name.push_str(&format!("@{byte:02x}")),
+        }
+    }
+    if name.len() > LONGEST {
+        name.truncate(LONGEST);
+        name.push_str(&format!("@@{:08x}", crc32fast::hash(text.as_bytes())));
+    }
+    name
+}
+
+fn schema(fields: Vec<Field>) -> SchemaRef {
+    Arc::new(Schema::new(fields))
+}
+
+fn whole(name: &str) -> Field {
+    Field::new(name, DataType::UInt64, false)
+}
+
+fn text(name: &str) -> Field {
+    Field::new(name, DataType::Utf8, false)
+}
+
+fn truth(name: &str) -> Field {
+    Field::new(name, DataType::Boolean, false)
+}
+
+/// Milliseconds, UTC.
+fn time(name: &str) -> Field {
+    Field::new(name, DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into())), false)
+}
+
+/// The local date of the time column.
+fn day() -> Field {
+    Field::new("day", DataType::Date32, false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_begin_at_midnight_in_hue() {
+        for (at, dir) in [
+            ("2025-10-26T16:59:59.999Z", "parquet/alerts/day=2025-10-26"),
+            ("2025-10-26T17:00:00Z", "parquet/alerts/day=2025-10-27"),
+            ("1969-12-31T16:00:00Z", "parquet/alerts/day=1969-12-31"),
+        ] {
+            let day = local_day(Timestamp::parse_rfc3339(at).expect(at));
+            assert_eq!(Partition { table: Table::Alerts, stream: None, day }.directory(), dir);
+        }
+        for at in [i64::MIN, i64::MAX] {
+            let day = local_day(Timestamp::from_millis(at));
+            assert!(Partition { table: Table::Alerts, stream: None, day }.directory().starts_with("parquet/alerts/day="));
+        }
+    }
+
+    #[test]
+    fn names_stay_inside_their_directory_and_differ() {
+        let long = "ợ".repeat(300);
+        let names = ["water_level", "..", "a/b", "a@2fb", "", "mực nước", "a=b", "\0", &long, &long[3..]];
+        let files: std::collections::BTreeSet<String> = names.iter().map(|name| file_name(name)).collect();
+        assert_eq!(files.len(), names.len());
+        assert!(files.iter().all(|f| f.len() < 200 && f.bytes().all(|b| b.is_ascii_alphanumeric() || b"@-_".contains(&b))), "{files:?}");
+    }
+}

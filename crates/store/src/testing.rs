@@ -1,0 +1,163 @@
+//! Records and helpers for the tests of this crate.
+
+use std::fs;
+use std::path::Path;
+
+use huong_types::{
+    Ack, Alert, AlertState, Cause, Check, Field, Flag, Name, Origin, Quality, Reading, Reject, RejectReason, Severity, Text, Timestamp,
+    Transition, TransitionKind, Value,
+};
+use smallvec::smallvec;
+
+use crate::segment::{self, Segment};
+use crate::{ClosedSegment, Record, StoreConfig, Writer};
+
+/// 2025-10-26T16:00:00Z, an hour before midnight in Huế.
+pub(crate) const START: i64 = 1_761_494_400_000;
+
+pub(crate) fn minute(n: i64) -> Timestamp {
+    Timestamp::from_millis(START + n * 60_000)
+}
+
+/// The `n`th reading: three stations in turn, a value in 1/100 m, every ten minutes.
+pub(crate) fn reading(n: u64) -> Record {
+    Record::Reading(Reading {
+        stream: "water_level".into(),
+        key: ["kimlong", "phuoc", "thượng nhật"][n as usize % 3].into(),
+        at: minute(10 * n as i64),
+        received: minute(10 * n as i64 + 1),
+        fields: smallvec![Field::ok("level".into(), n as f64 / 100.0)],
+        source: "vrain".into(),
+        origin: Origin::Sensor,
+        orphan: n.is_multiple_of(3),
+    })
+}
+
+/// Several fields, a text, flags, and the table observations.
+pub(crate) fn observation(n: u64) -> Record {
+    Record::Reading(Reading {
+        stream: "vehicles".into(),
+        key: "cam-1".into(),
+        at: minute(n as i64),
+        received: minute(n as i64),
+        fields: smallvec![
+            Field::ok("motorbike".into(), n as f64),
+            Field { name: "car".into(), value: Value::Number(-0.0), quality: Quality::new(Flag::Suspect, Check::Step) },
+            Field { name: "note".into(), value: Value::Text("mưa, \"kẹt xe\"".into()), quality: Quality::new(Flag::Late, Check::Late) },
+        ],
+        source: "yolox".into(),
+        origin: Origin::Vision,
+        orphan: false,
+    })
+}
+
+pub(crate) fn refused(n: u64) -> Record {
+    let reason = if n.is_multiple_of(2) { RejectReason::Malformed } else { RejectReason::Future };
+    let stream = (!n.is_multiple_of(2)).then(|| Name::new("rain"));
+    Record::Quarantined(Reject::new(reason, "field `value`: found `x`, expected a number").quarantine(
+        minute(n as i64),
+        "hue/x/y",
+        None,
+        stream,
+        b"{\xff\0",
+    ))
+}
+
+/// Raises alert `id` at sequence `seq`, or takes it to `state`.
+pub(crate) fn transition(seq: u64, id: u64, state: AlertState) -> Record {
+    let (kind, ack) = match state {
+        AlertState::Open => (TransitionKind::Raised, None),
+        AlertState::Acknowledged => (TransitionKind::Acknowledged, Some(Ack { by: "chị Lan".to_owned(), at: minute(seq as i64) })),
+        AlertState::Cleared => (TransitionKind::Cleared, None),
+    };
+    let at = minute(seq as i64);
+    let alert = Alert {
+        id: format!("river-bd2/kimlong/{id}").into(),
+        rule: "river-bd2".into(),
+        key: "kimlong".into(),
+        stream: "water_level".into(),
+        severity: Severity::Severe,
+        state,
+        holds: state != AlertState::Cleared,
+        stale_since: seq.is_multiple_of(2).then_some(at),
+        since: minute(id as i64),
+        raised: minute(id as i64 + 10),
+        updated: at,
+        values: [(Name::new("level"), 2.71), (Name::new("n"), 3.0)].into(),
+        text: Text { vi: "Mực nước Kim Long 2,71 m".to_owned(), en: "Level at Kim Long 2.71 m".to_owned() },
+        ack,
+        inhibited_by: seq.is_multiple_of(3).then(|| "river-bd3/kimlong/1".into()),
+        silence: false,
+        notify: vec!["flood-staff".into()],
+    };
+    let cause = vec![Cause { stream: "water_level".into(), key: "kimlong".into(), at }];
+    Record::Transition(Transition { seq, kind, at, decided: at, alert, cause })
+}
+
+/// One of each kind and more: two alerts, of which the first is cleared.
+pub(crate) fn mixed() -> Vec<Record> {
+    vec![
+        reading(1),
+        transition(1, 1, AlertState::Open),
+        observation(1),
+        transition(2, 2, AlertState::Open),
+        refused(1),
+        transition(3, 1, AlertState::Cleared),
+        reading(2),
+        transition(4, 2, AlertState::Acknowledged),
+        refused(2),
+    ]
+}
+
+pub(crate) fn open(dir: &Path) -> (Writer, crate::Recovered) {
+    Writer::open(StoreConfig::new(dir)).expect("the directory is sound and has no other writer")
+}
+
+pub(crate) fn write(writer: &mut Writer, records: &[Record]) {
+    for record in records {
+        writer.append(record).expect("a small record");
+    }
+    writer.commit().expect("the disk takes it");
+}
+
+/// A new data directory with `records` in its open segment.
+pub(crate) fn filled(records: &[Record]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    write(&mut open(dir.path()).0, records);
+    dir
+}
+
+/// The records of all segments in the log, with their sequences.
+pub(crate) fn logged(dir: &Path) -> Vec<(u64, Record)> {
+    let segments = segment::list(dir)
+        .expect("a log directory")
+        .into_iter()
+        .map(|seq| Segment::read(&segment::path(dir, seq)).expect("a sound segment"));
+    segments.flat_map(|segment| segment.records().collect::<Vec<_>>()).collect()
+}
+
+/// A copy of the state of a data directory, as a crash at this moment would leave it.
+pub(crate) fn copy(from: &Path) -> tempfile::TempDir {
+    let to = tempfile::tempdir().expect("a temporary directory");
+    copy_into(from, to.path());
+    to
+}
+
+fn copy_into(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).expect("a readable directory") {
+        let entry = entry.expect("a readable entry");
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            fs::create_dir(&target).expect("a new directory");
+            copy_into(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), &target).expect("a new file");
+        }
+    }
+}
+
+/// Closes the open segment, which has records, however small it is; `now` in minutes grows by more than an hour from call to call.
+pub(crate) fn close(writer: &mut Writer, now: i64) -> ClosedSegment {
+    let first = writer.rotate_if_due(minute(now)).expect("a sound disk");
+    first.or_else(|| writer.rotate_if_due(minute(now + 61)).expect("a sound disk")).expect("a segment with records, older than an hour")
+}

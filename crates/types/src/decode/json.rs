@@ -1,0 +1,216 @@
+//! A JSON value that borrows its texts from the payload, and paths into it.
+//!
+//! Invariant: parsing any bytes ends without a panic; nesting is limited by serde_json (128 levels).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::Number;
+
+/// Objects keep their entries in order; of a repeated name the last counts, as in most parsers.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Json<'a> {
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(Cow<'a, str>),
+    List(Vec<Json<'a>>),
+    Object(Vec<(Cow<'a, str>, Json<'a>)>),
+}
+
+/// `values.level_cm`, `data.0.v`: names or array indices joined by dots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Path {
+    text: String,
+    steps: Vec<String>,
+}
+
+/// Parses a payload. Python's and C's bare `NaN` and `Infinity`, which JSON forbids, count as null.
+pub(super) fn parse(payload: &[u8]) -> Result<Parsed<'_>, String> {
+    let payload = payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload);
+    match serde_json::from_slice(payload) {
+        Ok(json) => Ok(Parsed(json)),
+        Err(error) => {
+            let mended = std::str::from_utf8(payload).ok().and_then(without_nan);
+            let again = mended.and_then(|text| serde_json::from_str::<Json<'_>>(&text).map(Json::into_owned).ok());
+            again.map(Parsed).ok_or_else(|| error.to_string())
+        }
+    }
+}
+
+/// A parsed payload, as the items it holds.
+pub(super) struct Parsed<'a>(Json<'a>);
+
+impl<'a> Parsed<'a> {
+    /// One object is one item; an array is as many as it has; the second is true for an array.
+    pub(super) fn items(&self) -> (&[Json<'a>], bool) {
+        match &self.0 {
+            Json::List(items) => (items, true),
+            one => (std::slice::from_ref(one), false),
+        }
+    }
+}
+
+impl Path {
+    /// `None` when empty or with an empty step.
+    pub(super) fn parse(text: &str) -> Option<Path> {
+        let steps: Vec<String> = text.split('.').map(str::to_owned).collect();
+        steps.iter().all(|s| !s.is_empty()).then(|| Path { text: text.to_owned(), steps })
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The value there; `None` when absent or null.
+    pub(super) fn get<'j, 'a>(&self, json: &'j Json<'a>) -> Option<&'j Json<'a>> {
+        let mut at = json;
+        for step in &self.steps {
+            at = match at {
+                Json::Object(entries) => &entries.iter().rev().find(|(name, _)| name == step)?.1,
+                Json::List(items) => items.get(step.parse::<usize>().ok()?)?,
+                _ => return None,
+            };
+        }
+        (*at != Json::Null).then_some(at)
+    }
+}
+
+impl Json<'_> {
+    /// Shortened, for error messages.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Json::Null => "null".to_owned(),
+            Json::Bool(value) => value.to_string(),
+            Json::Number(number) => number.to_string(),
+            Json::Text(text) if text.chars().count() > 40 => format!("\"{}…\"", text.chars().take(40).collect::<String>().escape_debug()),
+            Json::Text(text) => format!("\"{}\"", text.escape_debug()),
+            Json::List(items) => format!("a list of {}", items.len()),
+            Json::Object(entries) => format!("an object of {}", entries.len()),
+        }
+    }
+
+    fn into_owned(self) -> Json<'static> {
+        match self {
+            Json::Null => Json::Null,
+            Json::Bool(value) => Json::Bool(value),
+            Json::Number(number) => Json::Number(number),
+            Json::Text(text) => Json::Text(Cow::Owned(text.into_owned())),
+            Json::List(items) => Json::List(items.into_iter().map(Json::into_owned).collect()),
+            Json::Object(entries) => {
+                Json::Object(entries.into_iter().map(|(name, json)| (Cow::Owned(name.into_owned()), json.into_owned())).collect())
+            }
+        }
+    }
+}
+
+/// The text with bare `NaN`, `Infinity` and `-Infinity` outside of strings replaced by `null`; `None` when there are none.
+fn without_nan(text: &str) -> Option<String> {
+    let mut mended = String::with_capacity(text.len());
+    let (mut rest, mut in_text, mut found) = (text, false, false);
+    while let Some(c) = rest.chars().next() {
+        let bare = if in_text { None } else { ["NaN", "nan", "-Infinity", "Infinity"].iter().find(|word| rest.starts_with(**word)) };
+        let taken = match (c, bare) {
+            (_, Some(word)) => {
+                found = true;
+                mended.push_str("null");
+                rest = &rest[word.len()..];
+                continue;
+            }
+            ('\\', _) if in_text => 1 + rest[1..].chars().next().map_or(0, char::len_utf8),
+            ('"', _) => {
+                in_text = !in_text;
+                1
+            }
+            _ => c.len_utf8(),
+        };
+        mended.push_str(&rest[..taken]);
+        rest = &rest[taken..];
+    }
+    found.then_some(mended)
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Json<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyValue;
+        impl<'de> Visitor<'de> for AnyValue {
+            type Value = Json<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON value")
+            }
+            fn visit_unit<E>(self) -> Result<Json<'de>, E> {
+                Ok(Json::Null)
+            }
+            fn visit_bool<E>(self, value: bool) -> Result<Json<'de>, E> {
+                Ok(Json::Bool(value))
+            }
+            fn visit_i64<E>(self, value: i64) -> Result<Json<'de>, E> {
+                Ok(Json::Number(value.into()))
+            }
+            fn visit_u64<E>(self, value: u64) -> Result<Json<'de>, E> {
+                Ok(Json::Number(value.into()))
+            }
+            fn visit_f64<E>(self, value: f64) -> Result<Json<'de>, E> {
+                Ok(Number::from_f64(value).map_or(Json::Null, Json::Number))
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Json<'de>, E> {
+                Ok(Json::Text(Cow::Borrowed(text)))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Json<'de>, E> {
+                Ok(Json::Text(Cow::Owned(text.to_owned())))
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json<'de>, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = seq.next_element()? {
+                    items.push(item);
+                }
+                Ok(Json::List(items))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json<'de>, A::Error> {
+                let mut entries = Vec::new();
+                while let Some((Json::Text(name), value)) = map.next_entry()? {
+                    entries.push((name, value));
+                }
+                Ok(Json::Object(entries))
+            }
+        }
+        deserializer.deserialize_any(AnyValue)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_reach_into_objects_and_lists() {
+        let parsed = parse(br#"{"values":{"level_cm":23,"list":[1,{"v":"x"}]},"none":null,"a":1,"a":2}"#).expect("valid");
+        let (items, many) = parsed.items();
+        assert!(!many);
+        let at = |text: &str| Path::parse(text).expect("a path").get(&items[0]).map(Json::shown);
+        assert_eq!(at("values.level_cm").as_deref(), Some("23"));
+        assert_eq!(at("values.list.1.v").as_deref(), Some("\"x\""));
+        assert_eq!(at("a").as_deref(), Some("2"));
+        for absent in ["none", "values.nothing", "values.list.9", "values.list.x", "a.b"] {
+            assert_eq!(at(absent), None, "{absent}");
+        }
+        assert_eq!(Path::parse("a..b"), None);
+    }
+
+    #[test]
+    fn bare_nan_counts_as_null_outside_of_texts() {
+        let parsed = parse(br#"{"a": NaN, "b": "NaN \" NaN", "c": -Infinity, "d": 1}"#).expect("mended");
+        let (items, _) = parsed.items();
+        let Json::Object(entries) = &items[0] else { panic!("an object") };
+        let shown: Vec<String> = entries.iter().map(|(_, json)| json.shown()).collect();
+        assert_eq!(shown, ["null", r#""NaN \" NaN""#, "null", "1"]);
+    }
+
+    #[test]
+    fn deep_nesting_is_an_error() {
+        assert!(parse("[".repeat(100_000).as_bytes()).is_err());
+        assert!(parse(format!("{}{}", "[".repeat(1000), "]".repeat(1000)).as_bytes()).is_err());
+    }
+}

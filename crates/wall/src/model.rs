@@ -1,0 +1,124 @@
+//! What the root tells the wall: the [`Backend`] it implements and the plain figures that screens and scrapers read.
+//!
+//! Invariant: everything here is a value of one moment; nothing refers to state that may change while it is being sent.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use huong_types::{Name, Timestamp};
+use serde::Serialize;
+
+/// What only the root knows. Every method but `acknowledge` is called on the network runtime, some of them each second:
+/// they must return at once (atomics, an `ArcSwap`), never wait for disk or another thread.
+pub trait Backend: Send + Sync + 'static {
+    fn clock(&self) -> WallClock;
+
+    fn figures(&self) -> Figures;
+
+    /// What changes of the cameras; those that the registry does not list are ignored.
+    fn cameras(&self) -> Vec<CameraNow>;
+
+    /// The latest frame of a camera.
+    fn frame(&self, camera: &str) -> Option<Picture>;
+
+    /// Asks the alert table to acknowledge; resolves when it has decided.
+    fn acknowledge(&self, alert: String, by: String) -> BoxFuture<'static, Result<(), AcknowledgeError>>;
+}
+
+/// The processor's time, so that a browser computes ages in it even when a demo runs at 600 times real speed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct WallClock {
+    pub now: Timestamp,
+    /// Seconds of processor time per real second: 1 in service, 0 when stopped.
+    pub rate: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CameraNow {
+    pub id: Name,
+    /// Capture time of the latest frame; `None` when none has come.
+    pub last_frame: Option<Timestamp>,
+    /// The latest frame could not be used.
+    pub failing: bool,
+}
+
+/// One JPEG as it came from the camera.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    pub at: Timestamp,
+    pub jpeg: Bytes,
+}
+
+/// The health of the processor. Counts are totals since the start.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Figures {
+    pub readings_per_second: f64,
+    /// By stream.
+    pub ledger: BTreeMap<Name, Ledger>,
+    pub frames: FrameFigures,
+    /// From receipt to decision; `None` before the first reading.
+    pub latency: Option<Latency>,
+    pub broker_connected: bool,
+    pub sinks: Vec<SinkFigures>,
+    /// Whatever else is counted, by the name it gets in `/metrics` (`huong_<name>_total`).
+    pub counters: BTreeMap<String, u64>,
+}
+
+/// Conservation of one stream: `received = stored + rejected + shed + in_flight` when nothing was lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Ledger {
+    pub received: u64,
+    pub stored: u64,
+    pub rejected: u64,
+    pub shed: u64,
+    pub in_flight: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FrameFigures {
+    pub received: u64,
+    /// Overwritten by a newer frame before a worker took them.
+    pub replaced: u64,
+    /// Passed the motion gate and went through the detector.
+    pub inferred: u64,
+    /// Held back by the motion gate.
+    pub gated: u64,
+    pub errors: u64,
+}
+
+/// In milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Latency {
+    pub p50: f64,
+    pub p99: f64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SinkFigures {
+    pub name: Name,
+    pub delivered: u64,
+    /// Transitions journalled and not yet delivered or passed over.
+    pub behind: u64,
+    pub retries: u64,
+    pub dead_letters: u64,
+    /// Why the last attempt failed; `None` when it succeeded.
+    pub failing: Option<String>,
+}
+
+/// Why an alert could not be acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AcknowledgeError {
+    #[error("no open alert has this id: {0}")]
+    NotFound(String),
+    #[error("the alert cannot be acknowledged: {0}")]
+    Refused(String),
+    #[error("the processor is stopping")]
+    Stopping,
+}
+
+impl Ledger {
+    pub fn balanced(&self) -> bool {
+        self.received == self.stored + self.rejected + self.shed + self.in_flight
+    }
+}

@@ -1,0 +1,257 @@
+//! A served wall with a small city, and an event stream read from a socket.
+
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use huong_flow::Stop;
+use huong_types::{
+    Ack, Alert, AlertState, Field, Name, Origin, Problems, Reading, Registry, Severity, Stream, Text, Timestamp, Transition, TransitionKind,
+};
+use huong_wall::{AcknowledgeError, Backend, CameraNow, Feed, Figures, Hub, HubStats, Ledger, Picture, Wall, WallClock, WallConfig};
+use serde_json::Value;
+use smallvec::smallvec;
+
+/// Far longer than anything here takes, so that only a fault reaches it.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_761_500_000_000);
+
+const REGISTRY: &str = r#"
+    [[station]]
+    id = "kimlong"
+    name = "Kim Long"
+    name_en = "Kim Long"
+    kind = "river"
+    streams = ["water_level"]
+    lat = 16.457
+    lon = 107.561
+    period = "10m"
+    [[camera]]
+    id = "cam-1"
+    name = "Cầu Trường Tiền"
+    name_en = "Truong Tien bridge"
+    lat = 16.468
+    lon = 107.588
+    period = "1s"
+"#;
+
+const STREAMS: &str = r#"
+    [[stream]]
+    id = "water_level"
+    name = "Mực nước"
+    name_en = "Water level"
+    fields = { value = { unit = "m" } }
+    disorder = "1m"
+    future = "10m"
+    max_age = "30d"
+    gap = "1h"
+    silent_after_periods = 3
+"#;
+
+pub(crate) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
+    let until = Instant::now() + DEADLINE;
+    while !condition() {
+        assert!(Instant::now() < until, "waited in vain for: {what}");
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+/// What the root would know.
+pub(crate) struct City {
+    asked: Mutex<Vec<(String, String)>>,
+}
+
+impl Backend for City {
+    fn clock(&self) -> WallClock {
+        WallClock { now: NOW, rate: 0.0 }
+    }
+
+    fn figures(&self) -> Figures {
+        let ledger = [("water_level".into(), Ledger { received: 5, stored: 4, rejected: 1, shed: 0, in_flight: 0 })].into();
+        Figures { readings_per_second: 1234.0, ledger, broker_connected: true, ..Figures::default() }
+    }
+
+    fn cameras(&self) -> Vec<CameraNow> {
+        vec![CameraNow { id: "cam-1".into(), last_frame: Some(NOW), failing: false }]
+    }
+
+    fn frame(&self, camera: &str) -> Option<Picture> {
+        (camera == "cam-1").then(|| Picture { at: NOW, jpeg: Bytes::from_static(b"\xff\xd8\xff\xd9") })
+    }
+
+    fn acknowledge(&self, alert: String, by: String) -> BoxFuture<'static, Result<(), AcknowledgeError>> {
+        let known = alert == alert_of("kimlong").id.as_str();
+        self.asked.lock().expect("no test panics with the list in hand").push((alert.clone(), by));
+        async move { if known { Ok(()) } else { Err(AcknowledgeError::NotFound(alert)) } }.boxed()
+    }
+}
+
+impl City {
+    /// Who asked to acknowledge what.
+    pub(crate) fn asked(&self) -> Vec<(String, String)> {
+        self.asked.lock().expect("no test panics with the list in hand").clone()
+    }
+}
+
+/// A running wall; stops when dropped.
+pub(crate) struct Served {
+    pub(crate) address: SocketAddr,
+    pub(crate) feed: Feed,
+    pub(crate) stats: Arc<HubStats>,
+    pub(crate) city: Arc<City>,
+    pub(crate) stop: Stop,
+    running: Option<tokio::task::JoinHandle<()>>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Served {
+    pub(crate) fn start(config: WallConfig) -> Self {
+        let mut problems = Problems::default();
+        let registry = Registry::parse("registry.toml", REGISTRY, &mut problems);
+        let streams = Stream::parse_all("streams.toml", STREAMS, &mut problems);
+        assert!(problems.is_empty(), "{problems}");
+        let (hub, feed) = Hub::new(&registry, &streams, vec![alert_of("phuoc")]);
+        let (stats, stop) = (hub.stats(), Stop::new());
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+        let config = WallConfig { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..config };
+        let wall = runtime.block_on(Wall::bind(config)).expect("a free port");
+        let city = Arc::new(City { asked: Mutex::default() });
+        let address = wall.address();
+        let running = runtime.spawn(wall.run(hub, Arc::clone(&city) as Arc<dyn Backend>, stop.clone()));
+        Self { address, feed, stats, city, stop, running: Some(running), runtime }
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub(crate) fn events(&self) -> Events {
+        Events::open(self.address)
+    }
+
+    /// Tells of one step of the alert of `key`.
+    pub(crate) fn step(&mut self, seq: u64, kind: TransitionKind, alert: Alert) {
+        self.feed.alert(&Transition { seq, kind, at: NOW, decided: NOW, alert, cause: Vec::new() });
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.stop.set();
+        if let Some(running) = self.running.take() {
+            let ended = self.runtime.block_on(running);
+            assert!(ended.is_ok() || std::thread::panicking(), "the wall did not end well: {ended:?}");
+        }
+    }
+}
+
+pub(crate) fn alert_of(key: &str) -> Alert {
+    Alert {
+        id: format!("river-bd3.{key}").into(),
+        rule: "river-bd3".into(),
+        key: key.into(),
+        stream: "water_level".into(),
+        severity: Severity::Extreme,
+        state: AlertState::Open,
+        holds: true,
+        stale_since: None,
+        since: NOW,
+        raised: NOW,
+        updated: NOW,
+        values: [("level".into(), 3.62)].into(),
+        text: Text { vi: "Kim Long 3,62 m, trên báo động III".to_owned(), en: "Kim Long 3.62 m, above alarm level III".to_owned() },
+        ack: None,
+        inhibited_by: None,
+        silence: false,
+        notify: Vec::new(),
+    }
+}
+
+pub(crate) fn acknowledged(mut alert: Alert, by: &str) -> Alert {
+    alert.state = AlertState::Acknowledged;
+    alert.ack = Some(Ack { by: by.to_owned(), at: NOW });
+    alert
+}
+
+pub(crate) fn reading(key: &str, at: Timestamp, value: f64) -> Reading {
+    Reading {
+        stream: "water_level".into(),
+        key: Name::new(key),
+        at,
+        received: at,
+        fields: smallvec![Field::ok("value".into(), value)],
+        source: "test".into(),
+        origin: Origin::Sensor,
+        orphan: false,
+    }
+}
+
+/// One event stream, read line by line. HTTP/1.0, so that the body is not chunked.
+pub(crate) struct Events {
+    lines: BufReader<TcpStream>,
+    /// Deltas read while looking for something else.
+    kept: VecDeque<Value>,
+}
+
+impl Events {
+    pub(crate) fn open(address: SocketAddr) -> Self {
+        let mut stream = TcpStream::connect(address).expect("the wall listens");
+        stream.set_read_timeout(Some(DEADLINE)).expect("a time-out");
+        stream.write_all(b"GET /api/events HTTP/1.0\r\n\r\n").expect("the request fits");
+        let mut lines = BufReader::new(stream);
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert!(lines.read_line(&mut head).expect("a header line") > 0, "the answer ends early: {head}");
+        }
+        assert!(head.starts_with("HTTP/1.0 200") && head.contains("text/event-stream"), "{head}");
+        Self { lines, kept: VecDeque::new() }
+    }
+
+    /// The next event's name and data; `None` when the server has closed the stream.
+    pub(crate) fn next(&mut self) -> Option<(String, Value)> {
+        let (mut name, mut data) = (String::new(), Value::Null);
+        loop {
+            let mut line = String::new();
+            if self.lines.read_line(&mut line).ok()? == 0 {
+                return None;
+            }
+            match line.trim_end().split_once(": ") {
+                Some(("event", text)) => name = text.to_owned(),
+                Some(("data", text)) => data = serde_json::from_str(text).expect("data is JSON"),
+                Some(("id", _)) => {}
+                None if line == "\n" => return Some((name, data)),
+                _ => panic!("not a line of an event: {line}"),
+            }
+        }
+    }
+
+    pub(crate) fn snapshot(&mut self) -> Value {
+        let (name, data) = self.next().expect("a first event");
+        assert_eq!(name, "snapshot");
+        data
+    }
+
+    /// The next event that satisfies `wanted`, within the deadline.
+    pub(crate) fn until(&mut self, what: &str, wanted: impl Fn(&str, &Value) -> bool) -> Value {
+        let until = Instant::now() + DEADLINE;
+        while Instant::now() < until {
+            let (name, data) = self.next().expect("the stream goes on");
+            if wanted(&name, &data) {
+                return data;
+            }
+            self.kept.push_back(data);
+        }
+        panic!("waited in vain for: {what}")
+    }
+
+    /// Everything passed over by `until`.
+    pub(crate) fn passed(&mut self) -> VecDeque<Value> {
+        std::mem::take(&mut self.kept)
+    }
+}

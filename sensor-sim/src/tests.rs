@@ -1,0 +1,201 @@
+//! The scenario as a whole: what it says, in which order, and what is wrong with it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use huong_types::{Registry, Span, Timestamp};
+use serde_json::Value;
+
+use crate::faults::{self, Fault};
+use crate::testing::registry;
+use crate::{Emission, Scenario, ScenarioKind};
+
+fn at(text: &str) -> Timestamp {
+    Timestamp::parse_rfc3339(&format!("{text}:00+07:00")).expect("a literal of these tests")
+}
+
+fn storm(registry: &Arc<Registry>, faults: bool) -> Scenario {
+    Scenario::new(ScenarioKind::Storm2025, registry.clone(), 1).with_faults(faults)
+}
+
+fn until(scenario: &mut Scenario, end: Timestamp) -> Vec<Emission> {
+    scenario.take_while(|emission| emission.send < end).collect()
+}
+
+/// Value by event time of one sensor's own messages, without those that are wrong on purpose.
+fn values(emissions: &[Emission], topic: &str) -> BTreeMap<Timestamp, f64> {
+    let sound = emissions.iter().filter(|e| &*e.topic == topic && e.faults.iter().all(|f| matches!(f, Fault::Duplicate | Fault::Delayed)));
+    sound
+        .map(|e| {
+            let json: Value = serde_json::from_slice(&e.payload).expect("sound emissions are JSON");
+            (e.at, json["value"].as_f64().expect("a number"))
+        })
+        .collect()
+}
+
+#[test]
+fn the_registry_is_sound_and_complete() {
+    let registry = registry();
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    for station in &registry.stations {
+        *kinds.entry(&station.kind).or_default() += 1;
+    }
+    assert_eq!(kinds, BTreeMap::from([("river", 17), ("reservoir", 19), ("rain", 56), ("wind", 4), ("air", 5), ("flood", 60)]));
+    assert_eq!((registry.cameras.len(), registry.wards.len()), (200, 40));
+    let names: Vec<String> = registry.level_names().iter().map(|n| n.to_string()).collect();
+    assert_eq!(
+        names,
+        ["bd1", "bd2", "bd3", "congested", "crest", "dead", "design_flood", "full_supply", "max", "min", "record", "storage"]
+    );
+    assert_eq!(registry.station("74647403").map(|s| s.id.as_str()), Some("davien"));
+    let levels = &registry.station("kimlong").expect("the gauge of the city").levels;
+    assert_eq!(["bd1", "bd2", "bd3"].map(|level| levels[level]), [1.0, 2.0, 3.5]);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    let registry = Arc::new(registry());
+    let play = |seed| until(&mut Scenario::new(ScenarioKind::Storm2025, registry.clone(), seed), at("2025-10-26T21:00"));
+    let (one, two) = (play(1), play(1));
+    assert!(one.len() > 1000, "{}", one.len());
+    assert_eq!(one, two);
+    assert_ne!(one, play(2));
+}
+
+#[test]
+fn emissions_come_in_the_order_of_sending() {
+    let registry = Arc::new(registry());
+    let emissions = until(&mut storm(&registry, true), at("2025-10-27T00:00"));
+    assert!(emissions.is_sorted_by_key(|e| e.send));
+    assert!(emissions.iter().all(|e| e.send >= e.at), "nothing is sent before it is measured");
+    assert!(!emissions.is_sorted_by_key(|e| e.at), "some rows come out of order");
+}
+
+#[test]
+fn kim_long_passes_level_three_at_six_and_peaks_at_twenty() {
+    let registry = Arc::new(registry());
+    let emissions = until(&mut storm(&registry, true), at("2025-10-27T23:00"));
+    let kim_long = values(&emissions, "hue/sensors/water_level/kimlong");
+    let passed = kim_long.iter().find(|(_, level)| **level >= 3.5).expect("level III is reached").0;
+    let minutes = (passed.as_millis() - at("2025-10-27T06:00").as_millis()) / 60_000;
+    assert!((-10..=10).contains(&minutes), "at {passed}");
+    let peak = kim_long.values().copied().fold(f64::MIN, f64::max);
+    assert_eq!((peak, kim_long[&at("2025-10-27T20:00")]), (5.05, 5.05));
+    let phu_oc = values(&emissions, "hue/sensors/water_level/phuoc");
+    assert_eq!(phu_oc[&at("2025-10-27T07:00")], 4.52);
+}
+
+#[test]
+fn bach_ma_collects_its_record_and_the_city_its_share() {
+    let registry = Arc::new(registry());
+    let emissions = until(&mut storm(&registry, false), at("2025-10-27T20:00"));
+    let day =
+        |topic: &str| -> f64 { values(&emissions, topic).range(at("2025-10-26T19:10")..=at("2025-10-27T19:00")).map(|(_, mm)| mm).sum() };
+    let record = day("hue/sensors/rain/bachma");
+    assert!((record - 1739.6).abs() < 30.0, "{record}");
+    let city = day("hue/sensors/rain/huemet") / 24.0;
+    assert!((20.0..50.0).contains(&city), "{city} mm/h");
+    let hours = values(&emissions, "hue/sensors/rain/bachma");
+    let hourly = |hour: &str| -> f64 { (0..6).map(|i| hours[&(at(hour) - Span::from_mins(10 * i))]).sum() };
+    for hour in ["2025-10-26T20:00", "2025-10-27T01:00", "2025-10-27T11:00", "2025-10-27T18:00"] {
+        assert!((40.0..=104.0).contains(&hourly(hour)), "{hour}: {}", hourly(hour));
+    }
+}
+
+#[test]
+fn streets_flood_in_the_storm() {
+    let registry = Arc::new(registry());
+    let emissions = until(&mut storm(&registry, true), at("2025-10-27T22:00"));
+    let streets = registry.stations.iter().filter(|s| s.kind == *"flood");
+    let deep = streets.filter(|s| values(&emissions, &format!("hue/sensors/street_flood/{}", s.id)).values().any(|cm| *cm >= 20.0)).count();
+    assert!(deep >= 10, "{deep}");
+}
+
+#[test]
+fn lakes_show_the_published_figures() {
+    let registry = Arc::new(registry());
+    let emissions = until(&mut storm(&registry, false), at("2025-10-29T17:00"));
+    let mut rows: HashMap<(String, String), Value> = HashMap::new();
+    for emission in emissions.iter().filter(|e| &*e.topic == "hue/feeds/reservoir") {
+        for row in serde_json::from_slice::<Vec<Value>>(&emission.payload).expect("an array") {
+            let text = |key: &str| row[key].as_str().expect("a text").to_owned();
+            rows.insert((text("id"), text("ngaylaysolieu")), row);
+        }
+    }
+    let row = &rows[&("TT".to_owned(), "2025-10-27T06:00:00".to_owned())];
+    assert_eq!((row["htl"].as_f64(), row["qden"].as_f64(), row["qdi"].as_f64()), (Some(42.18), Some(6921.0), Some(423.0)));
+    let full = rows.iter().filter(|((id, _), _)| id == "TT").filter_map(|(_, row)| row["htl"].as_f64()).any(|level| level >= 45.0);
+    assert!(full, "Tả Trạch passes its full supply level");
+}
+
+#[test]
+fn calm_days_raise_nothing() {
+    let registry = Arc::new(registry());
+    let mut scenario = Scenario::new(ScenarioKind::Calm, registry.clone(), 1).with_faults(false).starting(at("2025-06-01T00:00"));
+    let emissions = until(&mut scenario, at("2025-06-08T00:00"));
+    let kim_long = values(&emissions, "hue/sensors/water_level/kimlong");
+    assert!(kim_long.len() > 1000 && kim_long.values().all(|level| (0.25..0.75).contains(level)), "{kim_long:?}");
+    let rain: Vec<f64> = registry
+        .stations
+        .iter()
+        .filter(|s| s.kind == *"rain")
+        .flat_map(|s| values(&emissions, &format!("hue/sensors/rain/{}", s.id)).into_values())
+        .collect();
+    let dry = rain.iter().filter(|mm| **mm == 0.0).count() as f64 / rain.len() as f64;
+    assert!((0.91..0.95).contains(&dry), "{dry}");
+    assert!(
+        emissions
+            .iter()
+            .filter(|e| e.topic.contains("street_flood"))
+            .all(|e| String::from_utf8_lossy(&e.payload).contains("\"value\":0.0"))
+    );
+}
+
+#[test]
+fn faults_come_in_their_shares_and_nothing_else_is_wrong() {
+    let registry = Arc::new(registry());
+    let mut scenario = Scenario::new(ScenarioKind::Calm, registry.clone(), 1).starting(at("2025-06-01T00:00"));
+    let mut unreadable = 0;
+    let mut malformed = 0;
+    for emission in until(&mut scenario, at("2025-06-11T00:00")) {
+        malformed += usize::from(emission.faults.contains(&Fault::Malformed));
+        let decoded = serde_json::from_slice::<Value>(&emission.payload);
+        assert!(decoded.is_ok() || emission.faults.contains(&Fault::Malformed), "{emission:?}");
+        unreadable += usize::from(decoded.is_err());
+    }
+    assert_eq!(unreadable, malformed);
+    let counts = scenario.counts();
+    let wind = 4.0 * 10.0 * 288.0;
+    let rows = counts.rows as f64 - counts.of(Fault::Orphan) as f64 - wind;
+    let share = |fault| counts.of(fault) as f64 / rows;
+    // Four standard deviations around what was asked for.
+    for (fault, asked) in [
+        (Fault::Outlier, faults::OUTLIERS),
+        (Fault::Future, faults::FUTURE),
+        (Fault::Duplicate, faults::DUPLICATES),
+        (Fault::Delayed, faults::DELAYED),
+        (Fault::Malformed, faults::MALFORMED),
+    ] {
+        let spread = 4.0 * (asked / rows).sqrt();
+        assert!((share(fault) - asked).abs() < spread, "{fault:?}: {} asked {asked} ± {spread}", share(fault));
+        assert!(counts.of(fault) > 0, "{fault:?}");
+    }
+    let dropped = (counts.of(Fault::Dropped) as f64 - wind * (1.0 - faults::WIND_COVERAGE)) / rows;
+    assert!((faults::DROPPED.0..faults::DROPPED.1).contains(&dropped), "{dropped}");
+    assert!(counts.of(Fault::Gap) > 0);
+}
+
+#[test]
+fn silences_last_twenty_to_thirty_minutes() {
+    let registry = Arc::new(registry());
+    let mut scenario = Scenario::new(ScenarioKind::Calm, registry, 1).starting(at("2025-06-01T00:00"));
+    let times: BTreeSet<Timestamp> = until(&mut scenario, at("2025-06-21T00:00"))
+        .iter()
+        .filter(|e| &*e.topic == "hue/sensors/water_level/kimlong")
+        .map(|e| e.at)
+        .collect();
+    let steps: Vec<i64> = times.iter().zip(times.iter().skip(1)).map(|(a, b)| (b.as_millis() - a.as_millis()) / 60_000).collect();
+    // A silence of 20 to 30 minutes takes two or three rows; a lost row may touch it.
+    assert!(steps.iter().any(|step| (30..=40).contains(step)), "no silence in {steps:?}");
+    assert!(steps.iter().all(|step| *step <= 60), "{steps:?}");
+}
