@@ -153,7 +153,7 @@ fn replay_series(list: &Path, folder: &Path, config: &Config, failed: &mut Vec<S
         let report = series::check(one, folder, &config.pipelines, &config.streams)?;
         say(&report.line)?;
         if !report.passed {
-            failed.push(report.line);
+            failed.push(one.file.clone());
         }
     }
     Ok(())

@@ -293,7 +293,8 @@ pub(crate) fn score(
         }
     }
     let mut text = String::new();
-    let head = ["station", "level", "", "published interval", "alarm", "verdict", "against the official notice"].map(str::to_owned);
+    let head = ["station", "level", "", "published interval", "alarm", "verdict", "nearest official notice", "first official warning"]
+        .map(str::to_owned);
     table(&mut text, std::iter::once(head.to_vec()).chain(lines));
     let scored: Vec<&Name> = crossings.iter().map(|c| &c.key).collect();
     for change in changes.iter().filter(|c| c.on && !c.used) {
@@ -330,8 +331,10 @@ fn line(crossing: &Crossing, at: Option<Timestamp>, verdict: &str, notices: &[No
         || "no reading published".to_owned(),
         |(before, after)| format!("{} .. {}", local_date_time(before), local_date_time(after)),
     );
-    let against =
-        at.filter(|_| crossing.up).and_then(|at| notice(crossing, at, notices, registry).map(|n| lead(at, n))).unwrap_or_default();
+    let of_this = |at| about(crossing, at, notices, registry);
+    let up_at = at.filter(|_| crossing.up);
+    let nearest = up_at.and_then(|at| of_this(at).min_by_key(|n| (n.issued - at).max(at - n.issued)).map(|n| lead(at, n)));
+    let first = up_at.and_then(|at| of_this(at).min_by_key(|n| n.issued).map(|n| lead(at, n)));
     let arrow = if crossing.up { "up" } else { "down" };
     vec![
         crossing.station.clone(),
@@ -340,24 +343,29 @@ fn line(crossing: &Crossing, at: Option<Timestamp>, verdict: &str, notices: &[No
         interval,
         at.map_or_else(|| "-".to_owned(), local_date_time),
         verdict.to_owned(),
-        against,
+        nearest.unwrap_or_default(),
+        first.unwrap_or_default(),
     ]
 }
 
-/// The first notice about this station or its river and this level, from a day before the alarm to half a day after it.
-fn notice<'a>(crossing: &Crossing, at: Timestamp, notices: &'a [Notice], registry: &Registry) -> Option<&'a Notice> {
+/// The notices about this station or its river and this level, from a day before the alarm to half a day after it.
+fn about<'a>(crossing: &'a Crossing, at: Timestamp, notices: &'a [Notice], registry: &Registry) -> impl Iterator<Item = &'a Notice> {
     let river = registry.station(&crossing.key).and_then(|s| s.on.clone()).unwrap_or_default();
     let river = river.trim_start_matches("Sông ").trim_start_matches("sông ").to_owned();
     notices
         .iter()
-        .filter(|n| n.subject.contains(&crossing.station) || (!river.is_empty() && n.subject.contains(&river)))
+        .filter(move |n| n.subject.contains(&crossing.station) || (!river.is_empty() && n.subject.contains(&river)))
         .filter(|n| n.level.contains(&crossing.level) && !n.level.starts_with('<'))
-        .find(|n| n.issued >= at - Span::from_mins(24 * 60) && n.issued <= at + Span::from_mins(12 * 60))
+        .filter(move |n| n.issued >= at - Span::from_mins(24 * 60) && n.issued <= at + Span::from_mins(12 * 60))
 }
 
 fn lead(at: Timestamp, notice: &Notice) -> String {
-    let (word, span) = if at <= notice.issued { ("ahead of", notice.issued - at) } else { ("behind", at - notice.issued) };
-    format!("{span} {word} {} ({}, {})", notice.kind, notice.issuer, local_date_time(notice.issued))
+    let place = format!("{} ({}, {})", notice.kind, notice.issuer, local_date_time(notice.issued));
+    match (notice.issued - at).as_millis() {
+        0 => format!("same time as {place}"),
+        1.. => format!("{} ahead of {place}", notice.issued - at),
+        _ => format!("{} behind {place}", at - notice.issued),
+    }
 }
 
 /// Columns padded to their widest cell.

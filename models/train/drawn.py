@@ -154,7 +154,8 @@ def street(canvas: Canvas, rng: np.random.Generator) -> None:
     queue = rng.random() < 0.35
     count = int(rng.integers(20, 45)) if queue else int(rng.integers(0, 14))
     tracks = np.linspace(-0.85, 0.85, 6)
-    spots = [((index // 6 + rng.uniform(0, 0.6)) / 7.5 if queue else rng.random(), tracks[index % 6] + rng.uniform(-0.08, 0.08)) for index in range(count)]
+    depths = [(index // len(tracks) + rng.uniform(0, 0.6)) / 7.5 if queue else rng.random() for index in range(count)]
+    spots = [(depth, tracks[index % len(tracks)] + rng.uniform(-0.08, 0.08)) for index, depth in enumerate(depths)]
     for depth, lane in sorted(spots, reverse=True):
         kind = TRAFFIC[rng.integers(len(TRAFFIC))]
         x, y, scale = place(0.9 * depth + 0.01, lane if kind != "person" else lane * 1.3)

@@ -78,7 +78,7 @@ def match(model: Model, scenes: list[Scene], overlap: float) -> tuple[dict[int, 
             free = np.ones(len(truth), bool)
             mine = classes == label
             hidden = iou(boxes[mine], scene.ignored).max(1, initial=0) >= 0.5
-            for score, overlaps, skip in zip(scores[mine], iou(boxes[mine], truth), hidden):
+            for score, overlaps, skip in zip(scores[mine], iou(boxes[mine], truth), hidden, strict=True):
                 best = np.where(free, overlaps, -1).argmax() if len(truth) else None
                 hit = best is not None and free[best] and overlaps[best] >= 0.5
                 if hit:

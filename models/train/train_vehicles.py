@@ -155,7 +155,8 @@ def train(detector: Detector, frames: list[Scene], options: argparse.Namespace) 
         averaged.update_parameters(detector)
         recent.append(float(loss.detach()))
         if (step + 1) % 50 == 0:
-            print(f"step {step + 1}: loss {np.mean(recent[-50:]):.3f}, {(time.monotonic() - started) / (step + 1):.2f} s a step", flush=True)
+            pace = (time.monotonic() - started) / (step + 1)
+            print(f"step {step + 1}: loss {np.mean(recent[-50:]):.3f}, {pace:.2f} s a step", flush=True)
     return averaged.module
 
 
@@ -189,7 +190,8 @@ def main() -> None:
         detector = train(detector, taught, options)
     detector = detector.to(memory_format=torch.contiguous_format)
     export(detector, options.out, options.width, options.height)
-    print(f"{options.out}: sha256 {hashlib.sha256(options.out.read_bytes()).hexdigest()}, gap to torch {difference(detector, options.out):.1e}")
+    digest = hashlib.sha256(options.out.read_bytes()).hexdigest()
+    print(f"{options.out}: sha256 {digest}, gap to torch {difference(detector, options.out):.1e}")
     report("held-out frames", average_precision(Model(options.out), frames[-HELD_OUT:], OVERLAP))
 
 

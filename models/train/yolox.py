@@ -117,7 +117,7 @@ class Detector(nn.Module):
         p3 = self.merge3(torch.cat((self.up(r4), c3), 1))
         p4 = self.out4(torch.cat((self.down3(p3), r4), 1))
         p5 = self.out5(torch.cat((self.down4(p4), r5), 1))
-        return [head(level) for head, level in zip(self.heads, (p3, p4, p5))]
+        return [head(level) for head, level in zip(self.heads, (p3, p4, p5), strict=True)]
 
 
 class Export(nn.Module):
@@ -141,7 +141,7 @@ def load_start(path: Path, class_rows: list[int]) -> Detector:
     layers = [module for module in detector.modules() if isinstance(module, nn.Conv2d)]
     if len(layers) != len(weights):
         raise ValueError(f"{path}: expected {len(layers)} convolutions, found {len(weights)}")
-    for layer, (weight, bias) in zip(layers, weights):
+    for layer, (weight, bias) in zip(layers, weights, strict=True):
         if weight.shape[1] == FOCUS_PLANES:
             weight = fold_focus(weight)
         elif weight.shape[0] == COCO_CLASSES:
@@ -162,7 +162,7 @@ def fold_focus(weight: Tensor) -> Tensor:
 def decode(maps: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """Joins the level maps: `[B, N, 5 + C]` with boxes as centre and size in pixels, cell centres `[N, 2]`, strides `[N]`."""
     joined, centres, strides = [], [], []
-    for level, stride in zip(maps, STRIDES):
+    for level, stride in zip(maps, STRIDES, strict=True):
         rows, columns = level.shape[2:]
         y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
         grid = torch.stack((x, y), 2).reshape(-1, 2).to(level.dtype)

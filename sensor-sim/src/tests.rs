@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use huong_types::{Registry, Span, Timestamp};
+use huong_types::decode::{Decoder, SourceConfig};
+use huong_types::{Problems, Registry, Span, Stream, Timestamp};
 use serde_json::Value;
 
 use crate::faults::{self, Fault};
@@ -198,4 +199,31 @@ fn silences_last_twenty_to_thirty_minutes() {
     // A silence of 20 to 30 minutes takes two or three rows; a lost row may touch it.
     assert!(steps.iter().any(|step| (30..=40).contains(step)), "no silence in {steps:?}");
     assert!(steps.iter().all(|step| *step <= 60), "{steps:?}");
+}
+
+#[test]
+fn every_message_is_understood_as_the_city_is_configured() {
+    let registry = Arc::new(registry());
+    let mut problems = Problems::default();
+    let streams = Stream::parse_all("config/streams.toml", include_str!("../../config/streams.toml"), &mut problems);
+    let sources = SourceConfig::parse_all("config/sources.toml", include_str!("../../config/sources.toml"), &mut problems);
+    let mut decoder = Decoder::compile("config/sources.toml", &sources, "hue", &streams, registry.clone(), &mut problems);
+    assert!(problems.is_empty(), "{problems}");
+    let mut seen = BTreeSet::new();
+    let mut da_vien = None;
+    for emission in until(&mut storm(&registry, true), at("2025-10-27T12:00")) {
+        let inbound = decoder.decode(&emission.topic, &emission.payload, emission.send);
+        let refused = emission.faults.iter().any(|f| matches!(f, Fault::Malformed | Fault::Future));
+        assert_eq!(!inbound.rejected.is_empty(), refused, "{emission:?}: {:?}", inbound.rejected);
+        for reading in &inbound.readings {
+            assert_eq!(reading.orphan, emission.faults.contains(&Fault::Orphan), "{reading:?}");
+            assert_eq!(reading.at, emission.at, "{reading:?}");
+            if reading.key == *"davien" && reading.at == at("2025-10-27T07:00") {
+                da_vien = reading.number("value");
+            }
+            seen.insert((reading.stream.to_string(), reading.key.to_string()));
+        }
+    }
+    assert!(da_vien.is_some_and(|level| (level - 3.42).abs() < 0.02), "millimetres are read as metres: {da_vien:?}");
+    assert_eq!(seen.len(), registry.stations.len() + 3, "every station and the three unknown ones report");
 }

@@ -85,7 +85,7 @@ const RIVERS: [Follows; 17] = [
 ];
 
 /// Level at the brim, m, and peak inflow of the flood, m³/s, of lakes with no published course.
-const SMALL_LAKES: [(&str, f64, f64); 3] = [("aluoihep", 553.0, 1200.0), ("raotrang3", 160.0, 280.0), ("thaolong-dap", 2.0, 9000.0)];
+const SMALL_LAKES: [(&str, f64, f64); 3] = [("aluoihep", 553.0, 1200.0), ("raotrang3", 160.0, 280.0), ("thaolong-dap", 2.0, 3500.0)];
 /// Level, inflow and outflow of a dry-season day (levels of 19 October 2025).
 const LAKES_AT_REST: [(&str, f64, f64, f64); 3] =
     [("tatrach", 29.0, 60.0, 55.0), ("binhdien", 78.3, 45.0, 50.0), ("huongdien", 54.8, 70.0, 65.0)];

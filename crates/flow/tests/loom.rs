@@ -68,6 +68,31 @@ fn one_camera_newest_wins_and_the_sleeper_wakes() {
 }
 
 #[test]
+fn a_published_frame_alone_wakes_the_sleeper() {
+    check(|| {
+        let mailbox = Arc::new(Mailbox::new(2));
+        let consumer = {
+            let mailbox = mailbox.clone();
+            thread::spawn(move || {
+                mailbox.waker().register();
+                let mut newest = [0, 0];
+                // Ends only when the last value of both cameras has come, with no other wake-up than those of `publish`.
+                while newest != [2, 1] {
+                    match mailbox.take() {
+                        Some((slot, value)) => newest[slot] = value,
+                        None => mailbox.waker().wait(FOREVER),
+                    }
+                }
+            })
+        };
+        publish_all(&mailbox, 0, &[1, 2]);
+        publish_all(&mailbox, 1, &[1]);
+        consumer.join().expect("the consumer asserts nothing");
+        assert_eq!(mailbox.waiting(), 0);
+    });
+}
+
+#[test]
 fn two_producers_two_cameras_one_consumer() {
     check(|| {
         let mailbox = Arc::new(Mailbox::new(2));

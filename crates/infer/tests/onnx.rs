@@ -1,12 +1,12 @@
-//! A real network on real street pictures. Both are outside of this repository, so what needs them is skipped, loudly, where
-//! they are absent; `HUONG_SHARED_DATA` names their folder.
+//! Real networks on real street pictures. The pictures are outside of this repository, so what needs them is skipped, loudly,
+//! where they are absent; `HUONG_SHARED_DATA` names their folder.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use huong_infer::{InferError, OnnxDetector, load_runtime};
 use huong_types::{BoundingBox, Detection, Frame, Problems, Registry, Timestamp};
-use huong_vision::{Pipeline, VisionConfig};
+use huong_vision::{Detector, Letterbox, Letterboxed, Pipeline, VisionConfig};
 use tempfile::TempDir;
 
 const START_MODEL_SHA256: &str = "695e750a5d5754bb5a8d5325643b59282191a7e7a564e435a415fd3c578eab14";
@@ -147,19 +147,17 @@ fn recalled(label: &str, truth: &[(String, BoundingBox)], found: &[Detection]) -
     (wanted.iter().filter(hit).count(), wanted.len())
 }
 
-#[test]
-fn a_real_street_is_counted() {
-    let (Some(model), Some(traffic)) = (start_model(), shared("scenes/traffic")) else { return };
-    let (_folder, path) = folder(&model, &manifest(80, 416, START_MODEL_SHA256));
+/// Runs every 17th traffic picture through a pipeline; returns (labelled buses and cars, how many of them were found).
+fn look_at_the_junction(manifest: &Path, traffic: &Path) -> (usize, usize) {
     let text = "[[camera]]\nid = \"junction\"\nname = \"Ngã tư\"\nname_en = \"Junction\"\nlat = 16.46\nlon = 107.59\nperiod = \"1s\"";
     let mut problems = Problems::default();
     let registry = Arc::new(Registry::parse("registry.toml", text, &mut problems));
     assert!(problems.is_empty(), "{problems}");
-    let detector = OnnxDetector::open(&path).expect("the start model");
+    let detector = OnnxDetector::open(manifest).expect("a checked model");
     let mut pipeline = Pipeline::new(VisionConfig::default(), registry, Box::new(detector));
 
-    let mut sums = [("bus", 0, 0), ("car", 0, 0)];
-    for (second, (image, truth)) in labelled(&traffic).into_iter().step_by(17).enumerate() {
+    let (mut all, mut hits) = (0, 0);
+    for (second, (image, truth)) in labelled(traffic).into_iter().step_by(17).enumerate() {
         let at = Timestamp::from_millis(second as i64 * 1000);
         let jpeg = std::fs::read(&image).expect("a readable picture").into();
         let outcome = pipeline.process(0, &Frame { camera: "junction".into(), at, received: at, jpeg }).expect("a good frame");
@@ -167,13 +165,43 @@ fn a_real_street_is_counted() {
         let vehicles = ["car", "bus", "truck", "motorbike"];
         let total = outcome.detections.iter().filter(|d| vehicles.contains(&d.label.as_str())).count();
         assert_eq!(reading.number("total"), Some(total as f64));
-        for (label, hits, all) in &mut sums {
+        for label in ["bus", "car"] {
             let (hit, wanted) = recalled(label, &truth, &outcome.detections);
-            (*hits, *all) = (*hits + hit, *all + wanted);
+            (all, hits) = (all + wanted, hits + hit);
         }
     }
-    for (label, hits, all) in sums {
-        // Measured with this model: see the bound; a wrong letterbox, channel order or grid finds next to nothing.
-        assert!(hits * 10 >= all * 4, "{label}: {hits} of {all}");
+    (all, hits)
+}
+
+#[test]
+fn the_start_model_counts_a_real_street() {
+    let (Some(model), Some(traffic)) = (start_model(), shared("scenes/traffic")) else { return };
+    let (_folder, path) = folder(&model, &manifest(80, 416, START_MODEL_SHA256));
+    let (all, hits) = look_at_the_junction(&path, &traffic);
+    // Found when this was written: 30 of 53. A wrong letterbox, channel order or grid finds next to nothing.
+    assert!(hits * 10 >= all * 4, "{hits} of {all}");
+}
+
+#[test]
+fn the_shipped_model_counts_a_real_street() {
+    let Some(traffic) = shared("scenes/traffic") else { return };
+    load_runtime(&workspace().join("vendor/ort")).expect("`make test` puts ONNX Runtime into vendor/ort");
+    let (all, hits) = look_at_the_junction(&workspace().join("models/vehicles.toml"), &traffic);
+    // Found when this was written: 42 of 53, most of them on frames it was trained on: this proves the way, not the model.
+    assert!(hits * 10 >= all * 6, "{hits} of {all}");
+}
+
+#[test]
+fn the_shipped_model_opens_and_sees_vehicles_only() {
+    load_runtime(&workspace().join("vendor/ort")).expect("`make test` puts ONNX Runtime into vendor/ort");
+    let mut detector = OnnxDetector::open(&workspace().join("models/vehicles.toml")).expect("model, manifest and hash agree");
+    let spec = detector.input();
+    for label in ["car", "bus", "truck", "motorbike"] {
+        assert!(detector.labels().iter().any(|known| known == &label), "{label}");
     }
+    let grey = vec![f32::from(spec.pad) * spec.scale; 3 * (spec.width * spec.height) as usize];
+    let image = Letterboxed { pixels: grey, geometry: Letterbox::fit((1280, 720), &spec) };
+    assert_eq!(detector.detect(&image).expect("it runs"), Vec::new(), "an even grey picture holds nothing");
+    let short = Letterboxed { pixels: vec![0.0; 3], geometry: image.geometry };
+    assert!(detector.detect(&short).is_err(), "a picture of another size is an error, not a crash");
 }

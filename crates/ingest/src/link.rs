@@ -3,12 +3,12 @@
 //! The client library has a copy of everything per version; the differences end here. The sending half and the polling half are
 //! apart, so that an acknowledgement can be queued while the next packet is awaited.
 
-use std::sync::Arc;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use bytes::Bytes;
 use huong_types::Name;
-use rumqttc::{TlsConfiguration, Transport, mqttbytes, v5};
+use rumqttc::{TlsConfiguration, TlsError, Transport, mqttbytes, v5};
 
 use crate::{IngestError, MqttConfig, Protocol, tls};
 
@@ -41,6 +41,8 @@ pub(crate) enum Incoming {
 pub(crate) enum Fault {
     /// The broker does not want us: retrying as we are does not help.
     Refused(String),
+    /// We do not want the broker: its certificate is not what we were told to trust.
+    Untrusted(String),
     /// A packet above our limit, of so many bytes.
     TooLarge(usize),
     Other(String),
@@ -80,7 +82,7 @@ pub(crate) fn open(config: &MqttConfig, role: Role) -> Result<(Sender, Poller), 
     };
     let keep_alive = Duration::from_millis(u64::try_from(config.keep_alive.as_millis()).unwrap_or(0));
     let transport = match &config.tls {
-        Some(tls) => Transport::tls_with_config(TlsConfiguration::Rustls(Arc::clone(&tls::client_config(tls)?))),
+        Some(tls) => Transport::tls_with_config(TlsConfiguration::Rustls(tls::client_config(tls)?)),
         None => Transport::tcp(),
     };
     let queue = usize::from(config.receive_maximum) + SPARE;
@@ -271,6 +273,7 @@ fn fault_v4(error: rumqttc::ConnectionError) -> Fault {
     match error {
         ConnectionError::ConnectionRefused(Code::ServiceUnavailable) => Fault::Other("the broker is not available".to_owned()),
         ConnectionError::ConnectionRefused(code) => Fault::Refused(format!("{code:?}")),
+        ConnectionError::Tls(error) => fault_tls(error),
         ConnectionError::MqttState(StateError::Deserialization(mqttbytes::Error::PayloadSizeLimitExceeded(size))) => Fault::TooLarge(size),
         other => Fault::Other(other.to_string()),
     }
@@ -284,9 +287,19 @@ fn fault_v5(error: v5::ConnectionError) -> Fault {
             Fault::Other(format!("the broker answers {code:?}"))
         }
         ConnectionError::ConnectionRefused(code) => Fault::Refused(format!("{code:?}")),
+        ConnectionError::Tls(error) => fault_tls(error),
         ConnectionError::MqttState(StateError::Deserialization(mqttbytes::Error::PayloadSizeLimitExceeded { pkt_size, .. })) => {
             Fault::TooLarge(pkt_size)
         }
         other => Fault::Other(other.to_string()),
+    }
+}
+
+fn fault_tls(error: TlsError) -> Fault {
+    match error {
+        // What rustls refuses comes as invalid data; the rest is the network's.
+        TlsError::Io(error) if error.kind() == ErrorKind::InvalidData => Fault::Untrusted(error.to_string()),
+        TlsError::Io(error) => Fault::Other(error.to_string()),
+        other => Fault::Untrusted(other.to_string()),
     }
 }

@@ -101,6 +101,8 @@ impl Session {
                         error!("{text}");
                         stats.set_error(&text);
                     }
+                    state.subscribed = true;
+                    stats.set_connected(true);
                 }
                 Some(Ok(Incoming::Other)) => {}
                 Some(Err(fault)) => {
@@ -136,17 +138,17 @@ impl Session {
         state.connection = Some(state.made);
         state.since = Some(Instant::now());
         // A session may have been made under other filters, so each start subscribes; later on a kept session is left alone.
-        let subscribed = (session_present && state.subscribed) || sender.subscribe(&self.filters, self.role);
+        let subscribed = (session_present && state.subscribed) || self.filters.is_empty();
+        let subscribing = subscribed || sender.subscribe(&self.filters, self.role);
         let told = !matches!(self.role, Role::Readings) || sender.publish_status(&self.config.status_topic, link::ONLINE);
-        if !(subscribed && told) {
+        if !(subscribing && told) {
             // Not reached while the queue is empty, as it is after connecting; the next connection tries again.
             poller.abandon();
             return;
         }
-        state.subscribed = true;
-        stats.connects.add(1);
-        stats.set_connected(true);
         state.said = None;
+        stats.connects.add(1);
+        stats.set_connected(subscribed);
         info!(role = ?self.role, host = %self.config.host, port = self.config.port, session_present, "connected to the broker");
     }
 
@@ -165,16 +167,16 @@ impl Session {
         let broker = format!("{}:{}", self.config.host, self.config.port);
         match fault {
             Fault::Refused(reason) => {
-                let text =
-                    format!("the broker at {broker} refuses {}: {reason}", self.config.user.as_deref().unwrap_or("a client without user"));
-                stats.set_error(&text);
-                if state.says(&text) {
-                    error!(?role, "{text}; check user, password and client_id; retrying every {longest:?}");
-                }
+                let whom = self.config.user.as_deref().unwrap_or("a client without user");
+                state.act(stats, role, &format!("the broker at {broker} refuses {whom}: {reason}; check user, password and client_id"));
                 // The password may have been changed where it is kept.
                 if let Err(unreadable) = poller.set_credentials(&self.config) {
-                    stats.set_error(&unreadable.to_string());
+                    state.act(stats, role, &unreadable.to_string());
                 }
+                return longest.mul_f64(0.5 + 0.5 * fraction());
+            }
+            Fault::Untrusted(reason) => {
+                state.act(stats, role, &format!("the broker at {broker} is not trusted: {reason}; check tls.ca and host"));
                 return longest.mul_f64(0.5 + 0.5 * fraction());
             }
             Fault::TooLarge(size) => {
@@ -244,6 +246,14 @@ struct State {
 }
 
 impl State {
+    /// Reports what will not mend itself, once per change.
+    fn act(&mut self, stats: &LinkStats, role: Role, text: &str) {
+        stats.set_error(text);
+        if self.says(text) {
+            error!(?role, "{text}; retrying slowly");
+        }
+    }
+
     /// True when this is news.
     fn says(&mut self, text: &str) -> bool {
         let news = self.said.as_deref() != Some(text);

@@ -38,6 +38,7 @@ pub struct LinkStats {
 }
 
 impl LinkStats {
+    /// Connected and subscribed.
     pub fn connected(&self) -> bool {
         self.connected.load(Ordering::Acquire)
     }

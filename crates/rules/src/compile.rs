@@ -122,6 +122,11 @@ fn hides<'a>(from: &'a Written, id: &Name, rules: &HashMap<&'a Name, &'a Written
             && from.rule.inhibits.iter().any(|next| rules.get(next).is_some_and(|next| hides(next, id, rules, seen))))
 }
 
+enum Shape {
+    Reading,
+    Window { window: Window, select: Box<Select> },
+}
+
 /// One rule being compiled.
 struct Task<'a> {
     file: &'a str,
@@ -146,15 +151,27 @@ impl Task<'_> {
         if raw.early && matches!(raw.window, RawWindow::None(_)) {
             self.problem("early", "`true`", "a window: rules on readings are as early as can be");
         }
-        let judge = match raw.kind {
-            Kind::Condition => self.condition_rule(place),
-            Kind::Silence => self.sensor_rule(Judge::Silence),
-            Kind::Suspect => self.sensor_rule(Judge::Suspect),
-        };
-        let judge = judge?;
-        let columns = if let Judge::Window { select, .. } = &judge { &select.columns } else { self.fields };
+        // Everything is looked at before anything is given up: conditions that are wrong do not hide texts that are wrong.
+        let shape = self.shape()?;
+        let columns = if let Shape::Window { select, .. } = &shape { &select.columns } else { self.fields };
+        let conditions = if raw.kind == Kind::Condition { Some(self.conditions(columns)) } else { None };
         let text = self.bilingual("text", &raw.text, columns);
         let over = raw.over.as_ref().map(|over| self.bilingual("over", over, columns));
+        // A silent sensor has no figures.
+        let names = if raw.kind == Kind::Silence { Vec::new() } else { columns.own().to_vec() };
+        let judge = match (shape, conditions) {
+            (Shape::Window { window, select }, Some(conditions)) => {
+                Judge::Window { window, early: raw.early, place, select, conditions: conditions? }
+            }
+            (_, Some(conditions)) => Judge::Reading(conditions?),
+            (_, None) if raw.kind == Kind::Silence => Judge::Silence,
+            (_, None) => Judge::Suspect,
+        };
+        let over = match over {
+            Some(None) => return None,
+            Some(over) => over,
+            None => None,
+        };
         let info = RuleInfo {
             id: raw.id.clone(),
             stream: raw.from.clone(),
@@ -165,38 +182,35 @@ impl Task<'_> {
             each: raw.each,
         };
         let timing = Timing { hold: raw.hold, clear_for: raw.clear_for, update_every: raw.update_every };
-        // A silent sensor has no figures.
-        let names = if raw.kind == Kind::Silence { Vec::new() } else { columns.own().to_vec() };
-        let over = match over {
-            Some(None) => return None,
-            Some(over) => over,
-            None => None,
-        };
         Some(Rule { info, judge, timing, text: text?, over, names })
     }
 
-    fn condition_rule(&mut self, place: usize) -> Option<Judge> {
+    /// What the rule looks at: single readings or windows.
+    fn shape(&mut self) -> Option<Shape> {
+        if self.raw.kind != Kind::Condition {
+            self.check_sensor_rule();
+            return Some(Shape::Reading);
+        }
         let (size, hop) = match &self.raw.window {
             RawWindow::None(_) => {
                 if !self.raw.select.is_empty() {
                     self.problem("select", "columns", "none without a window: the fields of the reading are the columns");
                 }
-                return self.conditions(self.fields).map(Judge::Reading);
+                return Some(Shape::Reading);
             }
             RawWindow::Tumbling(Tumbling { tumbling }) => (*tumbling, *tumbling),
             RawWindow::Sliding(Sliding { sliding, every }) => (*sliding, *every),
         };
         let (size_ms, hop_ms) = (size.as_millis(), hop.as_millis());
-        if hop_ms <= 0 || size_ms % hop_ms != 0 || size_ms / hop_ms > MOST_PANES || size_ms == 0 {
+        let whole = hop_ms > 0 && size_ms > 0 && size_ms % hop_ms == 0 && size_ms / hop_ms <= MOST_PANES;
+        if !whole {
             self.problem("window", &format!("{size} every {hop}"), &format!("a whole number of `every`, 1 to {MOST_PANES}"));
-            return None;
         }
         let select = self.select()?;
-        let conditions = self.conditions(&select.columns)?;
-        Some(Judge::Window { window: Window { size, hop }, early: self.raw.early, place, select, conditions })
+        whole.then_some(Shape::Window { window: Window { size, hop }, select })
     }
 
-    fn sensor_rule(&mut self, judge: Judge) -> Option<Judge> {
+    fn check_sensor_rule(&mut self) {
         let raw = self.raw;
         let windowed = !matches!(raw.window, RawWindow::None(_));
         let told = [
@@ -206,15 +220,14 @@ impl Task<'_> {
             ("window", windowed),
             ("each", raw.each),
         ];
-        let delayed = [("for", raw.hold > Span::ZERO), ("clear_for", raw.clear_for > Span::ZERO)];
-        let delayed = delayed.into_iter().filter(|_| matches!(judge, Judge::Silence));
+        let silence = raw.kind == Kind::Silence;
+        let delayed = [("for", silence && raw.hold > Span::ZERO), ("clear_for", silence && raw.clear_for > Span::ZERO)];
         for (field, _) in told.into_iter().chain(delayed).filter(|(_, given)| *given) {
             self.problem(field, "a value", "nothing: rules about sensors follow the limits of the stream");
         }
-        Some(judge)
     }
 
-    fn select(&mut self) -> Option<Select> {
+    fn select(&mut self) -> Option<Box<Select>> {
         let (mut calls, mut rests) = (Vec::new(), Vec::new());
         for (name, sql) in &self.raw.select {
             match self.compiler.select(sql, self.fields, &mut calls) {
@@ -241,7 +254,7 @@ impl Task<'_> {
                 Err(message) => self.problem(&format!("select.{name}"), &format!("`{sql}`: {message}"), "a number"),
             }
         }
-        (figures.len() == columns.own().len()).then_some(Select { calls, over_calls, figures, columns })
+        (figures.len() == columns.own().len()).then(|| Box::new(Select { calls, over_calls, figures, columns }))
     }
 
     fn conditions(&mut self, columns: &Columns) -> Option<Conditions> {

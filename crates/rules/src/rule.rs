@@ -41,7 +41,7 @@ pub(crate) enum Judge {
         window: Window,
         early: bool,
         place: usize,
-        select: Select,
+        select: Box<Select>,
         conditions: Conditions,
     },
     Silence,

@@ -221,7 +221,9 @@ fn aggregate(function: &AggregateFunction, fields: &Columns) -> Result<Call, Str
     }
 }
 
+/// The first line: the next ones list the columns, which our messages do themselves.
 fn plain(error: DataFusionError) -> String {
     let text = error.strip_backtrace();
-    text.strip_prefix("Schema error: ").or_else(|| text.strip_prefix("SQL error: ")).unwrap_or(&text).to_owned()
+    let text = text.lines().next().unwrap_or_default();
+    text.strip_prefix("Schema error: ").or_else(|| text.strip_prefix("SQL error: ")).unwrap_or(text).to_owned()
 }

@@ -25,7 +25,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::object_store::ObjectMeta;
-use datafusion::physical_optimizer::pruning::PruningPredicate;
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
@@ -166,7 +166,10 @@ impl SnapshotTable {
         let schema = self.table.schema();
         let filter = session.create_physical_expr(filter, &schema.clone().to_dfschema()?)?;
         let statistics = self.parts.iter().filter_map(|part| part.statistics.clone()).collect();
-        let keep = PruningPredicate::try_new(filter, schema.clone())?.prune(&PrunableStatistics::new(statistics, schema))?;
+        let keep = PruningPredicateBuilder::new()
+            .with_file_schema(schema.clone())
+            .try_build(filter)?
+            .prune(&PrunableStatistics::new(statistics, schema))?;
         Ok(self.parts.iter().zip(keep).filter(|(_, keep)| *keep).map(|(part, _)| part.clone()).collect())
     }
 }

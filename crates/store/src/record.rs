@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 
 /// One entry of the log. Its encoding is the log's format: a change of it or of a type inside needs a new version of the segment header.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(clippy::large_enum_variant, reason = "readings are by far the most and live only from the ring to the buffer")]
 pub enum Record {
     Reading(Reading),
     Transition(Transition),

@@ -61,10 +61,6 @@ impl Decoder {
         Self { limits, ..self }
     }
 
-    pub fn limits(&self) -> Limits {
-        self.limits
-    }
-
     /// The filters to subscribe to: none covered by another, as a broker may deliver a message once per matching subscription.
     pub fn filters(&self) -> Vec<String> {
         topic::fewest(&self.sources.iter().map(|source| &source.filter).collect::<Vec<_>>())

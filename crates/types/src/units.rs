@@ -78,7 +78,8 @@ fn normal(text: &str) -> String {
 
 /// Names after normalisation, quantity, factor to the base unit, offset. Factors are exact by definition: the international foot
 /// 0.3048 m, inch 25.4 mm, nautical mile 1852 m and mile 1609.344 m. "Nm3" is a cubic metre at the reference conditions of
-/// QCVN 05:2023, in which its limits are given.
+/// QCVN 05:2023, in which its limits are given; "Mm3" is a million cubic metres, as reservoir tables
+/// write it: nobody sends cubic millimetres.
 const UNITS: [(&[&str], Quantity, f64, f64); 38] = [
     (&["m", "metre", "meter", "mét"], Quantity::Length, 1.0, 0.0),
     (&["dm"], Quantity::Length, 0.1, 0.0),
@@ -92,7 +93,7 @@ const UNITS: [(&[&str], Quantity, f64, f64); 38] = [
     (&["m3/h"], Quantity::Discharge, 1.0 / 3600.0, 0.0),
     (&["cfs", "ft3/s"], Quantity::Discharge, 0.3048 * 0.3048 * 0.3048, 0.0),
     (&["m3"], Quantity::Volume, 1.0, 0.0),
-    (&["106m3", "hm3"], Quantity::Volume, 1e6, 0.0),
+    (&["mm3", "hm3"], Quantity::Volume, 1e6, 0.0),
     (&["l"], Quantity::Volume, 0.001, 0.0),
     (&["ug/m3", "ug/nm3"], Quantity::Concentration, 1.0, 0.0),
     (&["mg/m3", "mg/nm3"], Quantity::Concentration, 1000.0, 0.0),
@@ -142,6 +143,7 @@ mod tests {
             (212.0, "°F", "degC", 100.0),
             (1013.25, "hPa", "Pa", 101_325.0),
             (80.0, "%", "ratio", 0.8),
+            (2.5, "Mm³", "m3", 2_500_000.0),
             (3.0, "người", "người", 3.0),
         ] {
             let found = convert(value, from, to).expect(from);

@@ -5,7 +5,7 @@
 import { Label, Symbol, make, mark, show, write } from "./dom.js";
 import { age } from "./format.js";
 
-const ROWS = 7;
+const ROWS = 6;
 const LEVELS = { extreme: 1, severe: 2, moderate: 3, minor: 4 };
 
 /** @param {any} alert @returns {number} 1 (gravest) to 4; what speaks of a sensor and not of the city is always 4 */

@@ -98,7 +98,7 @@ class Tile {
     write(this.name, this.camera.name);
     write(this.count, state?.failing ? this.texts.vi("camera.failing") : count === undefined ? "" : this.texts.vi("camera.vehicles", { count }));
     write(this.age, this.at ? age(elapsed) : this.texts.vi("camera.none"));
-    mark(this.element, "unknown", !this.at || elapsed > LATE * this.camera.period);
+    mark(this.element, "unknown", !this.at || elapsed > LATE * this.camera.period + link.delay());
     mark(this.element, "failing", Boolean(state?.failing));
   }
 }

@@ -7,7 +7,7 @@
 /**
  * @param {string} tag
  * @param {string} [name] class names
- * @param {...Element} children
+ * @param {...(Element | string)} children
  */
 export function make(tag, name = "", ...children) {
   const element = document.createElement(tag);
@@ -38,7 +38,7 @@ export class Label {
     this.vi = make("span", "vi");
     this.en = make("span", "en");
     this.en.lang = "en";
-    this.element = make(tag, `label ${name}`, this.vi, this.en);
+    this.element = make(tag, `label ${name}`, this.vi, " ", this.en);
   }
 
   /** @param {{vi: string, en: string}} text */

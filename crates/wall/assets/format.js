@@ -4,7 +4,9 @@
  */
 
 /** How many decimals a unit is read with. */
-const DECIMALS = { m: 2, "m/s": 1, mm: 1, "mm/h": 1, "m³/s": 0, "µg/m³": 0, cm: 0, "%": 0 };
+const DECIMALS = { m: 2, "m/s": 1, mm: 1, "m3/s": 0, "ug/m3": 0, Mm3: 1, cm: 0, deg: 0, 1: 0 };
+/** How a unit is written, where not as it is kept. */
+const SYMBOLS = { "m3/s": "m³/s", "ug/m3": "µg/m³", Mm3: "triệu m³", deg: "°", 1: "" };
 
 /**
  * @param {number} value
@@ -17,6 +19,9 @@ export function number(value, unit) {
   const text = value.toFixed(decimals);
   return (Number(text) === 0 ? text.replace("-", "") : text).replace(".", ",");
 }
+
+/** @param {string} unit @returns {string} */
+export const symbol = (unit) => SYMBOLS[unit] ?? unit;
 
 /**
  * @param {number} millis
@@ -60,6 +65,11 @@ export class Texts {
   /** @param {string} key @param {Record<string, string | number>} [values] @returns {{vi: string, en: string}} */
   both(key, values = {}) {
     return { vi: this.vi(key, values), en: fill(this.tables.en[key] ?? key, values) };
+  }
+
+  /** @param {string} name @returns {string} a field without a text is shown by its name */
+  field(name) {
+    return this.tables.vi[`field.${name}`] ?? name;
   }
 
   /** @param {string} kind @returns {{vi: string, en: string}} a kind without a text is shown by its id */

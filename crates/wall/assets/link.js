@@ -31,9 +31,14 @@ export class Link {
     this.attempt = 0;
   }
 
-  /** Processor time now, in ms since the epoch. It stands still while the connection is lost only in `clock`, not here: ages grow. */
+  /** Processor time now, in ms since the epoch. It goes on while the connection is lost, so that ages grow. */
   now() {
     return this.clock.now + (performance.now() - this.clock.at) * this.clock.rate;
+  }
+
+  /** Processor time that passes before anything new can be on the screen: values are told once a second, pictures fetched after. */
+  delay() {
+    return 5000 * this.clock.rate;
   }
 
   /** Real milliseconds since the server was last heard. */

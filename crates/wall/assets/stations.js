@@ -4,12 +4,15 @@
  */
 import { Label, Symbol, make, mark, show, write } from "./dom.js";
 import { level } from "./alerts.js";
-import { age, number } from "./format.js";
+import { age, number, symbol } from "./format.js";
 
-const ROWS = 7;
+const ROWS = 6;
 /** How long a page of stations stays, in ms. */
 const TURN = 12_000;
 const KINDS = ["river", "reservoir", "rain", "flood", "air", "wind"];
+/** Of several fields, the one that a row shows large, and those that it shows beside, in this order of preference. */
+const MAIN = ["value", "level", "pm25", "speed"];
+const BESIDE = ["q_in", "q_out", "gust", "pm10"];
 
 export class Stations {
   /** @param {import("./format.js").Texts} texts */
@@ -105,17 +108,17 @@ class Row {
     const { station, stream } = entry;
     const about = units.get(stream.id);
     const reading = link.values.get(`${stream.id} ${station.id}`);
-    const field = reading?.fields.find((/** @type {any} */ f) => f.number !== undefined) ?? reading?.fields[0];
+    const field = pick(reading?.fields ?? [], MAIN) ?? reading?.fields[0];
     const unit = about?.units[field?.name] ?? "";
     const elapsed = reading ? link.now() - reading.at : 0;
-    const silent = reading !== undefined && stream.silent_after !== undefined && elapsed > stream.silent_after;
+    const silent = reading !== undefined && stream.silent_after !== undefined && elapsed > stream.silent_after + link.delay();
     const doubtful = field?.flag === "suspect" || field?.flag === "bad";
     const grave = alarmed.get(station.id);
     show(this.symbol.element, grave !== undefined);
     if (grave !== undefined) this.symbol.set(grave);
     write(this.name, station.streams.length > 1 ? `${station.name} · ${about?.name ?? stream.id}` : station.name);
     write(this.value, !reading ? "–" : field?.number !== undefined ? number(field.number, unit) : field?.text ?? "–");
-    write(this.unit, unit);
+    write(this.unit, symbol(unit));
     write(this.age, reading ? age(elapsed) : "");
     write(this.note, this.remark(reading, field, silent, about));
     mark(this.element, "unknown", !reading || silent);
@@ -129,7 +132,12 @@ class Row {
     if (silent) return say(this.texts.both("station.silent"));
     if (field?.flag === "suspect") return say(this.texts.both("station.suspect"));
     if (field?.flag === "bad") return say(this.texts.both("station.bad"));
-    const others = reading.fields.filter((/** @type {any} */ f) => f !== field && f.number !== undefined).slice(0, 2);
-    return others.map((/** @type {any} */ f) => `${f.name} ${number(f.number, about?.units[f.name])}`).join(" · ");
+    const others = BESIDE.map((name) => pick(reading.fields, [name])).filter((f) => f && f !== field);
+    return others.map((f) => `${this.texts.field(f.name)} ${number(f.number, about?.units[f.name])}`).join(" · ");
   }
+}
+
+/** @param {any[]} fields @param {string[]} names @returns {any} the first of `names` that is there and a number */
+function pick(fields, names) {
+  return names.map((name) => fields.find((f) => f.name === name && f.number !== undefined)).find(Boolean);
 }

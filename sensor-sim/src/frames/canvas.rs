@@ -29,7 +29,7 @@ impl Canvas {
     pub(super) fn rect(&mut self, x0: f64, y0: f64, x1: f64, y1: f64, color: Color) {
         let (left, right) = (self.column(x0), self.column(x1));
         for y in self.row(y0)..self.row(y1) {
-            self.run(y, left, right, |pixel| *pixel = color);
+            self.run(y, left, right).fill(color);
         }
     }
 
@@ -39,7 +39,7 @@ impl Canvas {
         for y in first..last {
             let share = (y - first) as f64 / (last - first) as f64;
             let color = [0, 1, 2].map(|i| (f64::from(top[i]) * (1.0 - share) + f64::from(bottom[i]) * share) as u8);
-            self.run(y, left, right, |pixel| *pixel = color);
+            self.run(y, left, right).fill(color);
         }
     }
 
@@ -50,21 +50,25 @@ impl Canvas {
             let share = ((y as f64 + 0.5) / self.height as f64 - top.0) / (bottom.0 - top.0);
             let (left, right) = (top.1 + (bottom.1 - top.1) * share, top.2 + (bottom.2 - top.2) * share);
             let (left, right) = (self.column(left), self.column(right));
-            self.run(y, left, right, |pixel| *pixel = color);
+            self.run(y, left, right).fill(color);
         }
     }
 
     /// An ellipse with radii in fractions of the width.
     pub(super) fn ellipse(&mut self, x: f64, y: f64, rx: f64, ry: f64, color: Color) {
-        self.disc(x, y, rx, ry, |pixel, _| *pixel = color);
+        self.rounds(x, y, rx, ry, |pixels, _, _| pixels.fill(color));
     }
 
     /// Light that fades from the middle outwards, added to what is there.
     pub(super) fn glow(&mut self, x: f64, y: f64, radius: f64, color: Color) {
-        self.disc(x, y, radius, radius, |pixel, distance| {
-            let strength = (1.0 - distance) * (1.0 - distance);
-            for i in 0..3 {
-                pixel[i] = pixel[i].saturating_add((f64::from(color[i]) * strength) as u8);
+        let width = self.width as f64;
+        self.rounds(x, y, radius, radius, |pixels, left, dy| {
+            for (i, pixel) in pixels.iter_mut().enumerate() {
+                let dx = (((left + i) as f64 + 0.5) / width - x) / radius;
+                let strength = (1.0 - dx * dx - dy * dy).max(0.0).powi(3);
+                for c in 0..3 {
+                    pixel[c] = pixel[c].saturating_add((f64::from(color[c]) * strength) as u8);
+                }
             }
         });
     }
@@ -81,43 +85,35 @@ impl Canvas {
 
     /// Scaled down to the frame, RGB rows without padding; `grain` is added to each pixel as a camera's noise.
     pub(super) fn frame(&self, mut grain: impl FnMut() -> i32) -> Vec<u8> {
-        let (width, height) = (self.width / FINER, self.height / FINER);
-        let mut frame = Vec::with_capacity(width * height * 3);
-        for y in 0..height {
-            for x in 0..width {
+        let mut frame = Vec::with_capacity(self.pixels.len() / (FINER * FINER));
+        for rows in self.pixels.chunks_exact(self.width * 3 * FINER) {
+            let (upper, lower) = rows.split_at(self.width * 3);
+            for (up, low) in upper.as_chunks::<6>().0.iter().zip(lower.as_chunks::<6>().0) {
                 let noise = grain();
                 for i in 0..3 {
-                    let at = |dx: usize, dy: usize| i32::from(self.pixels[((y * FINER + dy) * self.width + x * FINER + dx) * 3 + i]);
-                    let mean = (at(0, 0) + at(1, 0) + at(0, 1) + at(1, 1) + 2) / 4;
-                    frame.push((mean + noise).clamp(0, 255) as u8);
+                    let sum = i32::from(up[i]) + i32::from(up[i + 3]) + i32::from(low[i]) + i32::from(low[i + 3]);
+                    frame.push(((sum + 2) / 4 + noise).clamp(0, 255) as u8);
                 }
             }
         }
         frame
     }
 
-    fn disc(&mut self, x: f64, y: f64, rx: f64, ry: f64, mut paint: impl FnMut(&mut Color, f64)) {
+    /// Hands out the runs of an ellipse, row by row: pixels, first column, height of the row (−1 to 1).
+    fn rounds(&mut self, x: f64, y: f64, rx: f64, ry: f64, mut paint: impl FnMut(&mut [Color], usize, f64)) {
         let ry = ry / self.aspect();
-        let (left, right) = (self.column(x - rx), self.column(x + rx));
         for row in self.row(y - ry)..self.row(y + ry) {
             let dy = ((row as f64 + 0.5) / self.height as f64 - y) / ry;
-            for column in left..right {
-                let dx = ((column as f64 + 0.5) / self.width as f64 - x) / rx;
-                let distance = (dx * dx + dy * dy).sqrt();
-                if distance < 1.0 {
-                    self.run(row, column, column + 1, |pixel| paint(pixel, distance));
-                }
-            }
+            let half = (1.0 - dy * dy).max(0.0).sqrt() * rx;
+            let (left, right) = (self.column(x - half), self.column(x + half));
+            paint(self.run(row, left, right), left, dy);
         }
     }
 
-    fn run(&mut self, row: usize, left: usize, right: usize, mut paint: impl FnMut(&mut Color)) {
-        if left < right {
-            let start = (row * self.width + left) * 3;
-            for pixel in self.pixels[start..start + (right - left) * 3].as_chunks_mut::<3>().0 {
-                paint(pixel);
-            }
-        }
+    /// The pixels of one row; none when `left` is not less than `right`.
+    fn run(&mut self, row: usize, left: usize, right: usize) -> &mut [Color] {
+        let start = row * self.width;
+        &mut self.pixels.as_chunks_mut::<3>().0[start + left.min(right)..start + right]
     }
 
     fn column(&self, x: f64) -> usize {

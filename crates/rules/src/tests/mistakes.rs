@@ -38,7 +38,7 @@ fn each_mistake_is_named_with_its_path() {
         ("level >= station.bd2", "level >=", &["rule `good`.when", "level >="]),
         ("level >= station.bd2", "level + 1", &["rule `good`.when", "not a condition"]),
         ("level >= station.bd2", "level > random()", &["rule `good`.when", "random()"]),
-        ("max(value)", "max(depth)", &["rule `good`.select.level", "depth"]),
+        ("max(value)", "max(depth)", &["rule `good`.select.level", "depth", "a field over value"]),
         ("max(value)", "median(value)", &["rule `good`.select.level", "median", "max, min, avg, sum, count, first, last, rate"]),
         ("max(value)", "value", &["rule `good`.select.level", "outside of an aggregate"]),
         ("max(value)", "max(value - 1)", &["rule `good`.select.level", "other than one field"]),

@@ -140,7 +140,7 @@ pub(super) fn compile(file: &str, config: &SourceConfig, prefix: &str, streams: 
     if let StreamAt::Fixed(position) = stream {
         for field in &plans[position] {
             for unit in field.alternatives.iter().filter_map(|a| a.unit) {
-                if !field.unit.is_some_and(|to| unit.convert(1.0, to).is_some()) {
+                if field.unit.is_none_or(|to| unit.convert(1.0, to).is_none()) {
                     let expected = format!("a unit that converts to `{}`", field.unit_name);
                     problems.add(file, format!("{at}.fields.{}.unit", field.name), "a unit of another quantity", expected);
                 }

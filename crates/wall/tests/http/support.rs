@@ -218,7 +218,9 @@ impl Events {
         let (mut name, mut data) = (String::new(), Value::Null);
         loop {
             let mut line = String::new();
-            if self.lines.read_line(&mut line).ok()? == 0 {
+            self.lines.read_line(&mut line).ok()?;
+            // Nothing more, or cut off within a line.
+            if !line.ends_with('\n') {
                 return None;
             }
             match line.trim_end().split_once(": ") {
