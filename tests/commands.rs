@@ -28,7 +28,8 @@ fn a_pipeline_whose_test_fails_fails() {
 fn a_configuration_with_five_mistakes_reports_all_five() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("huong.toml");
-    let text = "prefix = \"hue/x\"\nspeed = 3\n[mqtt]\nport = 99999\n[wall]\nlisten = \"0.0.0.0:80\"\n[vision]\nmodel = \"models/none.toml\"\n";
+    let text =
+        "prefix = \"hue/x\"\nspeed = 3\n[mqtt]\nport = 99999\n[wall]\nlisten = \"0.0.0.0:80\"\n[vision]\nmodel = \"models/none.toml\"\n";
     std::fs::write(&file, text).expect("the configuration is written");
     let output = huong(&["check", "--config", &file.display().to_string()]);
     let told = stderr(&output);
@@ -52,7 +53,8 @@ fn a_replay_finds_each_crossing_in_its_interval() {
     let output = huong(&["replay", "--readings", &format!("{fixtures}/flood.csv"), "--score", &format!("{fixtures}/crossings.csv")]);
     let told = stdout(&output);
     assert!(output.status.success(), "{told}{}", stderr(&output));
-    let scores = told.matches("3 crossings that readings show found in their interval, 0 missed, 1 rest on words alone, 0 level alarms left over");
+    let scores =
+        told.matches("3 crossings that readings show found in their interval, 0 missed, 1 rest on words alone, 0 level alarms left over");
     assert_eq!(scores.count(), 3, "{told}");
     assert!(told.contains("misprints: 0 flood alarms that the believed rows alone do not raise"), "{told}");
 }
@@ -75,17 +77,8 @@ fn the_flood_of_2025_and_the_faulty_series_replay_as_they_must() {
     let Some(data) = shared_data() else { return };
     let path = |name: &str| data.join(name).display().to_string();
     let (readings, crossings, series) = (path("flood/hue_flood_2025.csv"), path("flood/crossings_2025.csv"), path("series"));
-    let output = huong(&[
-        "replay",
-        "--readings",
-        &readings,
-        "--score",
-        &crossings,
-        "--series",
-        "config/replay/series.toml",
-        "--data",
-        &series,
-    ]);
+    let output =
+        huong(&["replay", "--readings", &readings, "--score", &crossings, "--series", "config/replay/series.toml", "--data", &series]);
     let told = stdout(&output);
     assert!(output.status.success(), "{told}{}", stderr(&output));
     assert_eq!(told.matches(" 0 missed, 5 rest on words alone, 0 level alarms left over").count(), 3, "{told}");

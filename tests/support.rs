@@ -80,9 +80,16 @@ impl Mosquitto {
         let conf = dir.path().join("mosquitto.conf");
         let text = format!("listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nmessage_size_limit 0\nuser root\n");
         std::fs::write(&conf, text).expect("the broker's configuration is written");
-        let program = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"].into_iter().find(|path| Path::new(path).exists()).unwrap_or("mosquitto");
+        let program =
+            ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"].into_iter().find(|path| Path::new(path).exists()).unwrap_or("mosquitto");
         let mut command = Command::new(program);
-        let child = command.arg("-c").arg(&conf).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("mosquitto is installed (make test does it)");
+        let child = command
+            .arg("-c")
+            .arg(&conf)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("mosquitto is installed (make test does it)");
         wait_for("mosquitto to listen", || TcpStream::connect(("127.0.0.1", port)).ok());
         Self { port, child, _dir: dir }
     }
