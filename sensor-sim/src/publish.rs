@@ -51,6 +51,7 @@ pub struct SimReport {
     pub frames: u64,
     /// Frames that found the connection busy or away.
     pub frames_skipped: u64,
+    /// Lost connections and vain attempts, of both.
     pub reconnects: u64,
     pub faults: FaultCounts,
 }
@@ -145,7 +146,7 @@ fn report(counts: &Counts, scenario: &Scenario) -> SimReport {
 
 fn connection(config: &SimConfig, purpose: &str, waiting: usize) -> (AsyncClient, EventLoop) {
     let mut options = MqttOptions::new(format!("sensor-sim-{purpose}-{}", std::process::id()), config.host.clone(), config.port);
-    // The session outlives a cut line, so readings under way are sent again.
+    // The session outlives a cut line, so readings under way are sent again; a broker that forgot it loses those few.
     options.set_keep_alive(Duration::from_secs(30)).set_clean_start(false).set_session_expiry_interval(Some(300));
     AsyncClient::new(options, waiting)
 }

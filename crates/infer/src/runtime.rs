@@ -9,30 +9,45 @@ use ort::environment::Environment;
 
 use crate::InferError;
 
-// ONNX Runtime allows one environment per process, and ort drops it with its last owner.
-static ENVIRONMENT: Mutex<Option<Environment>> = Mutex::new(None);
+enum State {
+    Untried,
+    /// ONNX Runtime allows one environment per process, and ort drops it with its last owner.
+    Ready(Environment),
+    /// For good: after a library that did not load, ort believes that it has one, and must not be called again.
+    Failed,
+}
+
+static STATE: Mutex<State> = Mutex::new(State::Untried);
 
 /// Loads the library once for the process; later calls change nothing.
 ///
 /// `path` is the library itself or the folder that `pip install --target` unpacked the `onnxruntime` wheel into.
 ///
 /// # Errors
-/// When there is no library or it is not one that this program can use.
+/// When there is no library, or it is not one that this program can use; after the latter only a new process can try again.
 pub fn load_runtime(path: &Path) -> Result<(), InferError> {
-    let mut environment = ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner);
-    if environment.is_some() {
+    let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let State::Ready(_) = *state {
         return Ok(());
     }
     let library = find_library(path).ok_or_else(|| InferError::RuntimeMissing { path: path.to_owned() })?;
     let fault = |reason: String| InferError::Runtime { path: library.clone(), reason };
+    if let State::Failed = *state {
+        return Err(fault("an earlier attempt of this process failed, start it again".to_owned()));
+    }
+    *state = State::Failed;
     let builder = ort::init_from(&library).map_err(|error| fault(error.to_string()))?;
-    *environment = Some(builder.with_name("huong").build().map_err(|error| fault(error.to_string()))?);
+    let environment = builder.with_name("huong").build().map_err(|error| fault(error.to_string()))?;
+    *state = State::Ready(environment);
     Ok(())
 }
 
 /// The environment that [`load_runtime`] made.
 pub(crate) fn environment() -> Option<Environment> {
-    ENVIRONMENT.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    match &*STATE.lock().unwrap_or_else(PoisonError::into_inner) {
+        State::Ready(environment) => Some(environment.clone()),
+        State::Untried | State::Failed => None,
+    }
 }
 
 fn find_library(path: &Path) -> Option<PathBuf> {

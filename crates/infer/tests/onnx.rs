@@ -78,6 +78,15 @@ fn refusal(model: &[u8], manifest: &str) -> String {
 }
 
 #[test]
+fn a_file_that_is_no_model_is_named_and_a_second_load_changes_nothing() {
+    // The hash is of an empty file.
+    let (folder, path) = folder(b"", &manifest(80, 416, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"));
+    load_runtime(folder.path()).expect("loaded already: the path does not matter any more");
+    let error = OnnxDetector::open(&path).expect_err("an empty file is no model");
+    assert!(matches!(&error, InferError::Load { path, .. } if path.ends_with("model.onnx")), "{error}");
+}
+
+#[test]
 fn a_missing_or_altered_model_is_named() {
     let (folder, path) = folder(b"altered", &manifest(80, 416, START_MODEL_SHA256));
     let error = OnnxDetector::open(&path).expect_err("another file");
@@ -197,7 +206,7 @@ fn the_shipped_model_opens_and_sees_vehicles_only() {
     let mut detector = OnnxDetector::open(&workspace().join("models/vehicles.toml")).expect("model, manifest and hash agree");
     let spec = detector.input();
     for label in ["car", "bus", "truck", "motorbike"] {
-        assert!(detector.labels().iter().any(|known| known == &label), "{label}");
+        assert!(detector.labels().iter().any(|known| known.as_str() == label), "{label}");
     }
     let grey = vec![f32::from(spec.pad) * spec.scale; 3 * (spec.width * spec.height) as usize];
     let image = Letterboxed { pixels: grey, geometry: Letterbox::fit((1280, 720), &spec) };

@@ -195,6 +195,8 @@ impl MqttSink {
             }
             Some(_) => Vec::new(),
             None if shown(&step.alert) => vec![self.state(&step.alert)],
+            // Of a rule with `each = true`: it came and is over, so nothing was retained that must be withdrawn.
+            None if step.kind == TransitionKind::Raised => vec![Message { retain: false, ..self.state(&step.alert) }],
             None => {
                 let last = self.state(&step.alert);
                 let nothing = Message { topic: last.topic.clone(), body: Vec::new(), retain: true };

@@ -45,7 +45,7 @@ pub struct Orphan {
 const FAR_FUTURE: Timestamp = Timestamp::from_millis(i64::MAX / 4);
 
 impl Engine {
-    /// Compiles the rules of all files, given as (file name, text). Every mistake goes to `problems`; `None` when there was one.
+    /// Compiles the rules of all files, given as (file name, text). Every mistake goes to `problems`; `None` when there is any there.
     pub fn compile(pipelines: &[(String, String)], streams: &[Stream], registry: Arc<Registry>, problems: &mut Problems) -> Option<Engine> {
         let rules = load(pipelines, problems);
         let levels = level_names(&registry, &rules);

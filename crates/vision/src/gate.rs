@@ -25,8 +25,8 @@ pub struct GateConfig {
 
 impl Default for GateConfig {
     /// 12 levels: JPEG noise of a block's mean is 1 to 3. 0.0005: 7 blocks at 1280x720, about a motorbike at 60 m in a street
-    /// view. 0.1: a stopped car is background after some 20 frames. 10 s: half of what a congestion window of a minute bears.
-    /// Guesses from drawn scenes, to be tuned on each site's own cameras.
+    /// view. 0.1: a stopped car is background after some 20 frames. 10 s: six counts in a
+    /// window of a minute. Guesses from drawn scenes, to be tuned on each site's own cameras.
     fn default() -> Self {
         Self { block_change: 12.0, moving_part: 0.0005, learning_rate: 0.1, keep_alive: Span::from_secs(10) }
     }

@@ -27,12 +27,14 @@ mod tests {
 
     use super::*;
 
+    type Polygon<'a> = &'a [(f32, f32)];
+
     #[test]
     fn points_at_edges_and_corners() {
         let square = [(0.2, 0.2), (0.6, 0.2), (0.6, 0.6), (0.2, 0.6)];
         // A U: the notch between its arms is outside.
         let notched = [(0.0, 0.0), (0.3, 0.0), (0.3, 0.5), (0.7, 0.5), (0.7, 0.0), (1.0, 0.0), (1.0, 1.0), (0.0, 1.0)];
-        let cases: [(&str, &[(f32, f32)], (f32, f32), bool); 11] = [
+        let cases: [(&str, Polygon, (f32, f32), bool); 11] = [
             ("inside", &square, (0.4, 0.4), true),
             ("left edge", &square, (0.2, 0.4), true),
             ("right edge", &square, (0.6, 0.4), false),

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use huong_types::{Severity, TransitionKind};
+use huong_types::{AlertState, Severity, TransitionKind};
 use rumqttc::{Client, Connection, Event, MqttOptions, Packet, QoS};
 use serde_json::Value;
 
@@ -100,8 +100,11 @@ fn a_late_subscriber_sees_exactly_the_open_alerts_even_after_the_broker_forgot_t
     journal.append(TransitionKind::Inhibited, hidden.clone());
     let mut higher = bd3.clone();
     higher.values = [("level".into(), 4.1)].into();
-    running.sinks.wake(journal.append(TransitionKind::Updated, higher.clone()));
-    wait_for("five steps acknowledged", || running.of("state").behind == 0);
+    journal.append(TransitionKind::Updated, higher.clone());
+    let mut passing = alert("mean-over-limit", "s1", Severity::Minor);
+    passing.state = AlertState::Cleared;
+    running.sinks.wake(journal.append(TransitionKind::Raised, passing));
+    wait_for("six steps acknowledged", || running.of("state").behind == 0);
 
     let now = retained(port);
     assert_eq!(now.keys().collect::<Vec<_>>(), ["hue/alerts/extreme/river-bd3/kimlong", "hue/alerts/moderate/street-flood/a_b__"]);
@@ -111,6 +114,8 @@ fn a_late_subscriber_sees_exactly_the_open_alerts_even_after_the_broker_forgot_t
     running.sinks.wake(journal.append(TransitionKind::Cleared, street));
     wait_for("the clearing", || running.of("state").behind == 0);
     early.catch_up();
+    let passing = early.seen.iter().filter(|(topic, _)| topic == "hue/alerts/minor/mean-over-limit/s1");
+    assert_eq!(passing.count(), 1, "what is over when it is told is told once and never retained");
     let of_street: Vec<&[u8]> = early.seen.iter().filter(|(topic, _)| topic.contains("street-flood")).map(|(_, body)| &body[..]).collect();
     let [.., last, withdrawal] = of_street[..] else { panic!("the street's alert was told: {of_street:?}") };
     let last: Value = serde_json::from_slice(last).expect("JSON");
