@@ -26,7 +26,7 @@ const EXTREME: &str = "hue/alerts/extreme/river-bd3/kimlong";
 fn a_rising_river_reaches_everyone_once_and_a_power_cut_repeats_nothing() {
     let broker = Mosquitto::start();
     let (port, pushed) = webhook_receiver();
-    let mut huong = Huong::start(broker.port, &webhook(port));
+    let mut huong = Huong::start(broker.port, &webhook(port)).connected();
     let publisher = Publisher::connect(broker.port);
     for (offset, metres) in [(-40, 2.9), (-30, 3.1), (-20, 3.3), (-10, 3.5)] {
         level(&publisher, "kimlong", minutes(offset), metres);
@@ -66,7 +66,7 @@ fn a_rising_river_reaches_everyone_once_and_a_power_cut_repeats_nothing() {
 #[test]
 fn readings_sent_while_the_processor_is_away_are_judged_when_it_returns() {
     let broker = Mosquitto::start();
-    let mut huong = Huong::start(broker.port, "");
+    let mut huong = Huong::start(broker.port, "").connected();
     let publisher = Publisher::connect(broker.port);
     level(&publisher, "phuoc", minutes(-30), 4.1);
     wait_for("the first reading", || huong.snapshot().contains("4.1").then_some(()));
@@ -100,7 +100,7 @@ fn a_broker_that_is_down_at_the_start_and_restarts_later_loses_nothing() {
 #[test]
 fn unknown_stations_are_accepted_and_listed_as_orphans() {
     let broker = Mosquitto::start();
-    let mut huong = Huong::start(broker.port, "");
+    let mut huong = Huong::start(broker.port, "").connected();
     level(&Publisher::connect(broker.port), "not-in-the-registry", minutes(-1), 0.4);
     wait_for("the orphan", || huong.snapshot().contains("not-in-the-registry").then_some(()));
     assert!(huong.stop());

@@ -129,6 +129,12 @@ impl Huong {
         huong
     }
 
+    /// Waits until it has subscribed: a broker keeps nothing for a session that it has never seen.
+    pub(crate) fn connected(self) -> Self {
+        wait_for("the subscription", || self.snapshot().contains("\"broker_connected\":true").then_some(()));
+        self
+    }
+
     /// Kills it where it stands, as a power cut would.
     pub(crate) fn kill(&mut self) {
         end(&mut self.child);

@@ -77,6 +77,8 @@ fn main() -> ExitCode {
     let filter =
         EnvFilter::try_from_env("HUONG_LOG").unwrap_or_else(|_| EnvFilter::new(format!("info,ort=warn,{}", huong_ingest::QUIET.join(","))));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // The MQTT library takes the process's default; the only way this fails is that one is set already.
+    let _set = rustls::crypto::ring::default_provider().install_default();
     let outcome = match Cli::parse().command {
         Command::Run { config } => run::command(&config),
         Command::Check { config } => commands::check(&config),
