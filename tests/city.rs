@@ -31,7 +31,8 @@ fn a_rising_river_reaches_everyone_once_and_a_power_cut_repeats_nothing() {
     for (offset, metres) in [(-40, 2.9), (-30, 3.1), (-20, 3.3), (-10, 3.5)] {
         level(&publisher, "kimlong", minutes(offset), metres);
     }
-    let raised = |rule: &'static str| move |body: &String| body.contains(&format!("\"rule\":\"{rule}\"")) && body.contains("raised");
+    let raised =
+        |rule: &'static str| move |body: &String| body.contains(&format!("\"rule\":\"{rule}\"")) && body.contains("\"kind\":\"raised\"");
     let mut bodies = Vec::new();
     while !bodies.iter().any(raised("river-bd3")) {
         bodies.push(pushed.recv_timeout(PATIENCE).expect("level III is pushed"));

@@ -1,6 +1,7 @@
 //! The whole system from outside: the real binary, a real broker, a real browser, and the walls between the crates.
 
 mod bad_input;
+mod cameras;
 mod city;
 mod commands;
 mod demo;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use huong_flow::{Ring, Stop};
 use huong_notify::Sinks;
 use huong_store::{ClosedSegment, Record, Writer, seal};
-use huong_types::{AckToken, Alert, AlertState, Name, Timestamp, Transition};
+use huong_types::{AckToken, Alert, AlertState, Name, Origin, Timestamp, Transition};
 use huong_wall::Feed;
 use tokio::sync::{mpsc, oneshot};
 
@@ -104,7 +104,10 @@ fn tell(group: &mut Vec<Batch>, outlets: &mut Outlets, meter: &mut Meter, shared
         for record in batch.records {
             match record {
                 Record::Reading(reading) => {
-                    meter.add(millis(now, reading.received, clock));
+                    // A frame's time in the mailbox and the detector is the cameras' affair; their ages show it.
+                    if reading.origin == Origin::Sensor {
+                        meter.add(millis(now, reading.received, clock));
+                    }
                     outlets.feed.value(&reading);
                 }
                 Record::Transition(transition) => {
