@@ -20,9 +20,15 @@ test: $(ORT) setup-build setup-test lint
 	cargo test --workspace
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test --release -p huong-flow --test loom
 
+# The hot paths beside the machine's own limits, then the recorded flood where its data is at hand.
+DATA := $(or $(HUONG_SHARED_DATA),../shared/data)
 bench: $(ORT) setup-build
+	cargo bench --bench hot_paths
 	cargo build --release --bin huong
-	$(HUONG) replay --readings $${HUONG_SHARED_DATA:-../shared/data}/flood/hue_flood_2025.csv --score $${HUONG_SHARED_DATA:-../shared/data}/flood/crossings_2025.csv
+	@if [ -d $(DATA) ]; then \
+	  $(HUONG) replay --readings $(DATA)/flood/hue_flood_2025.csv --score $(DATA)/flood/crossings_2025.csv \
+	    --series config/replay/series.toml --data $(DATA)/series; \
+	else echo "[huong] no recorded flood at $(DATA) (set HUONG_SHARED_DATA)"; fi
 
 lint: setup-build
 	cargo fmt --all --check
