@@ -163,10 +163,7 @@ pub(crate) fn query(sql: &str, format: Format, config: &Path, data: Option<&Path
     // Only the store's folder and the limits matter here: a mistake elsewhere must not keep anyone from the data.
     let (dir, limits) = match data {
         Some(dir) => (dir.to_path_buf(), huong_store::QueryLimits::default()),
-        None => {
-            let config = Config::load(config)?;
-            (config.store.dir, config.query)
-        }
+        None => Config::store(config)?,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let batches = runtime.block_on(huong_store::query(&dir, sql, &limits))?;

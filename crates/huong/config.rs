@@ -104,7 +104,6 @@ pub(crate) struct Config {
     pub(crate) broker: BrokerConfig,
     pub(crate) mqtt: MqttConfig,
     pub(crate) store: StoreConfig,
-    pub(crate) query: QueryLimits,
     pub(crate) vision: VisionSection,
     pub(crate) wall: WallConfig,
     pub(crate) sinks: Vec<SinkConfig>,
@@ -122,6 +121,18 @@ impl Config {
         config.brain(&mut problems);
         config.decoder(&mut problems);
         if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+
+    /// Where the store is and what a query may use, whatever else is wrong in the file or on this machine.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn store(path: &Path) -> Result<(PathBuf, QueryLimits), Problems> {
+        let mut problems = Problems::default();
+        let Some(text) = text(path, &mut problems) else { return Err(problems) };
+        let mut passed_over = Problems::default();
+        let raw: Raw = load_toml(&path.display().to_string(), &text, &mut passed_over).unwrap_or_default();
+        Ok((raw.store.dir, raw.query))
     }
 
     fn read(path: &Path, problems: &mut Problems) -> Config {
@@ -161,7 +172,6 @@ impl Config {
             broker: raw.broker,
             mqtt: raw.mqtt,
             store: raw.store,
-            query: raw.query,
             vision: raw.vision,
             wall: raw.wall,
             sinks: raw.sink,

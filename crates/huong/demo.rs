@@ -81,7 +81,7 @@ pub(crate) fn command(args: &DemoArgs) -> Result<()> {
     config.store.segment_age = Span::from_millis((config.store.segment_age.as_millis() as f64 * args.speed) as i64);
     let registry = Arc::clone(&config.registry);
     let clock = Clock::scaled(start, args.speed);
-    let system = System::start(config, clock)?;
+    let mut system = System::start(config, clock)?;
     say(&format!("[huong] the storm of {} at {} times real speed, {} cameras", local_date_time(start), args.speed, args.cameras))?;
     say(&format!("[huong] wall: http://{}/   (Ctrl-C stops)", system.address))?;
 
@@ -103,10 +103,11 @@ pub(crate) fn command(args: &DemoArgs) -> Result<()> {
     let stopped = system.stop();
     let balance = shared.balance();
     say(&format!(
-        "[huong] received {} = stored {} + rejected {}{}",
+        "[huong] received {} = stored {} + rejected {} + shed {}{}",
         balance.received,
         balance.stored,
         balance.rejected,
+        balance.shed,
         match balance.in_flight() {
             Some(0) => ": balanced".to_owned(),
             in_flight => format!(", NOT balanced: {in_flight:?} in flight"),

@@ -1,4 +1,5 @@
-//! The ledger: what came in, and what became of it. Received = stored + rejected + in flight, always; nothing is shed.
+//! The ledger: what came in, and what became of it. Received = stored + rejected + shed + in flight, always. Shed is only what
+//! found no room while stopping, and refused frames that found the ring full.
 //!
 //! The two sides are counted by different hands: the entrance by whoever decodes (ingest, vision), the exit by the writer
 //! after the records are on disk. A difference that does not go back to zero at rest is a bug, and shows.
@@ -11,12 +12,13 @@ pub(crate) struct Balance {
     pub(crate) received: u64,
     pub(crate) stored: u64,
     pub(crate) rejected: u64,
+    pub(crate) shed: u64,
 }
 
 impl Balance {
     /// `None` when more left than came in: the one thing that can never be right.
     pub(crate) fn in_flight(&self) -> Option<u64> {
-        self.received.checked_sub(self.stored + self.rejected)
+        self.received.checked_sub(self.stored + self.rejected + self.shed)
     }
 }
 

@@ -14,12 +14,11 @@ pub(crate) fn recover(brain: &mut Brain, dir: &Path, recovered: &Recovered, now:
     let since = now - brain.longest_window();
     let readings = replay_readings(dir, since, &mut |mut reading| brain.relive(&mut reading)).context("the log cannot be replayed")?;
     brain.restore(recovered.open_alerts.clone(), recovered.next_seq);
-    if recovered.cut_bytes > 0 || recovered.damaged > 0 {
-        tracing::warn!(
-            cut_bytes = recovered.cut_bytes,
-            damaged = recovered.damaged,
-            "the log's end was repaired; nothing in it was acknowledged"
-        );
+    if recovered.damaged > 0 {
+        tracing::error!(records = recovered.damaged, "the open log is damaged in its midst: acknowledged records are lost, check the disk");
+    }
+    if recovered.cut_bytes > 0 {
+        tracing::warn!(bytes = recovered.cut_bytes, "the log's end was cut off behind the last whole record; the store keeps a copy");
     }
     tracing::info!(readings, open_alerts = recovered.open_alerts.len(), next_transition = recovered.next_seq, "recovered");
     Ok(())

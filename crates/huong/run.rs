@@ -35,13 +35,14 @@ const BATCHES: usize = 64;
 const COMMANDS: usize = 64;
 /// Messages of one turn: large enough to share a commit, small enough that an alarm does not wait behind them.
 const TURN: usize = 512;
+const RECORDS: usize = 4096;
 /// The clock ticks at least this often.
 const TICK: Duration = Duration::from_millis(200);
 
 /// `huong run`.
 pub(crate) fn command(path: &Path) -> Result<()> {
     let config = Config::load(path)?;
-    let system = System::start(config, Clock::Wall)?;
+    let mut system = System::start(config, Clock::Wall)?;
     tracing::info!(wall = %system.address, "running; Ctrl-C stops");
     let outcome = system.until_stopped(&mut |_| {});
     system.stop().and(outcome)
@@ -49,7 +50,8 @@ pub(crate) fn command(path: &Path) -> Result<()> {
 
 pub(crate) struct System {
     runtime: Runtime,
-    tasks: JoinSet<Result<()>>,
+    ingest: JoinSet<Result<()>>,
+    wall: JoinSet<Result<()>>,
     workers: Stages,
     pub(crate) shared: Arc<Shared>,
     pub(crate) address: std::net::SocketAddr,
@@ -136,36 +138,43 @@ impl System {
         };
 
         let sealer = stage("sealer", |stop| move || writer::run_sealer(&closed, &stop))?;
+        let writer_gone = Stop::new();
         let writer = {
-            let (batches, shared) = (Arc::clone(&batches), Arc::clone(&shared));
-            stage("writer", |stop| move || writer::run(log, &batches, outlets, &shared, clock, &stop))?
+            let (batches, shared, gone) = (Arc::clone(&batches), Arc::clone(&shared), SetOnDrop(writer_gone.clone()));
+            let body = |stop| {
+                move || {
+                    let _gone = gone;
+                    writer::run(log, &batches, outlets, &shared, clock, &stop);
+                }
+            };
+            stage("writer", body)?
         };
         let thinker = {
             let (ring, shared) = (Arc::clone(&ring), Arc::clone(&shared));
-            stage("brain", |stop| move || think(brain, &ring, &batches, &shared, &stop))?
+            stage("brain", |stop| move || think(brain, &ring, &batches, &shared, &stop, &writer_gone))?
         };
         let eye = {
             let (ring, shared) = (Arc::clone(&ring), Arc::clone(&shared));
             stage("vision", |stop| move || vision::run(pipeline, &ring, &shared, &stop))?
         };
 
-        let mut tasks = JoinSet::new();
+        let (mut ingest, mut wall_task) = (JoinSet::new(), JoinSet::new());
         let handle = runtime.handle();
         {
             let (mqtt, now, ring, stats, stop) =
                 (config.mqtt.clone(), clock.shared(), Arc::clone(&ring), Arc::clone(&shared.ingest), entrance.clone());
-            tasks.spawn_on(async move { Ok(run_readings(mqtt, decoder, now, ring, acks_in, stats, stop).await?) }, handle);
+            ingest.spawn_on(async move { Ok(run_readings(mqtt, decoder, now, ring, acks_in, stats, stop).await?) }, handle);
         }
         {
             let (mqtt, now, stats, stop) = (config.mqtt, clock.shared(), Arc::clone(&shared.ingest), entrance.clone());
             let (registry, mailbox, limits, prefix) =
                 (config.registry, Arc::clone(&shared.mailbox), config.vision.pipeline().limits, config.prefix);
             let check = Arc::new(move |jpeg: &[u8]| validate_jpeg(jpeg, &limits));
-            tasks.spawn_on(async move { Ok(run_frames(mqtt, &prefix, registry, now, check, mailbox, ring, stats, stop).await?) }, handle);
+            ingest.spawn_on(async move { Ok(run_frames(mqtt, &prefix, registry, now, check, mailbox, ring, stats, stop).await?) }, handle);
         }
         {
             let (backend, stop) = (Arc::clone(&shared), wall_stop.clone());
-            tasks.spawn_on(
+            wall_task.spawn_on(
                 async move {
                     wall.run(hub, backend, stop).await;
                     Ok(())
@@ -174,12 +183,13 @@ impl System {
             );
         }
         let workers = Stages { entrance, vision: eye, brain: thinker, writer, sealer, sinks: sinks_stop, wall: wall_stop };
-        Ok(System { runtime, tasks, workers, shared, address, _broker: broker })
+        Ok(System { runtime, ingest, wall: wall_task, workers, shared, address, _broker: broker })
     }
 
     /// Waits for Ctrl-C or SIGTERM, or for a part that died; calls `each` about every half second.
-    pub(crate) fn until_stopped(&self, each: &mut dyn FnMut(&Shared)) -> Result<()> {
-        self.runtime.block_on(async {
+    pub(crate) fn until_stopped(&mut self, each: &mut dyn FnMut(&Shared)) -> Result<()> {
+        let System { runtime, ingest, wall, workers, shared, .. } = self;
+        runtime.block_on(async {
             let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
             let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
             let mut beat = tokio::time::interval(Duration::from_millis(500));
@@ -187,11 +197,13 @@ impl System {
                 tokio::select! {
                     _ = terminate.recv() => return Ok(()),
                     _ = interrupt.recv() => return Ok(()),
+                    Some(ended) = ingest.join_next() => return ended?.and_then(|()| bail!("ingest ended early")),
+                    Some(ended) = wall.join_next() => return ended?.and_then(|()| bail!("the wall ended early")),
                     _ = beat.tick() => {
-                        if let Some(dead) = self.dead() {
+                        if let Some(dead) = workers.dead(shared) {
                             bail!("{dead} ended early");
                         }
-                        each(&self.shared);
+                        each(shared);
                     }
                 }
             }
@@ -202,37 +214,53 @@ impl System {
         self.runtime.handle().clone()
     }
 
-    /// A part that has ended though nobody stopped it.
-    fn dead(&self) -> Option<String> {
-        let workers = [&self.workers.vision, &self.workers.brain, &self.workers.writer, &self.workers.sealer];
-        let worker = workers.iter().map(|(_, worker)| worker).find(|worker| worker.is_finished()).map(|worker| worker.name().to_owned());
-        worker.or_else(|| self.shared.sinks.load().as_ref().and_then(|sinks| sinks.ended().map(str::to_owned)))
-    }
-
     /// Stops along the data's path: what has come in is judged, written and told before the next part stops.
     ///
     /// # Errors
     /// The first part that had died or failed.
     pub(crate) fn stop(self) -> Result<()> {
-        let System { runtime, mut tasks, workers, shared, _broker, .. } = self;
+        let System { runtime, mut ingest, wall: mut wall_task, workers, shared, _broker, .. } = self;
         let Stages { entrance, vision, brain, writer, sealer, sinks, wall } = workers;
+        let drain = |tasks: &mut JoinSet<Result<()>>| {
+            let mut outcome = Ok(());
+            while let Some(ended) = runtime.block_on(tasks.join_next()) {
+                outcome = outcome.and(ended.map_err(anyhow::Error::from).and_then(|result| result));
+            }
+            outcome
+        };
         entrance.set();
-        let stages = [vision, brain, writer, sealer].into_iter().map(|(stop, worker)| {
+        let mut outcome = drain(&mut ingest);
+        for (stop, worker) in [vision, brain, writer, sealer] {
             stop.set();
-            worker.join().map_err(anyhow::Error::from)
-        });
-        let mut outcome = stages.fold(Ok(()), Result::and);
+            outcome = outcome.and(worker.join().map_err(anyhow::Error::from));
+        }
         sinks.set();
         if let Some(running) = shared.sinks.swap(None).and_then(Arc::into_inner) {
             outcome = outcome.and(Sinks::join(running).map_err(anyhow::Error::from));
         }
         wall.set();
-        while let Some(ended) = runtime.block_on(tasks.join_next()) {
-            outcome = outcome.and(ended.map_err(anyhow::Error::from).and_then(|result| result));
-        }
+        outcome = outcome.and(drain(&mut wall_task));
         let balance = shared.balance();
         tracing::info!(received = balance.received, stored = balance.stored, rejected = balance.rejected, in_flight = ?balance.in_flight(), "stopped");
         outcome
+    }
+}
+
+impl Stages {
+    /// A thread that has ended though nobody stopped it.
+    fn dead(&self, shared: &Shared) -> Option<String> {
+        let workers = [&self.vision, &self.brain, &self.writer, &self.sealer];
+        let worker = workers.iter().map(|(_, worker)| worker).find(|worker| worker.is_finished()).map(|worker| worker.name().to_owned());
+        worker.or_else(|| shared.sinks.load().as_ref().and_then(|sinks| sinks.ended().map(str::to_owned)))
+    }
+}
+
+/// Tells that the thread which owns it has ended, however it ended.
+struct SetOnDrop(Stop);
+
+impl Drop for SetOnDrop {
+    fn drop(&mut self) {
+        self.0.set();
     }
 }
 
@@ -258,7 +286,7 @@ fn target(mqtt: &MqttConfig) -> MqttTarget {
 }
 
 /// The brain's thread: takes what waits, judges it, hands the turn to the writer. Ends when `stop` is set and nothing waits.
-fn think(mut brain: Brain, ring: &Ring<Inbound>, batches: &Ring<Batch>, shared: &Shared, stop: &Stop) {
+fn think(mut brain: Brain, ring: &Ring<Inbound>, batches: &Ring<Batch>, shared: &Shared, stop: &Stop, writer_gone: &Stop) {
     ring.waker().register();
     shared.commands.waker().register();
     let mut entrance: BTreeMap<Option<Name>, u64> = BTreeMap::new();
@@ -267,7 +295,9 @@ fn think(mut brain: Brain, ring: &Ring<Inbound>, batches: &Ring<Batch>, shared: 
         let last = stop.is_set();
         let mut batch = Batch::default();
         let mut took = 0;
+        // A message may hold many readings: a turn ends by either count.
         while took < TURN
+            && batch.records.len() < RECORDS
             && let Some(inbound) = ring.pop()
         {
             took += 1;
@@ -281,7 +311,9 @@ fn think(mut brain: Brain, ring: &Ring<Inbound>, batches: &Ring<Batch>, shared: 
         if took > 0 {
             shared.entrance.store(Arc::new(entrance.clone()));
         }
-        hand_over(batch, batches);
+        if !hand_over(batch, batches, writer_gone) {
+            return;
+        }
         if took == 0 {
             if last {
                 return;
@@ -340,13 +372,17 @@ fn tick(brain: &mut Brain, transitions: &mut Vec<Transition>, now: Timestamp) {
     }
 }
 
-/// Waits for room: the disk is behind, and the broker keeps what is not acknowledged.
-fn hand_over(mut batch: Batch, batches: &Ring<Batch>) {
+/// Waits for room: the disk is behind, and the broker keeps what is not acknowledged. False when the writer is gone.
+fn hand_over(mut batch: Batch, batches: &Ring<Batch>, writer_gone: &Stop) -> bool {
     if batch.records.is_empty() && batch.acks.is_empty() && batch.replies.is_empty() {
-        return;
+        return true;
     }
     while let Err(back) = batches.push(batch) {
+        if writer_gone.is_set() {
+            return false;
+        }
         batch = back;
         std::thread::park_timeout(Duration::from_millis(1));
     }
+    true
 }

@@ -32,6 +32,8 @@ pub(crate) struct VisionStats {
     pub(crate) errors: Counter,
     /// Observations handed to the brain: the camera path's part of the ledger's entrance.
     pub(crate) observations: Counter,
+    /// Observations that found no room while stopping.
+    pub(crate) shed: Counter,
 }
 
 /// The latest frame of one camera.
@@ -69,10 +71,12 @@ impl Shared {
     pub(crate) fn balance(&self) -> Balance {
         let (stored, rejected) = totals(&self.book.load());
         let (before, refused) = totals(&self.opening);
+        let shed = self.ingest.shed.get() + self.vision.shed.get();
         let received = self.ingest.decoded.get() + self.ingest.rejected.get() + self.vision.observations.get();
-        Balance { received, stored: stored - before, rejected: rejected - refused }
+        Balance { received, stored: stored - before, rejected: rejected - refused, shed }
     }
 
+    /// By stream from the brain's door on; the book is read first, for the same reason.
     fn ledger(&self) -> BTreeMap<Name, Ledger> {
         let book = self.book.load();
         let entrance = self.entrance.load();
@@ -80,9 +84,7 @@ impl Shared {
             let since = |counts: &Counts| counts.get(stream).map_or((0, 0), |line| (line.stored, line.rejected.values().sum::<u64>()));
             let ((stored, rejected), (before, refused)) = (since(&book), since(&self.opening));
             let (stored, rejected) = (stored - before, rejected - refused);
-            // The writer may have finished what the brain has not told of yet.
-            let received = received.max(stored + rejected);
-            Ledger { received, stored, rejected, shed: 0, in_flight: received - stored - rejected }
+            Ledger { received, stored, rejected, shed: 0, in_flight: received.saturating_sub(stored + rejected) }
         };
         entrance.iter().map(|(stream, received)| (stream.clone().unwrap_or_else(|| Name::new("?")), line(stream, *received))).collect()
     }
@@ -113,7 +115,8 @@ impl Backend for Shared {
             ("messages", ingest.readings.messages.get()),
             ("mqtt_faults", ingest.readings.faults.get() + ingest.frames.faults.get()),
             ("void_acks", ingest.void_acks.get()),
-            ("frames_shed", ingest.shed.get()),
+            ("shed", ingest.shed.get() + self.vision.shed.get()),
+            ("oversized", ingest.readings.oversized.get() + ingest.frames.oversized.get()),
             ("orphans", self.orphans.get()),
         ];
         Figures {

@@ -60,9 +60,11 @@ impl Deliver for Cameras {
             Ok(found) => found,
             Err(reject) => {
                 let kept = reject.quarantine(now, &message.topic, Some(Name::new("frames")), None, &message.payload);
-                let handed = self.ring.push(Inbound { rejected: vec![kept], ..Inbound::default() });
-                let counter = if handed.is_ok() { &self.stats.rejected } else { &self.stats.shed };
-                counter.add(1);
+                // Before the push, so that nobody sees more leave than came in.
+                self.stats.rejected.add(1);
+                if self.ring.push(Inbound { rejected: vec![kept], ..Inbound::default() }).is_err() {
+                    self.stats.shed.add(1);
+                }
                 return;
             }
         };

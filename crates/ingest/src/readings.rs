@@ -57,11 +57,13 @@ pub async fn run_readings(
             };
             inbound.ack = ack;
             let (readings, rejected) = (inbound.readings.len() as u64, inbound.rejected.len() as u64);
-            if !push(&ring, inbound, &stop).await {
-                break 'handing;
-            }
+            // Before the push, so that nobody sees more leave than came in.
             stats.decoded.add(readings);
             stats.rejected.add(rejected);
+            if !push(&ring, inbound, &stop).await {
+                stats.shed.add(readings + rejected);
+                break 'handing;
+            }
         }
     }
     // Lets go of a network task that waits for room.

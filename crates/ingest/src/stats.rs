@@ -14,7 +14,7 @@ pub struct IngestStats {
     pub decoded: Counter,
     /// Refused messages or parts handed over, of readings and frames alike.
     pub rejected: Counter,
-    /// Refused frames that found no room on the ring: counted here instead of quarantined.
+    /// Of those, what found no room: refused frames when the ring was full, and anything while stopping (the broker keeps it).
     pub shed: Counter,
     /// Frames handed over to the mailbox.
     pub delivered_frames: Counter,

@@ -111,6 +111,8 @@ impl Engine {
         for stream in &mut self.streams {
             stream.restore(open);
         }
+        // The clock starts anew: the readings replayed are of before the pause.
+        self.started = None;
         // Whatever was due is due at the next tick.
         self.deadline = Timestamp::MIN;
     }

@@ -131,10 +131,11 @@ impl Key {
         self.rules.iter().any(|rule| rule.life.is_raised())
     }
 
-    /// When this key falls silent, if it has not and someone would care.
+    /// When this key falls silent, if it has not and someone would care. Not sooner after the start than a station may be silent at
+    /// all: what was sent while we were away is still on its way.
     pub(crate) fn silent_at(&self, started: Timestamp) -> Option<Timestamp> {
         let cares = !self.is_orphan() || self.has_alert();
-        (cares && self.silent_since.is_none()).then(|| self.newest.unwrap_or(started) + self.silent_after)
+        (cares && self.silent_since.is_none()).then(|| self.newest.map_or(started, |newest| newest.max(started)) + self.silent_after)
     }
 
     /// The next clock time at which a tick would do something for this key. `timing` of each rule in order.

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use huong_types::{Check, FieldSpec, Flag, Quality, Span, Step, Timestamp};
 
 /// How many readings back a repeat is recognised as such. An older one than these is late, never judged twice.
-const REMEMBERED: usize = 64;
+const REMEMBERED: usize = 256;
 
 /// The limits of one field of one key: the stream's, or the registry row's.
 #[derive(Clone, Copy, Debug, Default)]

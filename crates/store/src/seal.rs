@@ -47,6 +47,21 @@ pub struct Sealed {
     pub damaged: u64,
 }
 
+/// What of a closed segment could not be read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Damage {
+    /// Records with a bad checksum, with good ones behind them.
+    pub(crate) records: u64,
+    /// Bytes behind the last good record.
+    pub(crate) bytes: usize,
+}
+
+impl Damage {
+    fn any(self) -> bool {
+        self.records > 0 || self.bytes > 0
+    }
+}
+
 /// Converts `closed` and drops it from the log. Blocking; meant for a thread of its own, at any time, also beside the writer and readers.
 ///
 /// Sealing what is sealed already only finishes what may be left to do. When it fails, the log still has everything: try again.
@@ -54,24 +69,30 @@ pub fn seal(closed: &ClosedSegment) -> Result<Sealed, StoreError> {
     let dir = closed.dir.as_path();
     let _lock = manifest::lock(dir)?;
     let manifest = Manifest::read(dir)?;
-    let (sealed, damaged) = match manifest.find(closed.first_seq) {
-        Some(sealed) => (sealed.clone(), 0),
+    let path = segment::path(dir, closed.first_seq);
+    let (sealed, damage) = match manifest.find(closed.first_seq) {
+        Some(sealed) => (sealed.clone(), Damage::default()),
         None => {
-            let (parts, damaged) = write_parts(closed)?;
+            let (parts, damage) = write_parts(closed)?;
             let sealed = SealedSegment { first_seq: closed.first_seq, end_seq: closed.end_seq, parts };
+            if damage.any() {
+                // What cannot be read here may be read by someone with better tools: the bytes stay.
+                let kept = path.with_extension("damaged");
+                fs::copy(&path, &kept).during("copy", &kept)?;
+            }
             manifest.add(dir, sealed.clone())?;
-            (sealed, damaged)
+            (sealed, damage)
         }
     };
-    disk::remove(&segment::path(dir, closed.first_seq))?;
+    disk::remove(&path)?;
     disk::sync_dir(&segment::log_dir(dir))?;
     let rows = sealed.parts.iter().map(|part| part.rows).sum();
     let bytes = sealed.parts.iter().map(|part| part.bytes).sum();
-    Ok(Sealed { rows, parts: sealed.parts.len(), bytes, damaged })
+    Ok(Sealed { rows, parts: sealed.parts.len(), bytes, damaged: damage.records })
 }
 
 /// Writes the parts of a segment, durable under their names but not in the manifest yet. Also returns the count of unreadable records.
-pub(crate) fn write_parts(closed: &ClosedSegment) -> Result<(Vec<Part>, u64), StoreError> {
+pub(crate) fn write_parts(closed: &ClosedSegment) -> Result<(Vec<Part>, Damage), StoreError> {
     let path = segment::path(&closed.dir, closed.first_seq);
     let segment = Segment::read(&path)?;
     let mut partitions: BTreeMap<Partition, Rows> = BTreeMap::new();
@@ -81,13 +102,12 @@ pub(crate) fn write_parts(closed: &ClosedSegment) -> Result<(Vec<Part>, u64), St
         let table = partition.table;
         partitions.entry(partition).or_insert_with(|| Rows::new(table)).push(seq, &record)?;
     }
-    let lost_bytes = segment.torn(records.end()).len();
-    if records.damaged() > 0 || lost_bytes > 0 {
-        error!(segment = %path.display(), records = records.damaged(), lost_bytes, "a closed segment is damaged: what was unreadable is lost");
+    let damage = Damage { records: records.damaged(), bytes: segment.torn(records.end()).len() };
+    if damage.any() {
+        error!(segment = %path.display(), records = damage.records, bytes = damage.bytes, "a closed segment is damaged: a copy of it is kept");
     }
-    let damaged = records.damaged();
     let parts = partitions.into_iter().map(|(partition, rows)| write_part(closed, &partition, sorted(partition.table, &rows.finish()?)?));
-    Ok((parts.collect::<Result<_, _>>()?, damaged))
+    Ok((parts.collect::<Result<_, _>>()?, damage))
 }
 
 fn write_part(closed: &ClosedSegment, partition: &Partition, batch: RecordBatch) -> Result<Part, StoreError> {

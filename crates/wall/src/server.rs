@@ -120,9 +120,13 @@ impl Wall {
     pub async fn run(self, hub: Hub, backend: Arc<dyn Backend>, stop: Stop) {
         let limit = self.config.max_connections;
         let shared = Arc::new(Shared { tokens: self.tokens, desk: hub.desk(), backend: Arc::clone(&backend), config: self.config });
-        let fan_out = tokio::spawn(hub.run(backend, stop.clone()));
-        accept(self.listener, router(shared), limit, stop).await;
-        if let Err(error) = fan_out.await {
+        let mut fan_out = tokio::spawn(hub.run(backend, stop.clone()));
+        let ended = tokio::select! {
+            () = accept(self.listener, router(shared), limit, stop) => fan_out.await,
+            // Without the hub no screen has data: the wall ends, and whoever runs it sees that.
+            ended = &mut fan_out => ended,
+        };
+        if let Err(error) = ended {
             tracing::error!(%error, "the wall's hub ended early: screens were without data");
         }
     }
