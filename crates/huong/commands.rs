@@ -166,7 +166,10 @@ pub(crate) fn query(sql: &str, format: Format, config: &Path, data: Option<&Path
         None => Config::store(config)?,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let batches = runtime.block_on(huong_store::query(&dir, sql, &limits))?;
+    let answer = runtime.block_on(huong_store::query(&dir, sql, &limits));
+    // A query that took too long may still be busy.
+    runtime.shutdown_background();
+    let batches = answer?;
     let mut out = io::stdout().lock();
     match format {
         Format::Table => write_pretty(&batches, &mut out)?,

@@ -41,23 +41,29 @@ use crate::{QueryLimits, StoreError};
 /// Answers `sql` over the tables readings, observations, alerts and quarantine of `dir` as they are now. At least one batch comes
 /// back, so that the columns are known when there are no rows.
 ///
-/// Runs on the caller's tokio runtime, which must have its time driver on.
+/// Runs on the caller's tokio runtime, which must have its time driver on and more than one worker: a join over rows in memory may
+/// not yield for long, so the clock is watched from another thread. After [`StoreError::TooSlow`] such a join goes on in the
+/// background until it yields; a caller who is done shuts the runtime down in the background.
 pub async fn query(dir: &Path, sql: &str, limits: &QueryLimits) -> Result<Vec<RecordBatch>, StoreError> {
-    match tokio::time::timeout(limits.time.to_std(), answer(dir, sql, limits)).await {
-        Ok(answer) => answer,
-        Err(_) => Err(StoreError::TooSlow(limits.time)),
+    let mut answer = tokio::spawn(answer(dir.to_owned(), sql.to_owned(), limits.clone()));
+    match tokio::time::timeout(limits.time.to_std(), &mut answer).await {
+        Ok(answer) => answer.map_err(|error| StoreError::Task(error.to_string()))?,
+        Err(_) => {
+            answer.abort();
+            Err(StoreError::TooSlow(limits.time))
+        }
     }
 }
 
-async fn answer(dir: &Path, sql: &str, limits: &QueryLimits) -> Result<Vec<RecordBatch>, StoreError> {
-    let (dir, memory) = (dir.to_owned(), limits.memory);
+async fn answer(dir: PathBuf, sql: String, limits: QueryLimits) -> Result<Vec<RecordBatch>, StoreError> {
+    let memory = limits.memory;
     let loaded = tokio::task::spawn_blocking(move || load(&dir, memory)).await.map_err(|error| StoreError::Task(error.to_string()))?;
     let (tables, used) = loaded?;
-    let context = context(limits, used)?;
+    let context = context(&limits, used)?;
     for table in tables {
         context.register_table(table.table.name(), Arc::new(table))?;
     }
-    let plan = context.state().create_logical_plan(sql).await?;
+    let plan = context.state().create_logical_plan(&sql).await?;
     let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     reading.verify_plan(&plan).map_err(|error| StoreError::ReadOnly(error.message().into_owned()))?;
     let mut stream = context.execute_logical_plan(plan).await?.execute_stream().await?;
