@@ -170,7 +170,8 @@ fn get_mut<'a>(mut value: &'a mut toml::Value, segments: &[Segment]) -> Option<&
 
 /// Takes the offending entry out: the unknown or ill-typed one, or, when a required field is missing, the table that lacks it.
 fn remove(table: &mut toml::Value, segments: &[Segment], message: &str) -> bool {
-    let mut segments: Vec<Segment> = segments.iter().take_while(|s| !matches!(s, Segment::Enum { .. } | Segment::Unknown)).cloned().collect();
+    let mut segments: Vec<Segment> =
+        segments.iter().take_while(|s| !matches!(s, Segment::Enum { .. } | Segment::Unknown)).cloned().collect();
     if message.starts_with("unknown field") {
         let name = quoted(message).unwrap_or_default().to_owned();
         if segments.last().is_none_or(|s| s.to_string() != name) {

@@ -75,7 +75,16 @@ impl Reject {
     pub fn quarantine(self, received: Timestamp, topic: &str, source: Option<Name>, stream: Option<Name>, payload: &[u8]) -> Quarantined {
         let kept = &payload[..payload.len().min(Quarantined::MAX_BYTES)];
         let Reject { reason, detail } = self;
-        Quarantined { received, topic: topic.to_owned(), source, stream, reason, detail, bytes: kept.to_vec(), length: payload.len() as u64 }
+        Quarantined {
+            received,
+            topic: topic.to_owned(),
+            source,
+            stream,
+            reason,
+            detail,
+            bytes: kept.to_vec(),
+            length: payload.len() as u64,
+        }
     }
 }
 

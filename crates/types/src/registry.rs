@@ -174,14 +174,24 @@ impl Registry {
             }
             for id in std::iter::once(&station.id).chain(&station.aliases) {
                 if let Some(other) = self.station_index.insert(id.clone(), i) {
-                    problems.add(file, format!("station `{}`", station.id), format!("id or alias `{id}` again"), format!("an id unlike that of `{}`", self.stations[other].id));
+                    problems.add(
+                        file,
+                        format!("station `{}`", station.id),
+                        format!("id or alias `{id}` again"),
+                        format!("an id unlike that of `{}`", self.stations[other].id),
+                    );
                 }
             }
         }
         for (i, camera) in self.cameras.iter().enumerate() {
             for (name, zone) in &camera.zones {
                 if zone.len() < 3 || zone.iter().any(|(x, y)| !(0.0..=1.0).contains(x) || !(0.0..=1.0).contains(y)) {
-                    problems.add(file, format!("camera `{}`.zones.{name}", camera.id), format!("`{zone:?}`"), "at least three points, each 0 to 1");
+                    problems.add(
+                        file,
+                        format!("camera `{}`.zones.{name}", camera.id),
+                        format!("`{zone:?}`"),
+                        "at least three points, each 0 to 1",
+                    );
                 }
             }
             if self.station_index.contains_key(&camera.id) || self.camera_index.insert(camera.id.clone(), i).is_some() {
@@ -229,7 +239,11 @@ mod tests {
     fn mistakes_are_all_named() {
         let text = TEXT.replace("16.457", "61.457").replace("levels_source = \"bulletins\"", "ward = \"atlantis\"");
         let mut problems = Problems::default();
-        Registry::parse("r.toml", &format!("{text}\n{}", TEXT.split("[[station]]").nth(1).map(|s| format!("[[station]]{s}")).unwrap_or_default()), &mut problems);
+        Registry::parse(
+            "r.toml",
+            &format!("{text}\n{}", TEXT.split("[[station]]").nth(1).map(|s| format!("[[station]]{s}")).unwrap_or_default()),
+            &mut problems,
+        );
         let lines: Vec<String> = problems.list.iter().map(ToString::to_string).collect();
         assert_eq!(lines.len(), 5, "{lines:#?}");
     }
