@@ -7,10 +7,11 @@ HUONG := target/release/huong
 
 .PHONY: demo run test bench lint setup-build setup-test clean
 
-# The build of the tests serves the demo: the optimised one takes several times as long.
+# The build of the tests serves the demo, so that the second of the two commands compiles nothing again: cargo shares packages only
+# between builds of the same set. The optimised build (`make run`) takes several times as long.
 demo: $(ORT) setup-build
 	@echo "[huong] building (the first time takes several minutes; cargo shows its progress)"
-	cargo build --bin huong
+	cargo build --workspace --all-targets
 	target/debug/huong demo
 
 run: $(ORT) setup-build
