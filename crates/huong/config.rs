@@ -88,12 +88,6 @@ impl Default for Raw {
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawSources {
-    source: Vec<SourceConfig>,
-}
-
 /// Everything read and checked.
 pub(crate) struct Config {
     pub(crate) prefix: String,
@@ -162,12 +156,12 @@ impl Config {
         let (name, content) = read(&raw.streams, problems);
         let streams = Stream::parse_all(&name, &content, problems);
         let (name, content) = read(&raw.sources, problems);
-        let sources: RawSources = load_toml(&name, &content, problems).unwrap_or_default();
+        let sources = SourceConfig::parse_all(&name, &content, problems);
         let mut config = Config {
             prefix: raw.prefix,
             registry,
             streams,
-            sources: (name, sources.source),
+            sources: (name, sources),
             pipelines: read_pipelines(&[raw.pipelines], problems),
             broker: raw.broker,
             mqtt: raw.mqtt,
