@@ -50,6 +50,7 @@ impl Table {
             SignalKind::Raise { since } => self.raise(signal, since, &mut steps),
             SignalKind::Once { window_start } => self.once(signal, window_start, &mut steps),
             SignalKind::Clear => self.clear(signal, &mut steps),
+            SignalKind::Pending { .. } | SignalKind::Settled => {}
             SignalKind::Update | SignalKind::Recede | SignalKind::Resume | SignalKind::Stale { .. } | SignalKind::Fresh => {
                 self.change(signal, &mut steps);
             }

@@ -50,7 +50,9 @@ impl StreamEngine {
             Self { spec, registry, fields, levels, columns, rules, windows, keys, index, orphans: 0, unjudged: 0, values, flagged };
         let registry = Arc::clone(&stream.registry);
         let ids: Vec<&Name> = match stream.spec.origin {
-            Origin::Sensor => registry.stations.iter().filter(|s| s.streams.contains(&stream.spec.id)).map(|s| &s.id).collect(),
+            Origin::Sensor | Origin::Derived => {
+                registry.stations.iter().filter(|s| s.streams.contains(&stream.spec.id)).map(|s| &s.id).collect()
+            }
             Origin::Vision => registry.cameras.iter().map(|c| &c.id).collect(),
         };
         for id in ids {

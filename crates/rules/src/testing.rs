@@ -115,7 +115,9 @@ const STATION: &str = "test";
 fn registry(stream: &Stream, test: &RawTest, problems: &mut Problems) -> Registry {
     let levels = test.station.iter().map(|(name, value)| format!("\"{name}\" = {value:?}")).collect::<Vec<_>>().join(", ");
     let (kind, streams) = match stream.origin {
-        Origin::Sensor => ("station", format!("kind = \"test\"\nstreams = [\"{}\"]\nlevels_source = \"the test\"", stream.id)),
+        Origin::Sensor | Origin::Derived => {
+            ("station", format!("kind = \"test\"\nstreams = [\"{}\"]\nlevels_source = \"the test\"", stream.id))
+        }
         Origin::Vision => ("camera", String::new()),
     };
     let text = format!(

@@ -17,7 +17,7 @@ use crate::snapshot::{Snapshot, Source};
 use crate::table::Table;
 use crate::{Record, StoreError};
 
-/// Gives every reading that was received at or after `since`, observations too, to `each` in the order in which they were appended.
+/// Gives every reading that was received at or after `since`, observations too but not what rules derived, to `each` in the order in which they were appended.
 /// Returns how many. Blocking.
 pub fn replay_readings(dir: &Path, since: Timestamp, each: &mut dyn FnMut(Reading)) -> Result<u64, StoreError> {
     let mut count = 0;
@@ -30,7 +30,7 @@ pub fn replay_readings(dir: &Path, since: Timestamp, each: &mut dyn FnMut(Readin
                     let origin = match part.table {
                         Table::Readings => Origin::Sensor,
                         Table::Observations => Origin::Vision,
-                        Table::Alerts | Table::Quarantine => continue,
+                        Table::Derived | Table::Alerts | Table::Quarantine => continue,
                     };
                     read_part(dir, part, &mut |batch| restore::readings(&batch, origin, since, &mut names, &mut readings))?;
                 }
@@ -41,6 +41,7 @@ pub fn replay_readings(dir: &Path, since: Timestamp, each: &mut dyn FnMut(Readin
                 for (_, record) in log.read()?.records() {
                     if let Record::Reading(reading) = record
                         && reading.received >= since
+                        && reading.origin != Origin::Derived
                     {
                         count += 1;
                         each(reading);

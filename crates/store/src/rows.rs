@@ -26,7 +26,7 @@ enum Columns {
 impl Rows {
     pub(crate) fn new(table: Table) -> Rows {
         let columns = match table {
-            Table::Readings | Table::Observations => Columns::Readings(Box::default()),
+            Table::Readings | Table::Observations | Table::Derived => Columns::Readings(Box::default()),
             Table::Alerts => Columns::Alerts(Box::default()),
             Table::Quarantine => Columns::Quarantine(Box::default()),
         };

@@ -16,6 +16,8 @@ use crate::Record;
 pub(crate) enum Table {
     Readings,
     Observations,
+    /// What rules computed from other readings.
+    Derived,
     Alerts,
     Quarantine,
 }
@@ -97,12 +99,13 @@ static QUARANTINE: LazyLock<SchemaRef> = LazyLock::new(|| {
 });
 
 impl Table {
-    pub(crate) const ALL: [Table; 4] = [Table::Readings, Table::Observations, Table::Alerts, Table::Quarantine];
+    pub(crate) const ALL: [Table; 5] = [Table::Readings, Table::Observations, Table::Derived, Table::Alerts, Table::Quarantine];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Table::Readings => "readings",
             Table::Observations => "observations",
+            Table::Derived => "derived",
             Table::Alerts => "alerts",
             Table::Quarantine => "quarantine",
         }
@@ -110,7 +113,7 @@ impl Table {
 
     pub(crate) fn schema(self) -> SchemaRef {
         match self {
-            Table::Readings | Table::Observations => READINGS.clone(),
+            Table::Readings | Table::Observations | Table::Derived => READINGS.clone(),
             Table::Alerts => ALERTS.clone(),
             Table::Quarantine => QUARANTINE.clone(),
         }
@@ -158,6 +161,7 @@ pub(crate) fn of_reading(reading: &Reading) -> Table {
     match reading.origin {
         Origin::Sensor => Table::Readings,
         Origin::Vision => Table::Observations,
+        Origin::Derived => Table::Derived,
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Name, Timestamp};
+use crate::{Name, Span, Timestamp};
 
 /// CAP 1.2 severities, in growing order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -33,14 +33,45 @@ pub struct RuleInfo {
     pub id: Name,
     pub stream: Name,
     pub severity: Severity,
+    /// Of the rule as written, with everything it says: alerts tell which text of the rule raised them.
+    pub version: Name,
     /// Rules whose alerts of the same key this one hides while it is open.
     pub inhibits: Vec<Name>,
+    /// It hides those alerts for every key, not only for its own: a whole class of sensors gone silent.
+    pub across: bool,
+    /// Alerts of one group are told one by one up to `group_after` open ones, then as a count; by default a rule is its own group.
+    pub group: Name,
+    /// 0: never folded.
+    pub group_after: u32,
+    /// Once raised it stays until somebody acknowledges it, though the condition is over.
+    pub latch: bool,
+    pub flap: Option<Flap>,
+    /// In order of their delays.
+    pub escalate: Vec<Escalation>,
     /// Names of notification routes.
     pub notify: Vec<Name>,
     /// A silence rule: it speaks of the sensor, not of the city.
     pub silence: bool,
     /// Alerts once per window or reading, with no state to clear.
     pub each: bool,
+}
+
+/// An alert raised this often within this time is flapping: it stays open and quiet until it has been still for as long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Flap {
+    pub raises: u32,
+    pub within: Span,
+}
+
+/// Who else hears of an alert that nobody has acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Escalation {
+    /// After the raise.
+    pub after: Span,
+    /// Names of notification routes.
+    pub to: Vec<Name>,
 }
 
 /// What a rule says about one key; rules decide conditions, the alert table decides what an operator sees.
@@ -59,6 +90,10 @@ pub struct Signal {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignalKind {
+    /// The condition began to hold and the on-delay runs.
+    Pending { since: Timestamp },
+    /// It stopped holding before the on-delay was over.
+    Settled,
     /// The condition holds and has held for the on-delay; `since` is when it began.
     Raise { since: Timestamp },
     /// New figures; the condition still holds.

@@ -9,6 +9,7 @@ mod alert;
 pub mod decode;
 mod format;
 mod frame;
+pub mod geo;
 mod load;
 mod name;
 mod quarantine;
@@ -18,13 +19,15 @@ mod stream;
 mod time;
 pub mod units;
 
-pub use alert::{Ack, Alert, AlertState, Cause, RuleInfo, Severity, Signal, SignalKind, Text, Transition, TransitionKind, Values};
+pub use alert::{
+    Ack, Alert, AlertState, Cause, Escalation, Flap, RuleInfo, Severity, Signal, SignalKind, Text, Transition, TransitionKind, Values,
+};
 pub use format::{format_number, local_date_time, local_time};
 pub use frame::{BoundingBox, Detection, Frame};
 pub use load::{Problem, Problems, load_toml};
 pub use name::{Interner, Name};
 pub use quarantine::{Quarantined, Reject, RejectReason};
 pub use reading::{AckToken, Check, Field, Flag, Inbound, Origin, Quality, Reading, Value};
-pub use registry::{Camera, Registry, Row, Station, Ward};
+pub use registry::{Camera, Registry, Row, Station, Ward, Zone};
 pub use stream::{FieldSpec, Step, Stream};
 pub use time::{Span, Timestamp};

@@ -46,6 +46,8 @@ pub enum Value {
 pub enum Origin {
     Sensor,
     Vision,
+    /// Computed by a rule from other readings; made again, not read back, when the log is replayed.
+    Derived,
 }
 
 /// How far a value can be trusted and, when not fully, which check said so.

@@ -42,6 +42,12 @@ pub struct Station {
     /// Where the levels come from; required when there are any.
     #[serde(default)]
     pub levels_source: Option<String>,
+    /// Facts that are texts, by name: the approved content of a screen, the class of a boat. Rules see them as `station.<name>` too.
+    #[serde(default)]
+    pub labels: BTreeMap<Name, String>,
+    /// Other rows by their relation to this one, such as `upstream = ["tatrach", "binhdien"]`: what rules join by.
+    #[serde(default)]
+    pub links: BTreeMap<Name, Vec<Name>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,6 +68,10 @@ pub struct Camera {
     /// Numeric facts for rules, such as `congested`.
     #[serde(default)]
     pub levels: BTreeMap<Name, f64>,
+    #[serde(default)]
+    pub labels: BTreeMap<Name, String>,
+    #[serde(default)]
+    pub links: BTreeMap<Name, Vec<Name>>,
     /// Named polygons as fractions of width and height, at least three points each; none means the whole picture.
     #[serde(default)]
     pub zones: BTreeMap<Name, Vec<(f32, f32)>>,
@@ -75,10 +85,24 @@ pub struct Ward {
     pub name_en: String,
 }
 
+/// A named area of the city or the sea, for `in_zone` and `zone_distance_m` in rules.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Zone {
+    pub id: Name,
+    pub name: String,
+    pub name_en: String,
+    /// The corners as (latitude, longitude) in WGS84 degrees, at least three, in order around it.
+    pub points: Vec<(f64, f64)>,
+    /// Where the outline comes from.
+    pub source: String,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Raw {
     ward: Vec<Ward>,
+    zone: Vec<Zone>,
     station: Vec<Station>,
     camera: Vec<Camera>,
 }
@@ -89,6 +113,7 @@ pub struct Registry {
     pub wards: Vec<Ward>,
     pub stations: Vec<Station>,
     pub cameras: Vec<Camera>,
+    pub zones: Vec<Zone>,
     /// Ids and aliases.
     station_index: HashMap<Name, usize>,
     camera_index: HashMap<Name, usize>,
@@ -100,9 +125,15 @@ pub struct Row<'a> {
     pub id: &'a Name,
     pub name: &'a str,
     pub name_en: &'a str,
+    /// `river`, `rain`, ...; `camera` for a camera.
+    pub kind: &'a str,
+    pub lat: f64,
+    pub lon: f64,
     pub ward: Option<&'a Name>,
     pub period: Span,
     pub levels: &'a BTreeMap<Name, f64>,
+    pub labels: &'a BTreeMap<Name, String>,
+    pub links: &'a BTreeMap<Name, Vec<Name>>,
 }
 
 /// A generous box around the city, for typing mistakes: lat 15.95–16.80, lon 107.00–108.25.
@@ -112,7 +143,7 @@ impl Registry {
     /// Reads and checks a registry; every mistake goes to `problems`.
     pub fn parse(file: &str, text: &str, problems: &mut Problems) -> Self {
         let raw: Raw = load_toml(file, text, problems).unwrap_or_default();
-        let mut registry = Self { wards: raw.ward, stations: raw.station, cameras: raw.camera, ..Self::default() };
+        let mut registry = Self { wards: raw.ward, stations: raw.station, cameras: raw.camera, zones: raw.zone, ..Self::default() };
         registry.check(file, problems);
         registry
     }
@@ -133,10 +164,45 @@ impl Registry {
     /// The station or camera of a key.
     pub fn row(&self, key: &str) -> Option<Row<'_>> {
         if let Some(s) = self.station(key) {
-            return Some(Row { id: &s.id, name: &s.name, name_en: &s.name_en, ward: s.ward.as_ref(), period: s.period, levels: &s.levels });
+            return Some(Row {
+                id: &s.id,
+                name: &s.name,
+                name_en: &s.name_en,
+                kind: &s.kind,
+                lat: s.lat,
+                lon: s.lon,
+                ward: s.ward.as_ref(),
+                period: s.period,
+                levels: &s.levels,
+                labels: &s.labels,
+                links: &s.links,
+            });
         }
         let c = self.camera(key)?;
-        Some(Row { id: &c.id, name: &c.name, name_en: &c.name_en, ward: c.ward.as_ref(), period: c.period, levels: &c.levels })
+        Some(Row {
+            id: &c.id,
+            name: &c.name,
+            name_en: &c.name_en,
+            kind: "camera",
+            lat: c.lat,
+            lon: c.lon,
+            ward: c.ward.as_ref(),
+            period: c.period,
+            levels: &c.levels,
+            labels: &c.labels,
+            links: &c.links,
+        })
+    }
+
+    pub fn zone(&self, id: &str) -> Option<&Zone> {
+        self.zones.iter().find(|zone| zone.id == *id)
+    }
+
+    /// Every name that occurs in any `labels`, sorted: further columns `station.*` of the rules, which are texts.
+    pub fn label_names(&self) -> Vec<Name> {
+        let all = self.stations.iter().map(|s| &s.labels).chain(self.cameras.iter().map(|c| &c.labels));
+        let names: std::collections::BTreeSet<&Name> = all.flat_map(|labels| labels.keys()).collect();
+        names.into_iter().cloned().collect()
     }
 
     /// Every name that occurs in any `levels`, sorted: the columns `station.*` of the rules.
@@ -183,6 +249,16 @@ impl Registry {
                 }
             }
         }
+        for (i, zone) in self.zones.iter().enumerate() {
+            let path = format!("zone `{}`", zone.id);
+            let off_globe = |(lat, lon): &(f64, f64)| !(-90.0..=90.0).contains(lat) || !(-180.0..=180.0).contains(lon);
+            if zone.points.len() < 3 || zone.points.iter().any(off_globe) {
+                problems.add(file, format!("{path}.points"), format!("`{:?}`", zone.points), "at least three points (latitude, longitude)");
+            }
+            if self.zones[..i].iter().any(|other| other.id == zone.id) {
+                problems.add(file, path, "an id again", "an id of its own");
+            }
+        }
         for (i, camera) in self.cameras.iter().enumerate() {
             for (name, zone) in &camera.zones {
                 if zone.len() < 3 || zone.iter().any(|(x, y)| !(0.0..=1.0).contains(x) || !(0.0..=1.0).contains(y)) {
@@ -196,6 +272,22 @@ impl Registry {
             }
             if self.station_index.contains_key(&camera.id) || self.camera_index.insert(camera.id.clone(), i).is_some() {
                 problems.add(file, format!("camera `{}`", camera.id), "an id again", "an id of its own");
+            }
+        }
+        for station in &self.stations {
+            let unlike = |name: &Name| station.levels.contains_key(name) || ["name", "lat", "lon", "kind", "ward"].contains(&name.as_str());
+            for name in station.labels.keys().filter(|name| unlike(name)) {
+                problems.add(file, format!("station `{}`.labels.{name}", station.id), "the name of another fact", "a name of its own");
+            }
+            for (link, others) in &station.links {
+                for other in others.iter().filter(|other| self.row(other).is_none()) {
+                    problems.add(
+                        file,
+                        format!("station `{}`.links.{link}", station.id),
+                        format!("`{other}`"),
+                        "the id of a station or camera",
+                    );
+                }
             }
         }
     }

@@ -16,6 +16,13 @@ pub struct Stream {
     #[serde(default = "sensor")]
     pub origin: Origin,
     pub fields: BTreeMap<Name, FieldSpec>,
+    /// Each reading is an occurrence of its own (a call, a report, a boat's position), not the state of a gauge: many may fall on
+    /// one moment, none follows from the one before, and their keys come and go.
+    #[serde(default)]
+    pub events: bool,
+    /// The text field that tells two occurrences of one key and moment apart.
+    #[serde(default)]
+    pub id_field: Option<Name>,
     /// How far out of order readings of one key may come and still be judged in their place: the watermark is the largest
     /// event time of the key minus this.
     pub disorder: Span,
@@ -83,6 +90,9 @@ impl Stream {
             }
             if stream.silent_after_periods == 0 {
                 problems.add(file, format!("{path}.silent_after_periods"), "`0`", "at least 1");
+            }
+            if let Some(id) = stream.id_field.as_ref().filter(|id| !stream.fields.get(*id).is_some_and(|field| field.text)) {
+                problems.add(file, format!("{path}.id_field"), format!("`{id}`"), "one of the stream's text fields");
             }
             for (name, field) in &stream.fields {
                 let limited = field.min.is_some() || field.max.is_some() || field.step.is_some();

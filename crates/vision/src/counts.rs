@@ -92,6 +92,8 @@ mod tests {
             heading: None,
             period: Span::from_secs(1),
             levels: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            links: BTreeMap::new(),
             zones: zones.iter().map(|(name, corners)| (Name::new(name), corners.to_vec())).collect(),
         }
     }

@@ -83,6 +83,8 @@ pub(crate) fn reading(stream: &str, key: &str, at: Timestamp, fields: &[(&str, f
 /// `rule kind@minute`, for comparing stories.
 pub(crate) fn told(signals: &[Signal]) -> Vec<String> {
     let kind = |kind| match kind {
+        SignalKind::Pending { .. } => "pending",
+        SignalKind::Settled => "settled",
         SignalKind::Raise { .. } => "raise",
         SignalKind::Update => "update",
         SignalKind::Recede => "recede",

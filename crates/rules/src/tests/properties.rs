@@ -51,6 +51,7 @@ proptest! {
             let (open, holds, stale) = lives.entry((signal.rule.clone(), signal.key.clone())).or_default();
             let fits = match signal.kind {
                 SignalKind::Raise { since } => !std::mem::replace(open, true) && onsets.insert((signal.rule.clone(), signal.key.clone(), since)),
+                SignalKind::Pending { .. } | SignalKind::Settled => !*open,
                 SignalKind::Update => *open && *holds,
                 SignalKind::Recede => *open && *holds,
                 SignalKind::Resume => *open && !*holds,
