@@ -18,6 +18,8 @@ pub struct Span(i64);
 impl Timestamp {
     /// The earliest representable instant; the identity of `max`.
     pub const MIN: Timestamp = Timestamp(i64::MIN / 4);
+    /// Later than any; spans can be added to it.
+    pub const MAX: Timestamp = Timestamp(i64::MAX / 4);
 
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
