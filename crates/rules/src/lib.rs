@@ -7,7 +7,7 @@
 
 mod compile;
 mod engine;
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 mod expr;
 mod keys;
 mod life;
