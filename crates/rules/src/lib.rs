@@ -7,6 +7,8 @@
 
 mod compile;
 mod engine;
+#[allow(dead_code, unused_imports)]
+mod expr;
 mod keys;
 mod life;
 mod panes;
