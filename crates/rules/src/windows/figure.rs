@@ -4,12 +4,11 @@
 
 use std::sync::Arc;
 
-use super::given::{Aggregate, Call, Cell, Kind, nowcast};
 use super::summary::{Layout, Summary, What};
+use crate::expr::air::{NOWCAST_HOURS, nowcast};
+use crate::expr::{Aggregate, Call, Cell, Kind};
 
 const MILLIS_PER_HOUR: f64 = 3_600_000.0;
-/// Hops that a NowCast looks back.
-const NOWCAST_HOPS: usize = 12;
 
 /// A call, and where in the summary it finds what it needs.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +68,8 @@ impl Ask {
             Self::Text { at } => return summary.text(at).map_or(Cell::Null, |text| Cell::Text(Arc::clone(text))),
             Self::Number { kind, count, at, and } => figure(kind, summary, [count, at, and], hop),
         };
-        figure.map_or(Cell::Null, Cell::Number)
+        // A sum may grow beyond what a float holds.
+        figure.filter(|figure| figure.is_finite()).map_or(Cell::Null, |figure| Cell::Number(figure + 0.0))
     }
 }
 
@@ -95,7 +95,7 @@ fn figure(kind: Aggregate, summary: &Summary, [count, at, and]: [usize; 3], hop:
         Aggregate::Stddev => (n > 1.0).then(|| (number(at + 1) / (n - 1.0)).sqrt()),
         Aggregate::Percentile(p) => summary.quantile(at, p),
         Aggregate::HopAvg => hop_mean(0),
-        Aggregate::Nowcast => nowcast(&std::array::from_fn::<_, NOWCAST_HOPS, _>(hop_mean)),
+        Aggregate::Nowcast => nowcast(&std::array::from_fn::<_, NOWCAST_HOURS, _>(hop_mean)),
     }
 }
 

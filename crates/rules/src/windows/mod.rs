@@ -11,7 +11,6 @@
 //! the clock had spoken is added as it comes.
 
 mod figure;
-mod given;
 mod panes;
 mod sample;
 mod sessions;
@@ -25,7 +24,7 @@ use std::collections::BinaryHeap;
 use huong_types::{Span, Timestamp};
 use smallvec::SmallVec;
 
-use given::{Call, Cell, Kind};
+use crate::expr::{Call, Cell, Kind};
 use panes::{Grid, Panes};
 use sessions::Sessions;
 use summary::Layout;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use sketches_ddsketch::{Config, DDSketch};
 
-use super::given::{Cell, Kind};
+use crate::expr::{Cell, Kind};
 
 /// So many values are kept as they are and give exact quantiles: a day by the minute.
 const MOST_EXACT: usize = 1440;
@@ -33,7 +33,7 @@ pub(super) struct Sample {
 /// Different values, up to [`MOST_DISTINCT`].
 #[derive(Clone, Debug)]
 pub(super) enum Distinct {
-    /// Bits of the numbers, zero without a sign.
+    /// Bits of the numbers.
     Numbers(BTreeSet<u64>),
     Texts(BTreeSet<Arc<str>>),
 }
@@ -98,8 +98,7 @@ impl Distinct {
 
     pub(super) fn add(&mut self, cell: &Cell) {
         match (self, cell) {
-            // Zero has two forms; a sum with zero has one.
-            (Self::Numbers(known), Cell::Number(value)) => join(known, [&(value + 0.0).to_bits()]),
+            (Self::Numbers(known), Cell::Number(value)) => join(known, [&value.to_bits()]),
             (Self::Texts(known), Cell::Text(text)) => join(known, [text]),
             _ => {}
         }

@@ -9,8 +9,8 @@ use smallvec::SmallVec;
 
 use super::Taken;
 use super::figure::Ask;
-use super::given::{Call, Cell, Kind};
 use super::sample::{Distinct, Sample};
+use crate::expr::{Call, Cell, Kind};
 
 /// What a summary holds, and where.
 #[derive(Clone, Debug, Default)]
@@ -90,10 +90,10 @@ impl Layout {
         self.asks.iter().map(|ask| ask.cell(rows, summary, hop)).collect()
     }
 
-    /// What is kept of a reading: usable cells of the fields' kinds.
+    /// What is kept of a reading: usable cells of the fields' kinds; zero without its sign, which would depend on the order.
     pub(super) fn take(&self, values: &[Cell]) -> SmallVec<[Cell; 1]> {
         let fields = self.fields.iter().map(|(field, kind)| match (values.get(*field), kind) {
-            (Some(Cell::Number(value)), Kind::Number) if value.is_finite() => Cell::Number(*value),
+            (Some(Cell::Number(value)), Kind::Number) if value.is_finite() => Cell::Number(*value + 0.0),
             (Some(Cell::Text(text)), Kind::Text) => Cell::Text(Arc::clone(text)),
             _ => Cell::Null,
         });
@@ -227,12 +227,12 @@ impl Summary {
 fn add(what: What, kept: &mut [f64], n: f64, time: f64, value: f64) {
     match what {
         What::Sum => kept[0] += value,
-        What::Min => kept[0] = least(kept[0], value),
-        What::Max => kept[0] = greatest(kept[0], value),
+        What::Min => kept[0] = kept[0].min(value),
+        What::Max => kept[0] = kept[0].max(value),
         What::First if n == 0.0 || time < kept[0] => kept[..2].copy_from_slice(&[time, value]),
-        What::First if time == kept[0] => kept[1] = least(kept[1], value),
+        What::First if time == kept[0] => kept[1] = kept[1].min(value),
         What::Last if n == 0.0 || time > kept[0] => kept[..2].copy_from_slice(&[time, value]),
-        What::Last if time == kept[0] => kept[1] = greatest(kept[1], value),
+        What::Last if time == kept[0] => kept[1] = kept[1].max(value),
         What::Spread => {
             let off = value - kept[0];
             kept[0] += off / (n + 1.0);
@@ -259,8 +259,8 @@ fn merge(what: What, kept: &mut [f64], n: f64, other: &[f64], others: f64) {
     let all = n + others;
     match what {
         What::Sum => kept[0] += other[0],
-        What::Min => kept[0] = least(kept[0], other[0]),
-        What::Max => kept[0] = greatest(kept[0], other[0]),
+        What::Min => kept[0] = kept[0].min(other[0]),
+        What::Max => kept[0] = kept[0].max(other[0]),
         What::First | What::Last => add(what, kept, n, other[0], other[1]),
         What::Spread => {
             let off = other[0] - kept[0];
@@ -279,15 +279,6 @@ fn merge(what: What, kept: &mut [f64], n: f64, other: &[f64], others: f64) {
         }
         _ => {}
     }
-}
-
-/// Unlike `f64::min` it tells the two zeros apart, so that the order does not matter.
-fn least(a: f64, b: f64) -> f64 {
-    if b.total_cmp(&a).is_lt() { b } else { a }
-}
-
-fn greatest(a: f64, b: f64) -> f64 {
-    if b.total_cmp(&a).is_gt() { b } else { a }
 }
 
 impl Rich {
