@@ -19,6 +19,8 @@ mod sql;
 mod stream_engine;
 mod template;
 mod testing;
+#[allow(dead_code)]
+mod windows;
 
 pub use engine::{Engine, Orphan, Verdict};
 pub use testing::{TestReport, run_tests};

@@ -1,0 +1,1 @@
+//! Windows against plain computations from all readings.
