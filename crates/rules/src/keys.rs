@@ -8,7 +8,7 @@ use huong_types::{Cause, Name, Row, Span, Stream, Timestamp, Values};
 
 use crate::life::Life;
 use crate::panes::Panes;
-use crate::quality::{FieldState, Limits};
+use crate::quality::Trust;
 
 /// A signal names at most so many of the readings that decided it.
 const CAUSES: usize = 3;
@@ -21,8 +21,7 @@ pub(crate) struct Key {
     /// The row's levels as one-row columns, in the order of the engine's level names.
     pub(crate) station: Vec<ArrayRef>,
     pub(crate) levels: Vec<Option<f64>>,
-    pub(crate) limits: Vec<Limits>,
-    pub(crate) fields: Vec<FieldState>,
+    pub(crate) trust: Trust,
     /// Event time of the newest reading with a usable value.
     pub(crate) newest: Option<Timestamp>,
     /// How late that reading arrived: the clock runs this much ahead of the key's event time.
@@ -50,29 +49,22 @@ pub(crate) struct RuleState {
 }
 
 impl Key {
-    /// `fields` are the judged fields of the stream, in order; `main` is the one that a row's `min` and `max` speak of.
     pub(crate) fn new(
         id: Name,
         row: Option<Row<'_>>,
         stream: &Stream,
-        fields: &[Name],
+        trust: Trust,
         levels: &[Name],
         rules: usize,
         windows: usize,
     ) -> Self {
         let level = |name: &str| row.and_then(|row| row.levels.get(name).copied());
         let levels: Vec<Option<f64>> = levels.iter().map(|name| level(name)).collect();
-        let limits = fields.iter().map(|field| {
-            let main = field == "value" || field == "level";
-            let (min, max) = if main { (level("min"), level("max")) } else { (None, None) };
-            Limits::new(&stream.fields[field], min, max)
-        });
         Self {
-            limits: limits.collect(),
+            trust,
             names: row.map(|row| (row.name.into(), row.name_en.into())),
             station: levels.iter().map(|level| Arc::new(Float64Array::from(vec![*level])) as ArrayRef).collect(),
             levels,
-            fields: fields.iter().map(|_| FieldState::new()).collect(),
             newest: None,
             lag: Span::ZERO,
             silent_after: row.map_or(stream.gap, |row| Span::from_millis(row.period.as_millis() * i64::from(stream.silent_after_periods))),
@@ -92,10 +84,11 @@ impl Key {
         self.names.as_ref().map_or((&*self.id, &*self.id), |(vi, en)| (vi, en))
     }
 
-    /// Notes a reading with a usable value.
+    /// Notes a reading with a usable value. One dated ahead of the clock counts as of the clock.
     pub(crate) fn heard(&mut self, at: Timestamp, now: Timestamp) {
-        if self.newest.is_none_or(|newest| at >= newest) {
-            self.newest = Some(at);
+        let known = at.min(now);
+        if self.newest.is_none_or(|newest| known >= newest) {
+            self.newest = Some(known);
             self.lag = now.since(at);
         }
         if self.recent.back() != Some(&at) {

@@ -6,13 +6,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, RecordBatch};
-use huong_types::{Alert, Check, Flag, Name, Origin, Quality, Reading, Registry, Signal, SignalKind, Span, Stream, Timestamp};
+use huong_types::{Alert, Check, Flag, Name, Origin, Reading, Registry, Signal, SignalKind, Span, Stream, Timestamp};
 
 use crate::engine::{Orphan, Verdict};
 use crate::keys::Key;
 use crate::life::Judgement;
 use crate::panes::Closed;
-use crate::quality::Judged;
+use crate::quality::{Arrival, Checks};
 use crate::rule::{Judge, Rule, Shown};
 use crate::sql::Columns;
 
@@ -22,6 +22,7 @@ const MOST_ORPHANS: usize = 10_000;
 #[derive(Debug)]
 pub(crate) struct StreamEngine {
     spec: Stream,
+    checks: Checks,
     registry: Arc<Registry>,
     /// The judged fields, in order.
     fields: Vec<Name>,
@@ -46,8 +47,9 @@ impl StreamEngine {
         let windows = rules.iter().filter(|rule| matches!(rule.judge, Judge::Window { .. })).count();
         let values = vec![None; fields.len()];
         let (keys, index, flagged) = (Vec::new(), HashMap::new(), Vec::new());
+        let checks = Checks::new(&spec);
         let mut stream =
-            Self { spec, registry, fields, levels, columns, rules, windows, keys, index, orphans: 0, unjudged: 0, values, flagged };
+            Self { spec, checks, registry, fields, levels, columns, rules, windows, keys, index, orphans: 0, unjudged: 0, values, flagged };
         let registry = Arc::clone(&stream.registry);
         let ids: Vec<&Name> = match stream.spec.origin {
             Origin::Sensor | Origin::Derived => {
@@ -98,7 +100,7 @@ impl StreamEngine {
             self.unjudged += 1;
             return (Verdict::History, None);
         };
-        let (verdict, gap) = self.check(k, reading);
+        let (verdict, gap) = self.check(k, reading, now);
         if verdict != Verdict::Judged {
             return (verdict, None);
         }
@@ -140,7 +142,7 @@ impl StreamEngine {
             }
             self.orphans += 1;
         }
-        let key = Key::new(id.clone(), row, &self.spec, &self.fields, &self.levels, self.rules.len(), self.windows);
+        let key = Key::new(id.clone(), row, &self.spec, self.checks.key(row), &self.levels, self.rules.len(), self.windows);
         self.keys.push(key);
         self.index.insert(id.clone(), self.keys.len() - 1);
         Some(self.keys.len() - 1)
@@ -151,37 +153,19 @@ impl StreamEngine {
     }
 
     /// Sets the quality of every judged field; leaves usable values in `values` and doubtful ones in `flagged`.
-    fn check(&mut self, k: usize, reading: &mut Reading) -> (Verdict, bool) {
+    fn check(&mut self, k: usize, reading: &mut Reading, now: Timestamp) -> (Verdict, bool) {
         self.values.fill(None);
         self.flagged.clear();
-        let key = &mut self.keys[k];
-        let (mut repeated, mut judged, mut gap) = (false, false, false);
-        for field in &mut reading.fields {
+        let Arrival { verdict, gap } = self.checks.judge(k, &mut self.keys[k].trust, reading, now);
+        for field in &reading.fields {
             let Some(position) = self.fields.iter().position(|name| *name == field.name) else { continue };
             let Some(value) = field.number() else { continue };
-            match key.fields[position].judge(reading.at, value, &key.limits[position], self.spec.disorder, self.spec.gap) {
-                Judged::Repeat => {
-                    // Beside fields that are new: its time has been judged.
-                    field.quality = Quality::new(Flag::Late, Check::Late);
-                    repeated = true;
-                }
-                Judged::As(quality) => {
-                    field.quality = quality;
-                    judged |= quality.flag != Flag::Late;
-                    gap |= quality.flag == Flag::Gap;
-                    match quality.flag {
-                        Flag::Ok | Flag::Gap => self.values[position] = Some(value),
-                        Flag::Suspect | Flag::Bad => self.flagged.extend(quality.check.map(|check| (position, value, check))),
-                        Flag::Late => {}
-                    }
-                }
+            match field.quality.flag {
+                Flag::Ok | Flag::Gap => self.values[position] = Some(value),
+                Flag::Suspect | Flag::Bad => self.flagged.extend(field.quality.check.map(|check| (position, value, check))),
+                Flag::Late => {}
             }
         }
-        let verdict = match (judged, repeated) {
-            (true, _) => Verdict::Judged,
-            (false, true) => Verdict::Duplicate,
-            (false, false) => Verdict::History,
-        };
         (verdict, gap)
     }
 

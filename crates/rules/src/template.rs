@@ -134,6 +134,12 @@ fn flags(flags: &[(&str, f64, Check)], vietnamese: bool) -> String {
             (Check::Gap, false) => "after a gap",
             (Check::Late, true) => "đến muộn",
             (Check::Late, false) => "late",
+            (Check::UnitSlip, true) => "nhầm đơn vị đo",
+            (Check::UnitSlip, false) => "in another unit",
+            (Check::Flat, true) => "đứng yên quá lâu",
+            (Check::Flat, false) => "unchanged for too long",
+            (Check::Status, true) => "thiết bị báo không đo bình thường",
+            (Check::Status, false) => "the source says it is not measuring",
         };
         format!("{field} = {} ({reason})", format_number(*value, 2, vietnamese))
     });

@@ -21,6 +21,9 @@ impl Timestamp {
     /// Later than any; spans can be added to it.
     pub const MAX: Timestamp = Timestamp(i64::MAX / 4);
 
+    /// The latest, as far as sums with any span stay representable; the identity of `min`: what never comes is due then.
+    pub const MAX: Timestamp = Timestamp(i64::MAX / 4);
+
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
