@@ -66,6 +66,18 @@ impl Board {
         values.iter().rev().map(|(t, _)| *t).find(|t| *t <= at && *t + max_age >= at)
     }
 
+    /// Takes over the values of streams that are still joined; `from` and `to` say where each stream stands.
+    pub(crate) fn adopt(&mut self, old: Board, from: &HashMap<Name, usize>, to: &HashMap<Name, usize>) {
+        let mut old = old.shelves;
+        for (stream, place) in to {
+            if let (Some(shelf), Some(was)) = (&mut self.shelves[*place], from.get(stream))
+                && let Some(kept) = old[*was].take()
+            {
+                *shelf = kept;
+            }
+        }
+    }
+
     /// Notes that what a pattern waits for has happened to `key`.
     pub(crate) fn mark(&mut self, pattern: usize, key: &Name, at: Timestamp) {
         let marks = &mut self.marks[pattern];

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use huong_types::{Alert, Name, Signal, SignalKind, Span, Timestamp};
 
-use crate::cluster::{Change, Clusters, Kind};
+use crate::cluster::{Change, ChangeKind, Clusters};
 use crate::engine::Out;
 use crate::expr::{Cell, Row};
 use crate::rule::{Judge, Rule, figures};
@@ -41,9 +41,8 @@ impl ClusterState {
         })
     }
 
-    pub(crate) fn due(&self, rules: &[Rule], disorder: Span) -> Timestamp {
-        let Judge::Cluster { spec, .. } = &rules[self.rule as usize].judge else { return Timestamp::MAX };
-        let ends = self.clusters.next_deadline(spec).map(|at| at + self.lag + disorder);
+    pub(crate) fn due(&self, disorder: Span) -> Timestamp {
+        let ends = self.clusters.next_deadline().map(|at| at + self.lag + disorder);
         let stray = (!self.strays.is_empty()).then_some(Timestamp::MIN);
         stray.or(ends).unwrap_or(Timestamp::MAX)
     }
@@ -63,9 +62,9 @@ impl ClusterState {
 
     fn kind(&mut self, change: &Change) -> Option<SignalKind> {
         match change.kind {
-            Kind::Formed | Kind::Grown if self.told.insert(change.id.clone()) => Some(SignalKind::Raise { since: change.at }),
-            Kind::Formed | Kind::Grown => Some(SignalKind::Update),
-            Kind::Ended => self.told.remove(&change.id).then_some(SignalKind::Clear),
+            ChangeKind::Formed | ChangeKind::Grown if self.told.insert(change.id.clone()) => Some(SignalKind::Raise { since: change.at }),
+            ChangeKind::Formed | ChangeKind::Grown => Some(SignalKind::Update),
+            ChangeKind::Ended => self.told.remove(&change.id).then_some(SignalKind::Clear),
         }
     }
 }

@@ -151,7 +151,7 @@ impl Engine {
 
     /// Takes over from an engine with other rules: what was known of the keys, and the states of rules that have not changed.
     pub fn adopt(&mut self, old: Engine) {
-        self.world.board = old.world.board.fit(&old.index, &self.index, &mut self.world.board);
+        self.world.board.adopt(old.world.board, &old.index, &self.index);
         self.world.exercise = old.world.exercise;
         let mut streams: HashMap<Name, StreamEngine> = old.streams.into_iter().map(|stream| (stream.spec.id.clone(), stream)).collect();
         for stream in &mut self.streams {

@@ -66,6 +66,30 @@ impl Group {
         }
     }
 
+    /// `rules` of this group: position, and the window with whether it is looked at early.
+    pub(crate) fn with_rules(mut self, rules: impl Iterator<Item = (u32, Option<(usize, bool)>)>) -> Self {
+        for (i, window) in rules {
+            match window {
+                None => self.rules.push(i),
+                Some((plan, early)) => {
+                    self.plans[plan].rules.push(i);
+                    self.plans[plan].early |= early;
+                }
+            }
+        }
+        self
+    }
+
+    pub(crate) fn with_derives(mut self, derives: impl Iterator<Item = (u32, Option<usize>)>) -> Self {
+        for (i, plan) in derives {
+            match plan {
+                None => self.derives.push(i),
+                Some(plan) => self.plans[plan].derives.push(i),
+            }
+        }
+        self
+    }
+
     /// What a reading belongs to; `None` when the text that tells is missing.
     pub(crate) fn name(&self, key: &Name, stream: &Name, cells: &[Cell], facts: &[Cell]) -> Option<Name> {
         let text = match self.by {
@@ -102,6 +126,29 @@ impl Group {
         };
         self.index.insert(name.clone(), position);
         position
+    }
+
+    /// Takes over the subjects of the same gathering under other rules; `places` says where each rule has gone.
+    pub(crate) fn adopt(&mut self, old: &mut Group, places: &[Option<u32>], nothing: &Arc<[Cell]>) {
+        let sql = |group: &Group, shared: &Shared| shared.filter.map(|filter| group.filters[filter].sql.clone());
+        let plans: Vec<Option<usize>> = old
+            .plans
+            .iter()
+            .map(|was| {
+                let same = |is: &&Shared| {
+                    is.plan.window() == was.plan.window() && is.plan.calls() == was.plan.calls() && sql(self, is) == sql(old, was)
+                };
+                self.plans.iter().position(|is| same(&is))
+            })
+            .collect();
+        let mut names: Vec<(Name, u32)> = old.index.drain().collect();
+        names.sort();
+        for (name, position) in names {
+            let facts = self.find(&name).map_or_else(|| Arc::clone(nothing), |s| Arc::clone(&self.subjects[s as usize].facts));
+            let s = self.subject(&name, &facts);
+            let was = std::mem::replace(&mut old.subjects[position as usize], Subject::new(name, facts, std::iter::empty()));
+            self.subjects[s as usize].adopt(was, places, |p| plans[p]);
+        }
     }
 
     /// Frees the place of a subject that has nothing left to remember.

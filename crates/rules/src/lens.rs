@@ -60,7 +60,7 @@ pub(crate) struct BaselinePlan {
 }
 
 /// The baseline's columns, in order.
-pub(crate) const BASELINE: [&str; 4] = ["mean", "sd", "median", "days"];
+pub(crate) const BASELINE: [&str; 5] = ["mean", "sd", "median", "spread", "days"];
 
 impl To {
     /// The keys it leads to from `key`.
@@ -132,10 +132,10 @@ impl Extras {
         }
         if self.baseline.is_some() {
             match expected {
-                Some(Expected { mean, sd, median, days }) => {
-                    cells.extend([mean, sd, median, f64::from(days)].map(Cell::Number));
+                Some(Expected { mean, sd, median, spread, days }) => {
+                    cells.extend([mean, sd, median, spread, f64::from(days)].map(Cell::Number));
                 }
-                None => cells.extend([Cell::Null, Cell::Null, Cell::Null, Cell::Null]),
+                None => cells.extend([const { Cell::Null }; BASELINE.len()]),
             }
         }
         cells

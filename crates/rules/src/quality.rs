@@ -106,6 +106,12 @@ impl Checks {
         Arrival { verdict, gap }
     }
 
+    /// Whether the value of a field judged last and known as of `known` is its newest: only that speaks of now.
+    pub(crate) fn is_newest(&self, key: &Trust, field: &Name, known: Timestamp) -> bool {
+        let position = self.fields.binary_search_by(|(name, _)| name.cmp(field));
+        position.ok().and_then(|position| key.fields.get(position)).is_none_or(|state| state.newest() <= known)
+    }
+
     /// An occurrence, or a reading of texts alone: new as a whole or not at all.
     fn judge_whole(&self, key: &mut Trust, reading: &mut Reading, now: Timestamp, status: Option<Quality>) -> Arrival {
         let order = key.whole.judge(reading, self.spec.id_field.as_ref(), self.spec.disorder, now);

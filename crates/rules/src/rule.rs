@@ -8,13 +8,13 @@ use smallvec::SmallVec;
 use crate::board::Board;
 use crate::cluster::ClusterSpec;
 use crate::engine::Out;
-use crate::expr::{Cell, Condition, Number, Output, Row};
+use crate::expr::{Cell, Condition, Number, Output, Place, Row};
 use crate::explain::Watched;
 use crate::lens::{Extras, To};
 use crate::life::{Judgement, Timing};
 use crate::schedule::Schedule;
 use crate::subject::{Held, Subject};
-use crate::template::{Language, Shown, Template};
+use crate::template::{Shown, Template};
 
 #[derive(Debug)]
 pub(crate) struct Rule {
@@ -131,7 +131,7 @@ impl Rule {
         }
         let mut selected = Vec::new();
         let expected = match &self.extras.baseline {
-            Some(plan) => subject.baseline(i).expected(plan.spec, sight.at),
+            Some(plan) => subject.baseline(i).expected(&plan.spec, sight.at),
             None => None,
         };
         let extra = self.extras.fill(&subject.name, sight.at, ctx.board, ctx.registry, expected);
@@ -175,7 +175,7 @@ impl Rule {
             && let (Cell::Number(value), false) = (&own[plan.of], sight.open)
         {
             let clean = sight.may_clear && !subject.state(i).is_some_and(|state| state.life.is_raised());
-            subject.baseline(i).add(plan.spec, sight.at, *value, clean);
+            subject.baseline(i).add(&plan.spec, sight.at, *value, clean);
         }
     }
 
@@ -398,9 +398,9 @@ impl Within {
 }
 
 impl Bilingual {
-    pub(crate) fn new(vi: Template, en: Template) -> Self {
-        debug_assert!(vi.language() == Language::Vietnamese && en.language() == Language::English);
-        Self { vi, en }
+    /// What its figures read.
+    pub(crate) fn columns(&self) -> Vec<Place> {
+        [self.vi.columns(), self.en.columns()].concat()
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use huong_types::{Name, Registry, Row, Span, Stream, Timestamp};
+use huong_types::{Name, Origin, Registry, Row, Span, Stream, Timestamp};
 
 use crate::expr::{Cell, Kind};
-use crate::quality::{FieldState, Limits, Occurrences};
+use crate::quality::{Checks, Trust};
 
 #[derive(Debug)]
 pub(crate) struct Sensor {
@@ -13,11 +13,7 @@ pub(crate) struct Sensor {
     pub(crate) registered: bool,
     pub(crate) orphan: bool,
     pub(crate) facts: Arc<[Cell]>,
-    /// By numeric field, in order.
-    pub(crate) limits: Arc<[Limits]>,
-    pub(crate) fields: Box<[FieldState]>,
-    /// Repeats of whole readings, where fields do not tell.
-    pub(crate) occurrences: Occurrences,
+    pub(crate) trust: Trust,
     /// Event time of the newest reading with a usable value.
     pub(crate) newest: Option<Timestamp>,
     /// Nothing usable for so long is silence.
@@ -52,6 +48,11 @@ impl Facts {
         &self.names
     }
 
+    /// Of what is no single row.
+    pub(crate) fn nothing(&self) -> &Arc<[Cell]> {
+        &self.nothing
+    }
+
     pub(crate) fn of(&self, row: Option<&Row<'_>>) -> Arc<[Cell]> {
         let Some(row) = row else { return Arc::clone(&self.nothing) };
         let cell = |(name, kind): &(Name, Kind)| match (name.as_str(), kind) {
@@ -67,32 +68,17 @@ impl Facts {
 }
 
 impl Sensor {
-    /// `numbers` are the numeric fields of the stream, in order; `shared` their limits where the row has none of its own.
-    pub(crate) fn new(key: &Name, spec: &Stream, registry: &Registry, facts: &Facts, numbers: &[Name], shared: &Arc<[Limits]>) -> Self {
+    pub(crate) fn new(key: &Name, spec: &Stream, registry: &Registry, facts: &Facts, checks: &Checks) -> Self {
         let row = registry.row(key);
-        let level = |name: &str| row.as_ref().and_then(|row| row.levels.get(name).copied());
-        let limits = if level("min").is_some() || level("max").is_some() {
-            let of = |field: &Name| {
-                // A row's `min` and `max` speak of the stream's main field.
-                let main = field == "value" || field == "level";
-                let (min, max) = if main { (level("min"), level("max")) } else { (None, None) };
-                Limits::new(&spec.fields[field], min, max)
-            };
-            numbers.iter().map(of).collect()
-        } else {
-            Arc::clone(shared)
-        };
         let listed = registry.station(key).is_some_and(|station| station.streams.contains(&spec.id));
-        let seen = spec.origin == huong_types::Origin::Vision && registry.camera(key).is_some();
+        let seen = spec.origin == Origin::Vision && registry.camera(key).is_some();
         let registered = listed || seen;
-        let period = row.as_ref().filter(|_| registered).map(|row| row.period);
+        let period = row.filter(|_| registered).map(|row| row.period);
         Self {
             registered,
             orphan: row.is_none(),
             facts: facts.of(row.as_ref()),
-            limits,
-            fields: numbers.iter().map(|_| FieldState::new()).collect(),
-            occurrences: Occurrences::new(),
+            trust: checks.key(row),
             newest: None,
             silent_after: period.map_or(spec.gap, |period| Span::from_millis(period.as_millis() * i64::from(spec.silent_after_periods))),
             silent_since: None,

@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
-use huong_types::{Check, Flag, Name, Origin, Reading, Registry, SignalKind, Span, Stream, Timestamp, Value};
+use huong_types::{Alert, Check, Flag, Name, Origin, Reading, Registry, Span, Stream, Timestamp, Value};
 
 use crate::board::Board;
 use crate::cluster_rule::ClusterState;
@@ -14,7 +14,7 @@ use crate::engine::{Orphan, Out, Verdict};
 use crate::expr::{Cell, Kind, Row};
 use crate::group::{By, Group};
 use crate::life::Judgement;
-use crate::quality::{Limits, Neighbours};
+use crate::quality::{Arrival, Checks};
 use crate::rule::{Ctx, Derive, Judge, Rule, Sight};
 use crate::sensor::{Facts, Sensor};
 use crate::subject::Subject;
@@ -37,11 +37,7 @@ pub(crate) struct StreamEngine {
     pub(crate) spec: Stream,
     /// The reading's own columns: the fields in order, then `key`.
     pub(crate) columns: Arc<[(Name, Kind)]>,
-    /// The numeric fields, in order, and their columns.
-    numbers: Vec<Name>,
-    number_columns: Vec<usize>,
-    shared_limits: Arc<[Limits]>,
-    pub(crate) neighbours: Vec<Option<Neighbours>>,
+    checks: Checks,
     pub(crate) keys: Vec<Name>,
     pub(crate) sensors: Vec<Sensor>,
     pub(crate) index: HashMap<Name, u32>,
@@ -77,11 +73,6 @@ pub(crate) enum Slot {
 impl StreamEngine {
     /// `groups` hold no subjects yet; the first is by key.
     pub(crate) fn new(spec: Stream, columns: Arc<[(Name, Kind)]>, groups: Vec<Group>, rules: Vec<Rule>, derives: Vec<Derive>) -> Self {
-        let numeric = || columns.iter().enumerate().filter(|(_, (name, kind))| *kind == Kind::Number && spec.fields.contains_key(name));
-        let numbers: Vec<Name> = numeric().map(|(_, (name, _))| name.clone()).collect();
-        let number_columns = numeric().map(|(column, _)| column).collect();
-        let shared_limits = numbers.iter().map(|name| Limits::new(&spec.fields[name], None, None)).collect();
-        let neighbours = numbers.iter().map(|name| spec.fields[name].flat.as_ref().map(Neighbours::new)).collect();
         let clusters = (0u32..).zip(&rules).filter_map(|(i, rule)| ClusterState::of(i, rule)).collect();
         let of_class = (0u32..).zip(&rules).filter(|(_, rule)| matches!(rule.judge, Judge::ClassSilence { .. }));
         let classes = of_class.map(|(i, _)| (i, Subject::new(spec.id.clone(), Arc::new([]), std::iter::empty()))).collect();
@@ -89,12 +80,9 @@ impl StreamEngine {
             cells: vec![Cell::Null; columns.len()],
             current: vec![Cell::Null; columns.len()],
             classes,
+            checks: Checks::new(&spec),
             spec,
             columns,
-            numbers,
-            number_columns,
-            shared_limits,
-            neighbours,
             keys: Vec::new(),
             sensors: Vec::new(),
             index: HashMap::new(),
@@ -163,12 +151,86 @@ impl StreamEngine {
         verdict
     }
 
+    /// Makes the rules' states agree with the open alerts, and forgets who was waited for.
+    pub(crate) fn restore(&mut self, open: &[Alert], world: &World) {
+        let alive = self.groups.iter_mut().flat_map(|group| &mut group.subjects).chain(self.classes.iter_mut().map(|(_, subject)| subject));
+        for subject in alive {
+            subject.lives_mut().for_each(|(_, state)| state.life.reset());
+        }
+        for alert in open {
+            let Some(i) = self.rules.iter().position(|rule| rule.info.id == alert.rule) else { continue };
+            let subject = match (&self.rules[i].judge, self.rules[i].group) {
+                (Judge::Cluster { .. }, _) => continue,
+                (Judge::ClassSilence { .. }, _) => self.classes.iter_mut().find(|(rule, _)| *rule == i as u32).map(|(_, subject)| subject),
+                (_, 0) => self.sensor(&alert.key, world).map(|k| &mut self.groups[0].subjects[k as usize]),
+                (_, g) => {
+                    let s = self.groups[g].subject(&alert.key, world.facts.nothing());
+                    Some(&mut self.groups[g].subjects[s as usize])
+                }
+            };
+            let Some(subject) = subject else { continue };
+            subject.newest = subject.newest.or(Some(alert.updated));
+            let state = subject.state_mut(i as u32);
+            state.life.restore(alert.since, alert.holds, alert.stale_since.is_some(), alert.updated);
+            state.told = alert.values.clone();
+        }
+        for cluster in &mut self.clusters {
+            cluster.restore(&self.rules[cluster.rule as usize].info.id, open);
+        }
+        self.sleep();
+    }
+
+    /// Takes over the keys of the same stream under other rules, and the states of rules that are the same.
+    pub(crate) fn adopt(&mut self, old: StreamEngine, world: &World) {
+        if old.spec != self.spec {
+            return;
+        }
+        let same = |i: u32| {
+            let info = &old.rules[i as usize].info;
+            (0u32..).zip(&self.rules).find(|(_, rule)| rule.info.id == info.id && rule.info.version == info.version).map(|(i, _)| i)
+        };
+        let places: Vec<Option<u32>> = (0..old.rules.len() as u32).map(same).collect();
+        let (mut old_groups, mut old_sensors) = (old.groups, old.sensors.into_iter().map(Some).collect::<Vec<_>>());
+        self.checks = old.checks;
+        for (key, position) in sorted(old.index) {
+            let Some(k) = self.sensor(&key, world) else { continue };
+            let facts = Arc::clone(&self.sensors[k as usize].facts);
+            let registered = self.sensors[k as usize].registered;
+            let Some(mut sensor) = old_sensors[position as usize].take() else { continue };
+            (sensor.facts, sensor.registered, sensor.scheduled) = (facts, registered, Timestamp::MAX);
+            self.silent += u32::from(sensor.registered && sensor.silent_since.is_some());
+            self.sensors[k as usize] = sensor;
+        }
+        for group in &mut self.groups {
+            let Some(old) = old_groups.iter_mut().find(|old| old.by == group.by) else { continue };
+            group.adopt(old, &places, world.facts.nothing());
+        }
+        for (i, subject) in old.classes {
+            let Some(place) = places[i as usize] else { continue };
+            if let Some((_, own)) = self.classes.iter_mut().find(|(i, _)| *i == place) {
+                own.adopt(subject, &places, |_| None);
+            }
+        }
+        for cluster in old.clusters {
+            let place = places[cluster.rule as usize];
+            if let Some(own) = self.clusters.iter_mut().find(|own| Some(own.rule) == place) {
+                *own = ClusterState { rule: own.rule, scheduled: Timestamp::MAX, ..cluster };
+            }
+        }
+    }
+
+    /// The place of a key is free.
+    pub(crate) fn release(&mut self, k: u32) {
+        let sensor = &self.sensors[k as usize];
+        self.orphans -= u32::from(sensor.orphan);
+    }
+
     /// Position of the key; `None` when there are too many unknown ones already.
     pub(crate) fn sensor(&mut self, key: &Name, world: &World) -> Option<u32> {
         if let Some(position) = self.index.get(key) {
             return Some(*position);
         }
-        let sensor = Sensor::new(key, &self.spec, &world.registry, &world.facts, &self.numbers, &self.shared_limits);
+        let sensor = Sensor::new(key, &self.spec, &world.registry, &world.facts, &self.checks);
         self.registered += u32::from(sensor.registered);
         if sensor.orphan {
             if self.orphans == self.spec.most_unknown_keys {
@@ -190,10 +252,6 @@ impl StreamEngine {
         Some(position)
     }
 
-    pub(crate) fn ctx<'a>(&'a self, world: &'a World) -> Ctx<'a> {
-        ctx(&self.spec, world)
-    }
-
     /// The usable cells of the reading just judged, for patterns of other streams.
     pub(crate) fn cells(&self) -> &[Cell] {
         &self.cells
@@ -205,31 +263,31 @@ impl StreamEngine {
         self.cells.fill(Cell::Null);
         self.current.fill(Cell::Null);
         self.flagged.clear();
-        let Self { sensors, spec, columns, numbers, number_columns, neighbours, cells, current, flagged, .. } = self;
-        let sensor = &mut sensors[k as usize];
-        let (mut repeated, mut judged, mut gap, mut measured) = (false, false, false, false);
-        for field in &mut reading.fields {
-            match &field.value {
-                Value::Text(text) => {
-                    let Some(column) = columns.iter().position(|(name, kind)| *name == field.name && *kind == Kind::Text) else { continue };
+        let Self { sensors, columns, cells, current, flagged, checks, spec, .. } = self;
+        let trust = &mut sensors[k as usize].trust;
+        let Arrival { verdict, gap } = checks.judge(k as usize, trust, reading, now);
+        for field in &reading.fields {
+            let Some(column) = columns.iter().position(|(name, _)| *name == field.name) else { continue };
+            match (&field.value, columns[column].1, field.quality.flag) {
+                (Value::Text(text), Kind::Text, _) => {
                     cells[column] = Cell::Text(Arc::clone(text));
-                    current[column] = Cell::Text(Arc::clone(text));
+                    current[column] = cells[column].clone();
                 }
-                Value::Number(value) => {
-                    let Some(position) = numbers.iter().position(|name| *name == field.name) else { continue };
-                    measured = true;
-                    todo_judge();
+                (Value::Number(value), Kind::Number, Flag::Ok | Flag::Gap) => {
+                    cells[column] = Cell::Number(*value);
+                    if spec.events || checks.is_newest(trust, &field.name, reading.at.min(now)) {
+                        current[column] = Cell::Number(*value);
+                    }
                 }
+                (Value::Number(value), Kind::Number, Flag::Suspect | Flag::Bad) => {
+                    flagged.extend(field.quality.check.map(|check| (column, *value, check)));
+                }
+                _ => {}
             }
         }
         let key = columns.len() - 1;
         cells[key] = Cell::Text(reading.key.as_str().into());
         current[key] = cells[key].clone();
-        let verdict = match (judged, repeated) {
-            (true, _) => Verdict::Judged,
-            (false, true) => Verdict::Duplicate,
-            (false, false) => Verdict::History,
-        };
         (verdict, gap)
     }
 
@@ -330,6 +388,13 @@ impl StreamEngine {
             self.wake_subject(g as u16, s, world);
         }
     }
+}
+
+/// By name, for an order that does not depend on hashing.
+fn sorted(index: HashMap<Name, u32>) -> Vec<(Name, u32)> {
+    let mut all: Vec<(Name, u32)> = index.into_iter().collect();
+    all.sort();
+    all
 }
 
 pub(crate) fn ctx<'a>(spec: &'a Stream, world: &'a World) -> Ctx<'a> {

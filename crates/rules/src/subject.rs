@@ -149,12 +149,24 @@ impl Subject {
         self.lives.iter_mut().map(|(i, state)| (*i, state))
     }
 
-    pub(crate) fn take_lives(&mut self) -> Vec<(u32, RuleState)> {
-        std::mem::take(&mut self.lives)
-    }
-
-    pub(crate) fn put_life(&mut self, rule: u32, state: RuleState) {
-        *self.state_mut(rule) = state;
+    /// Takes over what is known of it under other rules; `places` says where each rule has gone, `plan` where each window has.
+    pub(crate) fn adopt(&mut self, old: Subject, places: &[Option<u32>], plan: impl Fn(usize) -> Option<usize>) {
+        (self.newest, self.lag, self.recent, self.quiet_after) = (old.newest, old.lag, old.recent, old.quiet_after);
+        for (p, watched) in old.windows.into_vec().into_iter().enumerate() {
+            if let Some(place) = plan(p) {
+                self.windows[place] = watched;
+            }
+        }
+        for (i, state) in old.lives {
+            if let Some(place) = places[i as usize] {
+                *self.state_mut(place) = state;
+            }
+        }
+        for (i, baseline) in old.baselines {
+            if let Some(place) = places[i as usize] {
+                *self.baseline(place) = baseline;
+            }
+        }
     }
 
     pub(crate) fn baseline(&mut self, rule: u32) -> &mut Baseline {
@@ -166,14 +178,6 @@ impl Subject {
             }
         };
         &mut self.baselines[position].1
-    }
-
-    pub(crate) fn take_baselines(&mut self) -> Vec<(u32, Baseline)> {
-        std::mem::take(&mut self.baselines)
-    }
-
-    pub(crate) fn put_baseline(&mut self, rule: u32, baseline: Baseline) {
-        *self.baseline(rule) = baseline;
     }
 
     pub(crate) fn has_alert(&self) -> bool {

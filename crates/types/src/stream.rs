@@ -26,6 +26,9 @@ pub struct Stream {
     /// Where the source says of each reading how it was measured.
     #[serde(default)]
     pub status: Option<SourceStatus>,
+    /// Keys that the registry does not know and that are judged all the same: bounds what hostile ids can cost.
+    #[serde(default = "ten_thousand")]
+    pub most_unknown_keys: u32,
     /// How far out of order readings of one key may come and still be judged in their place: the watermark is the largest
     /// event time of the key minus this.
     pub disorder: Span,
@@ -104,6 +107,10 @@ pub struct SourceStatus {
     pub ok: Vec<String>,
     /// The numbers of such a reading are bad.
     pub bad: Vec<String>,
+}
+
+fn ten_thousand() -> u32 {
+    10_000
 }
 
 fn a_fifth() -> f64 {

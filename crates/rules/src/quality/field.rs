@@ -92,10 +92,15 @@ impl FieldState {
         Self { last: None, doubt: None, slip: None, run, recent: VecDeque::new(), forgotten: Timestamp::MIN }
     }
 
+    /// When the newest usable value was known.
+    pub(crate) fn newest(&self) -> Timestamp {
+        self.last.map_or(Timestamp::MIN, |(at, _)| at)
+    }
+
     /// Judges a value; `moving` says whether enough neighbours moved lately, up to a moment.
     pub(crate) fn judge(&mut self, measured: Measured, yardstick: &Yardstick<'_>, moving: impl FnOnce(Timestamp) -> bool) -> Judged {
         let Measured { at, known, value } = measured;
-        let newest = self.last.map_or(Timestamp::MIN, |(at, _)| at);
+        let newest = self.newest();
         let mut contradicts = false;
         // Most readings are newer than all before: nothing to look up.
         if at <= self.recent.back().map_or(Timestamp::MIN, |seen| seen.at) || known <= newest {
