@@ -66,9 +66,13 @@ impl Board {
         values.iter().rev().map(|(t, _)| *t).find(|t| *t <= at && *t + max_age >= at)
     }
 
-    /// Takes over the values of streams that are still joined; `from` and `to` say where each stream stands.
-    pub(crate) fn adopt(&mut self, old: Board, from: &HashMap<Name, usize>, to: &HashMap<Name, usize>) {
-        let mut old = old.shelves;
+    /// Takes over the values of streams that are still joined, `from` and `to` saying where each stands, and the marks of patterns
+    /// that are the same, given as (place there, place here).
+    pub(crate) fn adopt(&mut self, old: Board, from: &HashMap<Name, usize>, to: &HashMap<Name, usize>, patterns: &[(usize, usize)]) {
+        let Board { shelves: mut old, mut marks } = old;
+        for (there, here) in patterns {
+            self.marks[*here] = std::mem::take(&mut marks[*there]);
+        }
         for (stream, place) in to {
             if let (Some(shelf), Some(was)) = (&mut self.shelves[*place], from.get(stream))
                 && let Some(kept) = old[*was].take()

@@ -162,6 +162,11 @@ impl Clusters {
         self.classes.values().flat_map(|class| &class.open).map(|cluster| cluster.end).min()
     }
 
+    /// Whether a cluster of this id is open.
+    pub(crate) fn is_open(&self, id: &Name) -> bool {
+        self.classes.values().flat_map(|class| &class.open).any(|cluster| cluster.id == *id)
+    }
+
     /// Events that were not judged because too many were kept already.
     pub(crate) fn ignored(&self) -> u64 {
         self.ignored

@@ -73,17 +73,16 @@ impl StreamEngine {
     /// Takes the event at hand to every cluster rule.
     pub(crate) fn judge_clusters(&mut self, at: Timestamp, now: Timestamp, world: &World, out: &mut Out) {
         for c in 0..self.clusters.len() {
-            let Self { spec, rules, groups, clusters, .. } = self;
+            let Self { spec, rules, groups, clusters, cells, .. } = self;
             let state = &mut clusters[c];
             let rule = &rules[state.rule as usize];
-            let cells = &self.cells;
-            let Judge::Cluster { spec: cluster, lat, lon, class } = &rule.judge else { continue };
+                        let Judge::Cluster { spec: cluster, lat, lon, class } = &rule.judge else { continue };
             let filter = rule.filter.map(|filter| &groups[rule.group].filters[filter].condition);
             let taken = filter.is_none_or(|filter| filter.eval(Row { own: cells, facts: world.facts.nothing(), extra: &[] }) == Some(true));
-            let (Cell::Number(lat), Cell::Number(lon), true) = (&cells[*lat], &cells[*lon], taken) else { continue };
+            let (Cell::Number(latitude), Cell::Number(longitude), true) = (cells[*lat].clone(), cells[*lon].clone(), taken) else { continue };
             let class = match class.map(|class| &cells[class]) {
                 None => "",
-                Some(Cell::Text(text)) => text,
+                Some(Cell::Text(text)) => &**text,
                 Some(_) => continue,
             };
             if at >= state.newest {
@@ -91,7 +90,7 @@ impl StreamEngine {
                 state.lag = now.since(state.newest);
             }
             let mut changes = Vec::new();
-            state.clusters.on_event(cluster, at, *lat, *lon, class, &mut changes);
+            state.clusters.on_event(cluster, at, latitude, longitude, class, &mut changes);
             tell(state, rule, &changes, spec, world, out);
             self.wake_cluster(c as u32);
         }

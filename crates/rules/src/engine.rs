@@ -151,7 +151,13 @@ impl Engine {
 
     /// Takes over from an engine with other rules: what was known of the keys, and the states of rules that have not changed.
     pub fn adopt(&mut self, old: Engine) {
-        self.world.board.adopt(old.world.board, &old.index, &self.index);
+        let patterns: Vec<(usize, usize)> = patterns(&self.streams)
+            .filter_map(|(info, new)| {
+                let same = |(was, _): &(&RuleInfo, usize)| was.id == info.id && was.version == info.version;
+                Some((patterns(&old.streams).find(same)?.1, new))
+            })
+            .collect();
+        self.world.board.adopt(old.world.board, &old.index, &self.index, &patterns);
         self.world.exercise = old.world.exercise;
         let mut streams: HashMap<Name, StreamEngine> = old.streams.into_iter().map(|stream| (stream.spec.id.clone(), stream)).collect();
         for stream in &mut self.streams {
@@ -226,4 +232,10 @@ impl Engine {
             }
         }
     }
+}
+
+/// Rules that wait for something to follow, with the places of their marks.
+fn patterns(streams: &[StreamEngine]) -> impl Iterator<Item = (&RuleInfo, usize)> {
+    let rules = streams.iter().flat_map(|stream| &stream.rules);
+    rules.filter_map(|rule| rule.then.as_ref().map(|then| (&rule.info, then.pattern)))
 }

@@ -55,7 +55,7 @@ pub(crate) struct StreamEngine {
     orphans: u32,
     unjudged: u64,
     /// Scratch: the usable cells of the reading at hand, and those of them that are the newest of their field.
-    cells: Vec<Cell>,
+    pub(crate) cells: Vec<Cell>,
     current: Vec<Cell>,
     /// Scratch: its flagged values, by column.
     flagged: Vec<(usize, f64, Check)>,
@@ -103,8 +103,9 @@ impl StreamEngine {
     /// Makes the keys that the registry lists, in its order.
     pub(crate) fn populate(&mut self, world: &World) {
         let registry = Arc::clone(&world.registry);
-        let stations = registry.stations.iter().filter(|s| s.streams.contains(&self.spec.id)).map(|s| &s.id);
-        let cameras = registry.cameras.iter().filter(|_| self.spec.origin == Origin::Vision).map(|c| &c.id);
+        let (stream, vision) = (self.spec.id.clone(), self.spec.origin == Origin::Vision);
+        let stations = registry.stations.iter().filter(|s| s.streams.contains(&stream)).map(|s| &s.id);
+        let cameras = registry.cameras.iter().filter(|_| vision).map(|c| &c.id);
         for id in stations.chain(cameras) {
             self.sensor(id, world);
         }
@@ -211,10 +212,11 @@ impl StreamEngine {
                 own.adopt(subject, &places, |_| None);
             }
         }
-        for cluster in old.clusters {
-            let place = places[cluster.rule as usize];
-            if let Some(own) = self.clusters.iter_mut().find(|own| Some(own.rule) == place) {
-                *own = ClusterState { rule: own.rule, scheduled: Timestamp::MAX, ..cluster };
+        for mut cluster in old.clusters {
+            let Some(place) = places[cluster.rule as usize] else { continue };
+            if let Some(own) = self.clusters.iter_mut().find(|own| own.rule == place) {
+                (cluster.rule, cluster.scheduled) = (place, Timestamp::MAX);
+                *own = cluster;
             }
         }
     }
@@ -422,12 +424,14 @@ pub(crate) fn judge_window(
     out: &mut Out,
 ) {
     let upto = &mut subject.windows[p].upto;
-    if window.end < *upto {
-        // Late figures of a window whose successors have been judged: history, neither raised nor cleared by.
-        out.corrections += 1;
-        return;
+    if !window.open {
+        if window.end < *upto {
+            // Late figures of a window whose successors have been judged: history, neither raised nor cleared by.
+            out.corrections += 1;
+            return;
+        }
+        *upto = window.end;
     }
-    *upto = window.end;
     let sight = Sight { at: window.end, start: window.start, own: &window.cells, may_clear: window.may_clear, open: window.open, flags: &[] };
     for i in &shared.rules {
         let rule = &rules[*i as usize];
