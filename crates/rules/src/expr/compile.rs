@@ -22,7 +22,7 @@ use super::{Call, Cell, Kind, Place, Row, Schema, check, functions};
 
 /// Holds what DataFusion plans with, and the zones.
 pub(crate) struct Compiler {
-    state: SessionState,
+    pub(super) state: SessionState,
     zones: Arc<[Arc<Zone>]>,
 }
 
@@ -87,13 +87,17 @@ impl Compiler {
     }
 
     fn compile(&self, sql: &str, schema: &Schema) -> Result<(Tree, DataType), String> {
-        let compiled = parse(sql).and_then(|mut parsed| {
-            resolve(&mut parsed, &self.state, schema, None)?;
-            self.planned(parsed, schema)
-        });
+        let compiled = self.parsed(sql, schema).and_then(|parsed| self.planned(parsed, schema));
         compiled.map_err(|message| explained(message, sql, schema))
     }
 
+    pub(super) fn parsed(&self, sql: &str, schema: &Schema) -> Result<Parsed, String> {
+        let mut parsed = parse(sql)?;
+        resolve(&mut parsed, &self.state, schema, None)?;
+        Ok(parsed)
+    }
+
+    /// The compiled expression and the type it is written in.
     fn planned(&self, parsed: Parsed, schema: &Schema) -> Result<(Tree, DataType), String> {
         let (expr, kind) = self.plan(parsed, schema)?;
         let lowering = Lowering { state: &self.state, schema, zones: &self.zones };
@@ -101,7 +105,7 @@ impl Compiler {
     }
 
     /// The coerced expression, a number as Float64, and its type before that.
-    fn plan(&self, parsed: Parsed, schema: &Schema) -> Result<(Expr, DataType), String> {
+    pub(super) fn plan(&self, parsed: Parsed, schema: &Schema) -> Result<(Expr, DataType), String> {
         let planned = schema.planned();
         let parsed = ExprWithAlias { expr: parsed, alias: None };
         let expr = self.state.create_logical_expr_from_sql_expr(parsed, planned).map_err(plain)?;

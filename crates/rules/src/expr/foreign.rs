@@ -11,7 +11,7 @@ use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{DFSchema, DFSchemaRef, DataFusionError, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{ColumnarValue, Expr, ExprSchemable, TryCast};
+use datafusion::logical_expr::{ColumnarValue, Expr, ExprSchemable, TryCast, lit};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::sql::sqlparser::ast::{self, visit_expressions_mut};
@@ -106,6 +106,7 @@ pub(crate) fn written(expr: &Expr) -> String {
 pub(crate) fn guard(expr: Expr, schema: &DFSchema) -> Result<Expr, DataFusionError> {
     let guarded = expr.transform_up(|node| {
         let node = match node {
+            Expr::Literal(ScalarValue::Float64(x), _) => lit(ScalarValue::Float64(x.and_then(finite))),
             Expr::Cast(cast) => Expr::TryCast(TryCast::new(cast.expr, cast.field.data_type().clone())),
             other => other,
         };
