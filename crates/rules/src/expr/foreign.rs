@@ -2,6 +2,7 @@
 //!
 //! Invariant: its numbers obey [`super::finite`] like those of the trees, and what cannot be evaluated is NULL.
 
+use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -93,7 +94,7 @@ pub(crate) fn written(expr: &Expr) -> String {
     let Ok(mut sql) = expr_to_sql(expr) else {
         return expr.human_display().to_string();
     };
-    let _: ControlFlow<()> = visit_expressions_mut(&mut sql, |part| {
+    let ControlFlow::Continue::<Infallible>(()) = visit_expressions_mut(&mut sql, |part| {
         if let ast::Expr::Identifier(name) = part {
             name.quote_style = None;
         }
