@@ -153,9 +153,10 @@ pub(crate) fn quoted(name: &str) -> Expr {
 /// What to add to an error when a column that SQL cannot read as a name may be its cause.
 pub(crate) fn reserved(sql: &str, schema: &Schema) -> Option<String> {
     let words: Vec<&str> = sql.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
-    let is_name = |name: &str| matches!(parse(name), Ok(Expr::Identifier(_)));
-    let column = schema.own().iter().find(|(name, _)| words.contains(&name.as_str()) && !is_name(name))?;
-    Some(format!("`{0}` is a word of SQL: the column is written \"{0}\"", column.0))
+    let is_name = |word: &str| matches!(parse(word), Ok(Expr::Identifier(_))) && parse(&format!("0 < {word} and {word} > 0")).is_ok();
+    let mut firsts = schema.columns().iter().filter_map(|c| c.name.split('.').next());
+    let word = firsts.find(|first| words.contains(first) && !is_name(first))?;
+    Some(format!("`{word}` is a word of SQL: the column is written \"{word}\""))
 }
 
 fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {

@@ -117,9 +117,10 @@ fn mistakes_say_what_was_found_and_what_is_known() {
 #[test]
 fn a_column_named_like_a_word_of_sql_is_written_in_quotes() {
     let own = ["user", "current_date", "rate"].map(|name| (Name::from(name), Kind::Number));
-    let schema = Schema::new(own.to_vec(), [].into(), vec![]).expect("names differ");
+    let extra = vec![("all.q".to_owned(), Kind::Number)];
+    let schema = Schema::new(own.to_vec(), [].into(), extra).expect("names differ");
     let compiler = Compiler::new(&[]);
-    for (sql, word) in [("user > 1", "user"), ("rate > 1 and current_date > 2", "current_date")] {
+    for (sql, word) in [("user > 1", "user"), ("rate > 1 and current_date > 2", "current_date"), ("rate < all.q", "all")] {
         let message = compiler.condition(sql, &schema).expect_err(sql);
         assert!(message.ends_with(&format!("(`{word}` is a word of SQL: the column is written \"{word}\")")), "{message}");
         compiler.condition(&sql.replace(word, &format!("\"{word}\"")), &schema).expect("quoted");
