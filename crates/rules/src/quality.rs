@@ -141,3 +141,6 @@ impl Checks {
         Some(Quality::new(flag, Check::Status))
     }
 }
+
+#[cfg(test)]
+mod tests;

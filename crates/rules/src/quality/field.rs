@@ -143,6 +143,7 @@ impl FieldState {
         }
         let (Some(last), Some(reference)) = (self.last, reference) else {
             // Nothing is known of the time before: it may raise, it cannot call anything safe.
+            self.run = Run { since: at, until: at, flat: false };
             self.take(at, value);
             return Quality::new(Flag::Gap, Check::Gap);
         };
