@@ -158,9 +158,11 @@ impl Clusters {
         self.kept = kept;
     }
 
-    /// The next event time at which `expire` would say something.
-    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
-        self.classes.values().flat_map(|class| &class.open).map(|cluster| cluster.end).min()
+    /// The event time up to which `expire` may wait: when a cluster ends, or events have been kept for twice as long as they count.
+    pub(crate) fn next_deadline(&self, spec: &ClusterSpec) -> Option<Timestamp> {
+        let ends = self.classes.values().flat_map(|class| &class.open).map(|cluster| cluster.end);
+        let oldest = self.classes.values().filter_map(|class| class.events.first());
+        ends.chain(oldest.map(|event| event.at + spec.within + spec.within)).min()
     }
 
     /// Events that were not judged because too many were kept already.

@@ -83,7 +83,8 @@ pub struct Step {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FlatLine {
-    /// How long it must have been the same. A silence of more than a quarter of this begins anew: a few equal reports are chance.
+    /// How long it must have been the same. A silence of more than an eighth of this begins anew: it takes nine equal reports at
+    /// least, fewer may be chance.
     pub after: Span,
     /// How many other registered keys must have moved within `after`; zero asks nobody.
     pub neighbours: usize,

@@ -207,7 +207,7 @@ impl FieldState {
             return false;
         }
         let run = &mut self.run;
-        if value != last.1 || at.since(run.until).as_millis() > flat.after.as_millis() / 4 {
+        if value != last.1 || at.since(run.until).as_millis() > flat.after.as_millis() / 8 {
             *run = Run { since: at, until: at, flat: false };
             return false;
         }

@@ -28,11 +28,13 @@ pub(super) enum Order {
     Repeat,
 }
 
-impl Occurrences {
-    pub(super) fn new() -> Self {
+impl Default for Occurrences {
+    fn default() -> Self {
         Self { seen: HashSet::new(), arrived: VecDeque::new(), newest: Timestamp::MIN }
     }
+}
 
+impl Occurrences {
     /// `id_field` tells occurrences of one instant apart; where it says nothing, all fields do.
     pub(super) fn judge(&mut self, reading: &Reading, id_field: Option<&Name>, disorder: Span, now: Timestamp) -> Order {
         let entry = (reading.at, fingerprint(reading, id_field));
