@@ -6,9 +6,10 @@
 //! Invariants: an event is in at most one cluster. A cluster is open while N of its members lie within T; it ends at the moment that
 //! stops, and what is left of it may found another. Among the events in no cluster there are never N that could.
 //!
-//! Order of arrival: events of one class that all lie within R of each other form the same clusters, with the same members and ends,
-//! in any order. Where discs overlap, which event founds a cluster, so the alert's key and how the events are shared out, depends on
-//! who came first; that a cluster forms among them does not. Told at once, nothing waits for stragglers.
+//! Order of arrival: a cluster forms at once when its N-th event is here, nothing waits for stragglers. Whether any forms where discs
+//! overlap does not depend on who came first within the stream's disorder; nor, for events that all lie within R of each other, when
+//! the last cluster ends and what is left of it. What does depend on it: which event founds a cluster, so the alert's key and how
+//! overlapping discs share the events, and whether a lull between two clusters that is shorter than the disorder is told at all.
 
 use std::collections::BTreeMap;
 
@@ -157,9 +158,11 @@ impl Clusters {
         self.kept = kept;
     }
 
-    /// The next event time at which `expire` would say something.
-    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
-        self.classes.values().flat_map(|class| &class.open).map(|cluster| cluster.end).min()
+    /// The event time up to which `expire` may wait: when a cluster ends, or events have been kept for twice as long as they count.
+    pub(crate) fn next_deadline(&self, spec: &ClusterSpec) -> Option<Timestamp> {
+        let ends = self.classes.values().flat_map(|class| &class.open).map(|cluster| cluster.end);
+        let oldest = self.classes.values().filter_map(|class| class.events.first());
+        ends.chain(oldest.map(|event| event.at + spec.within + spec.within)).min()
     }
 
     /// Whether a cluster of this id is open.
@@ -266,3 +269,6 @@ impl Class {
         Change { id: cluster.id.clone(), kind, at, n: u32::try_from(n).unwrap_or(u32::MAX), lat, lon, radius_m }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ mod field;
 mod flat;
 mod occurrences;
 
-use huong_types::{Check, Flag, Name, Quality, Reading, Row, Stream, Timestamp, Value};
+use huong_types::{Check, FieldSpec, Flag, Name, Quality, Reading, Row, Stream, Timestamp, Value};
 
 use crate::engine::Verdict;
 use field::{FieldState, Judged, Limits, Measured, Yardstick};
@@ -20,8 +20,16 @@ use occurrences::{Occurrences, Order};
 #[derive(Debug)]
 pub(crate) struct Checks {
     spec: Stream,
-    /// The number fields in order of their names, each with what its keys do.
-    fields: Vec<(Name, Option<Neighbours>)>,
+    /// The number fields in order of their names.
+    fields: Vec<NumberField>,
+}
+
+#[derive(Debug)]
+struct NumberField {
+    name: Name,
+    spec: FieldSpec,
+    /// What its keys do, when a flat line is held against that.
+    neighbours: Option<Neighbours>,
 }
 
 /// What the checks remember of one key.
@@ -32,7 +40,8 @@ pub(crate) struct Trust {
     limits: Box<[Limits]>,
     /// The same; empty for occurrences, of which none follows from another.
     fields: Box<[FieldState]>,
-    whole: Occurrences,
+    /// Of readings judged as a whole.
+    whole: Option<Box<Occurrences>>,
 }
 
 /// What became of a reading whose fields have been flagged.
@@ -46,40 +55,42 @@ pub(crate) struct Arrival {
 impl Checks {
     pub(crate) fn new(spec: &Stream) -> Self {
         let numbers = spec.fields.iter().filter(|(_, field)| !field.text);
-        let fields = numbers.map(|(name, field)| (name.clone(), field.flat.as_ref().map(Neighbours::new)));
+        let fields = numbers.map(|(name, field)| NumberField {
+            name: name.clone(),
+            spec: field.clone(),
+            neighbours: field.flat.as_ref().map(Neighbours::new),
+        });
         Self { fields: fields.collect(), spec: spec.clone() }
     }
 
     /// A key of which nothing was heard yet. The `min` and `max` of its registry row speak of the field `value` or `level`.
     pub(crate) fn key(&self, row: Option<Row<'_>>) -> Trust {
         let level = |name: &str| row.and_then(|row| row.levels.get(name).copied());
-        let limits = self.fields.iter().map(|(name, _)| {
+        let limits = self.fields.iter().map(|NumberField { name, spec, .. }| {
             let main = name == "value" || name == "level";
             let (min, max) = if main { (level("min"), level("max")) } else { (None, None) };
-            let spec = &self.spec.fields[name];
             Limits { min: min.or(spec.min), max: max.or(spec.max) }
         });
         Trust {
             registered: row.is_some(),
             limits: limits.collect(),
             fields: if self.spec.events { Box::default() } else { self.fields.iter().map(|_| FieldState::new()).collect() },
-            whole: Occurrences::new(),
+            whole: None,
         }
     }
 
     /// Sets the quality of each field of a reading that arrived at `now` from the key at position `k` of the stream.
     pub(crate) fn judge(&mut self, k: usize, key: &mut Trust, reading: &mut Reading, now: Timestamp) -> Arrival {
         let status = self.status(reading);
-        if self.spec.events || !self.fields.iter().any(|(name, _)| reading.number(name).is_some()) {
+        if self.spec.events || !self.fields.iter().any(|field| reading.number(&field.name).is_some()) {
             return self.judge_whole(key, reading, now, status);
         }
         let (mut repeated, mut judged, mut gap) = (false, false, false);
         for field in &mut reading.fields {
             let Some(value) = field.number() else { continue };
-            let Ok(position) = self.fields.binary_search_by(|(name, _)| name.cmp(&field.name)) else { continue };
-            let (name, neighbours) = &mut self.fields[position];
-            let stream = &self.spec;
-            let yardstick = Yardstick { stream, spec: &stream.fields[&*name], limits: key.limits[position], status };
+            let Ok(position) = self.position(&field.name) else { continue };
+            let NumberField { spec, neighbours, .. } = &mut self.fields[position];
+            let yardstick = Yardstick { stream: &self.spec, spec, limits: key.limits[position], status };
             let measured = Measured { at: reading.at, known: reading.at.min(now), value };
             let moving = |by| neighbours.as_ref().is_some_and(|neighbours| neighbours.moving(k, by));
             match key.fields[position].judge(measured, &yardstick, moving) {
@@ -114,10 +125,10 @@ impl Checks {
 
     /// An occurrence, or a reading of texts alone: new as a whole or not at all.
     fn judge_whole(&self, key: &mut Trust, reading: &mut Reading, now: Timestamp, status: Option<Quality>) -> Arrival {
-        let order = key.whole.judge(reading, self.spec.id_field.as_ref(), self.spec.disorder, now);
+        let order = key.whole.get_or_insert_default().judge(reading, self.spec.id_field.as_ref(), self.spec.disorder, now);
         for field in &mut reading.fields {
             let Value::Number(value) = field.value else { continue };
-            let Ok(position) = self.fields.binary_search_by(|(name, _)| name.cmp(&field.name)) else { continue };
+            let Ok(position) = self.position(&field.name) else { continue };
             field.quality = match order {
                 Order::New if !key.limits[position].hold(value) => Quality::new(Flag::Bad, Check::Range),
                 Order::New => status.unwrap_or(Quality::OK),
@@ -130,6 +141,10 @@ impl Checks {
             Order::Repeat => Verdict::Duplicate,
         };
         Arrival { verdict, gap: false }
+    }
+
+    fn position(&self, field: &Name) -> Result<usize, usize> {
+        self.fields.binary_search_by(|known| known.name.cmp(field))
     }
 
     /// What the source says of its own reading, when that is not that all is well.
@@ -147,3 +162,6 @@ impl Checks {
         Some(Quality::new(flag, Check::Status))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -86,7 +86,8 @@ pub struct Step {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FlatLine {
-    /// How long it must have been the same. A silence of more than a quarter of this begins anew: a few equal reports are chance.
+    /// How long it must have been the same. A silence of more than an eighth of this begins anew: it takes nine equal reports at
+    /// least, fewer may be chance.
     pub after: Span,
     /// How many other registered keys must have moved within `after`; zero asks nobody.
     pub neighbours: usize,
@@ -185,6 +186,46 @@ impl FieldSpec {
             }
             if !flat.moved.is_finite() || flat.moved < 0.0 {
                 problems.add(file, format!("{path}.flat.moved"), format!("`{}`", flat.moved), "zero or more");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(head: &str, fields: &str) -> Vec<String> {
+        let text = format!(
+            "[[stream]]\nid = \"s\"\nname = \"s\"\nname_en = \"s\"\ndisorder = \"2m\"\nfuture = \"10m\"\nmax_age = \"1d\"\n\
+             gap = \"1d\"\nsilent_after_periods = 3\n{head}\n[stream.fields.value]\nunit = \"m\"\n{fields}"
+        );
+        let mut problems = Problems::default();
+        Stream::parse_all("streams.toml", &text, &mut problems);
+        problems.to_string().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn checks_without_sense_are_refused() {
+        const STEP: &str = "step = { rise_base = 1.0, rise_per_hour = 1.0, fall_base = 1.0, fall_per_hour = 1.0 }\nsource = \"t\"";
+        let stepping = |more: &str| format!("{STEP}\n{more}");
+        for (head, fields, found) in [
+            ("", stepping("slips = [1000.0, 0.001]\nflat = { after = \"6h\", neighbours = 2 }"), None),
+            ("", "slips = [10.0]\nsource = \"t\"".to_owned(), Some("fields.value.slips: found no `step`")),
+            ("", stepping("slips = [1.0]"), Some("fields.value.slips: found `1`")),
+            ("", stepping("slips = [-10.0]"), Some("fields.value.slips: found `-10`")),
+            ("", stepping("slip_within = 1.0"), Some("fields.value.slip_within: found `1`")),
+            ("", stepping("flat = { after = \"0s\", neighbours = 2 }"), Some("fields.value.flat.after: found `0s`")),
+            ("", stepping("flat = { after = \"6h\", neighbours = 2, moved = -1.0 }"), Some("fields.value.flat.moved: found `-1`")),
+            ("", "flat = { after = \"6h\", neighbours = 2 }".to_owned(), Some("fields.value.source: found nothing")),
+            ("events = true", stepping(""), Some("fields.value: found `step`, `slips` or `flat`")),
+            ("status = { field = \"value\", ok = [], bad = [] }", String::new(), Some("status.field: found `value`")),
+            ("id_field = \"nothing\"", String::new(), Some("id_field: found `nothing`")),
+        ] {
+            let problems = problems(head, &fields);
+            match found {
+                None => assert!(problems.is_empty(), "{problems:?}"),
+                Some(found) => assert!(problems.len() == 1 && problems[0].contains(found), "{found}: {problems:?}"),
             }
         }
     }

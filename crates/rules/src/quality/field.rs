@@ -148,6 +148,7 @@ impl FieldState {
         }
         let (Some(last), Some(reference)) = (self.last, reference) else {
             // Nothing is known of the time before: it may raise, it cannot call anything safe.
+            self.run = Run { since: at, until: at, flat: false };
             self.take(at, value);
             return Quality::new(Flag::Gap, Check::Gap);
         };
@@ -211,7 +212,7 @@ impl FieldState {
             return false;
         }
         let run = &mut self.run;
-        if value != last.1 || at.since(run.until).as_millis() > flat.after.as_millis() / 4 {
+        if value != last.1 || at.since(run.until).as_millis() > flat.after.as_millis() / 8 {
             *run = Run { since: at, until: at, flat: false };
             return false;
         }

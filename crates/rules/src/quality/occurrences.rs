@@ -3,7 +3,7 @@
 //! Invariants: what was seen is a repeat as long as it is remembered; an occurrence is lost to the rules only when it is older than
 //! the stream's disorder allows, never because many came at once.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use huong_types::{Name, Reading, Span, Timestamp, Value};
@@ -14,8 +14,10 @@ const REMEMBERED: usize = 4096;
 
 #[derive(Clone, Debug)]
 pub(super) struct Occurrences {
-    /// Event time and what tells two occurrences apart, in order.
-    seen: VecDeque<(Timestamp, u64)>,
+    /// Event time and what tells two occurrences apart.
+    seen: HashSet<(Timestamp, u64)>,
+    /// The same in order of arrival: what comes again came lately.
+    arrived: VecDeque<(Timestamp, u64)>,
     newest: Timestamp,
 }
 
@@ -26,30 +28,31 @@ pub(super) enum Order {
     Repeat,
 }
 
-impl Occurrences {
-    pub(super) fn new() -> Self {
-        Self { seen: VecDeque::new(), newest: Timestamp::MIN }
+impl Default for Occurrences {
+    fn default() -> Self {
+        Self { seen: HashSet::new(), arrived: VecDeque::new(), newest: Timestamp::MIN }
     }
+}
 
-    /// `id_field` tells occurrences of one instant apart; without it, or without a text in it, all fields do.
+impl Occurrences {
+    /// `id_field` tells occurrences of one instant apart; where it says nothing, all fields do.
     pub(super) fn judge(&mut self, reading: &Reading, id_field: Option<&Name>, disorder: Span, now: Timestamp) -> Order {
         let entry = (reading.at, fingerprint(reading, id_field));
-        let position = match self.seen.back() {
-            Some(newest) if entry <= *newest => match self.seen.binary_search(&entry) {
-                Ok(_) => return Order::Repeat,
-                Err(position) => position,
-            },
-            _ => self.seen.len(),
-        };
+        if self.seen.contains(&entry) {
+            return Order::Repeat;
+        }
         let known = reading.at.min(now);
         if known < self.newest - disorder {
             return Order::Late;
         }
         self.newest = self.newest.max(known);
-        self.seen.insert(position, entry);
-        if self.seen.len() > REMEMBERED {
-            self.seen.pop_front();
+        if self.arrived.len() == REMEMBERED
+            && let Some(oldest) = self.arrived.pop_front()
+        {
+            self.seen.remove(&oldest);
         }
+        self.seen.insert(entry);
+        self.arrived.push_back(entry);
         Order::New
     }
 }
@@ -60,8 +63,8 @@ fn fingerprint(reading: &Reading, id_field: Option<&Name>) -> u64 {
     let mut hasher = DefaultHasher::new();
     let id = id_field.and_then(|name| reading.fields.iter().find(|field| field.name == *name));
     match id.map(|field| &field.value) {
-        Some(Value::Text(id)) => id.hash(&mut hasher),
-        Some(Value::Number(_)) | None => reading.fields.iter().for_each(|field| {
+        Some(Value::Text(id)) if !id.trim().is_empty() => id.hash(&mut hasher),
+        _ => reading.fields.iter().for_each(|field| {
             field.name.hash(&mut hasher);
             match &field.value {
                 Value::Number(number) => number.to_bits().hash(&mut hasher),
@@ -70,4 +73,11 @@ fn fingerprint(reading: &Reading, id_field: Option<&Name>) -> u64 {
         }),
     }
     hasher.finish()
+}
+
+#[cfg(test)]
+impl Occurrences {
+    pub(super) fn remembered(&self) -> usize {
+        self.seen.len().max(self.arrived.len())
+    }
 }

@@ -4,6 +4,7 @@ mod engine;
 mod mistakes;
 mod properties;
 mod series;
+mod trust;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
