@@ -126,6 +126,11 @@ impl Engine {
         self.streams.iter().filter_map(StreamEngine::deadline).min()
     }
 
+    /// The clock at the first event.
+    pub fn started(&self) -> Option<Timestamp> {
+        Some(self.world.started).filter(|started| *started != Timestamp::MAX)
+    }
+
     /// Whether rules that are for exercises only are judged.
     pub fn set_exercise(&mut self, on: bool) {
         self.world.exercise = on;

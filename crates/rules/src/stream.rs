@@ -147,7 +147,10 @@ impl StreamEngine {
             }
             self.judge_clusters(reading.at, now, world, out);
         }
-        self.judge_suspicion(k, reading.at, world, out);
+        // A reading of texts alone says nothing about the trust in numbers.
+        if reading.fields.iter().any(|field| field.number().is_some()) {
+            self.judge_suspicion(k, reading.at, world, out);
+        }
         self.wake_sensor(k, world);
         verdict
     }
