@@ -35,6 +35,8 @@ pub(crate) struct Clusters {
     next: u64,
     /// What is older than `within` before this is forgotten.
     watermark: Option<Timestamp>,
+    /// When the oldest event has been kept for twice as long as it counts.
+    forget: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -128,6 +130,8 @@ impl Clusters {
             return;
         }
         self.kept += 1;
+        let forget = at + spec.within + spec.within;
+        self.forget = Some(self.forget.map_or(forget, |known| known.min(forget)));
         let name = self.classes.get_key_value(class).map_or_else(|| Name::new(class), |(name, _)| name.clone());
         let state = self.classes.entry(name).or_default();
         let place = (lat, lon);
@@ -149,20 +153,19 @@ impl Clusters {
             return;
         }
         self.watermark = Some(watermark);
-        let mut kept = 0;
         self.classes.retain(|class, state| {
             state.expire(spec, watermark, class, &mut self.next, out);
-            kept += state.events.len();
             !state.events.is_empty()
         });
-        self.kept = kept;
+        self.kept = self.classes.values().map(|class| class.events.len()).sum();
+        let oldest = self.classes.values().filter_map(|class| class.events.first()).map(|event| event.at).min();
+        self.forget = oldest.map(|at| at + spec.within + spec.within);
     }
 
-    /// The event time up to which `expire` may wait: when a cluster ends, or events have been kept for twice as long as they count.
-    pub(crate) fn next_deadline(&self, spec: &ClusterSpec) -> Option<Timestamp> {
+    /// The event time up to which `expire` may wait: a cluster ends, or events are to be forgotten.
+    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
         let ends = self.classes.values().flat_map(|class| &class.open).map(|cluster| cluster.end);
-        let oldest = self.classes.values().filter_map(|class| class.events.first());
-        ends.chain(oldest.map(|event| event.at + spec.within + spec.within)).min()
+        ends.chain(self.forget).min()
     }
 
     /// Whether a cluster of this id is open.

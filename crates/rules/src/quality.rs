@@ -21,12 +21,11 @@ use occurrences::{Occurrences, Order};
 pub(crate) struct Checks {
     spec: Stream,
     /// The number fields in order of their names.
-    fields: Vec<NumberField>,
+    fields: Vec<(Name, NumberField)>,
 }
 
 #[derive(Debug)]
 struct NumberField {
-    name: Name,
     spec: FieldSpec,
     /// What its keys do, when a flat line is held against that.
     neighbours: Option<Neighbours>,
@@ -55,10 +54,9 @@ pub(crate) struct Arrival {
 impl Checks {
     pub(crate) fn new(spec: &Stream) -> Self {
         let numbers = spec.fields.iter().filter(|(_, field)| !field.text);
-        let fields = numbers.map(|(name, field)| NumberField {
-            name: name.clone(),
-            spec: field.clone(),
-            neighbours: field.flat.as_ref().map(Neighbours::new),
+        let fields = numbers.map(|(name, spec)| {
+            let neighbours = spec.flat.as_ref().map(Neighbours::new);
+            (name.clone(), NumberField { spec: spec.clone(), neighbours })
         });
         Self { fields: fields.collect(), spec: spec.clone() }
     }
@@ -66,7 +64,7 @@ impl Checks {
     /// A key of which nothing was heard yet. The `min` and `max` of its registry row speak of the field `value` or `level`.
     pub(crate) fn key(&self, row: Option<Row<'_>>) -> Trust {
         let level = |name: &str| row.and_then(|row| row.levels.get(name).copied());
-        let limits = self.fields.iter().map(|NumberField { name, spec, .. }| {
+        let limits = self.fields.iter().map(|(name, NumberField { spec, .. })| {
             let main = name == "value" || name == "level";
             let (min, max) = if main { (level("min"), level("max")) } else { (None, None) };
             Limits { min: min.or(spec.min), max: max.or(spec.max) }
@@ -82,14 +80,14 @@ impl Checks {
     /// Sets the quality of each field of a reading that arrived at `now` from the key at position `k` of the stream.
     pub(crate) fn judge(&mut self, k: usize, key: &mut Trust, reading: &mut Reading, now: Timestamp) -> Arrival {
         let status = self.status(reading);
-        if self.spec.events || !self.fields.iter().any(|field| reading.number(&field.name).is_some()) {
+        if self.spec.events || !self.fields.iter().any(|(name, _)| reading.number(name).is_some()) {
             return self.judge_whole(key, reading, now, status);
         }
         let (mut repeated, mut judged, mut gap) = (false, false, false);
         for field in &mut reading.fields {
             let Some(value) = field.number() else { continue };
             let Ok(position) = self.position(&field.name) else { continue };
-            let NumberField { spec, neighbours, .. } = &mut self.fields[position];
+            let NumberField { spec, neighbours } = &mut self.fields[position].1;
             let yardstick = Yardstick { stream: &self.spec, spec, limits: key.limits[position], status };
             let measured = Measured { at: reading.at, known: reading.at.min(now), value };
             let moving = |by| neighbours.as_ref().is_some_and(|neighbours| neighbours.moving(k, by));
@@ -144,7 +142,7 @@ impl Checks {
     }
 
     fn position(&self, field: &Name) -> Result<usize, usize> {
-        self.fields.binary_search_by(|known| known.name.cmp(field))
+        self.fields.binary_search_by(|(name, _)| name.cmp(field))
     }
 
     /// What the source says of its own reading, when that is not that all is well.

@@ -49,7 +49,7 @@ fn five_calls_from_one_street_are_a_cluster_until_four_are_left() {
     let mut bench = Bench::new();
     for (at, north) in [(0, 0.0), (5, 50.0), (10, 100.0), (15, 150.0)] {
         assert_eq!(bench.call(at, place(north, 0.0), "rescue"), []);
-        assert_eq!(bench.clusters.next_deadline(&SPEC), Some(minute(60)), "to forget the first");
+        assert_eq!(bench.clusters.next_deadline(), Some(minute(60)), "to forget the first");
     }
     assert_eq!(bench.call(20, place(200.0, 0.0), "rescue"), [(Formed, 5)]);
     let formed = bench.out[0].clone();
@@ -57,19 +57,19 @@ fn five_calls_from_one_street_are_a_cluster_until_four_are_left() {
     assert_eq!(formed.at, minute(20));
     let middle = place(100.0, 0.0);
     assert!(geo::distance_m((formed.lat, formed.lon), middle) < 0.1 && (formed.radius_m - 100.0).abs() < 0.5, "{formed:?}");
-    assert_eq!(bench.clusters.next_deadline(&SPEC), Some(minute(30)));
+    assert_eq!(bench.clusters.next_deadline(), Some(minute(30)));
 
     assert_eq!(bench.expire(25), []);
     assert_eq!(bench.call(26, place(-250.0, 0.0), "rescue"), [(Grown, 6)]);
-    assert_eq!(bench.clusters.next_deadline(&SPEC), Some(minute(35)), "one may go");
+    assert_eq!(bench.clusters.next_deadline(), Some(minute(35)), "one may go");
     assert_eq!(bench.call(27, place(350.0, 0.0), "rescue"), [], "too far from the founder, near as it is to a member");
     assert_eq!(bench.expire(34), []);
     assert_eq!(bench.expire(50), [(Ended, 35, 4)]);
     assert_eq!(bench.out.last().map(|change| change.id.clone()), Some(formed.id));
-    assert_eq!(bench.clusters.next_deadline(&SPEC), Some(minute(86)), "to forget the call at 26");
+    assert_eq!(bench.clusters.next_deadline(), Some(minute(86)), "to forget the call at 26");
     bench.expire(86);
     assert!(bench.clusters.classes.is_empty(), "nothing is kept for nothing");
-    assert_eq!(bench.clusters.next_deadline(&SPEC), None);
+    assert_eq!(bench.clusters.next_deadline(), None);
 }
 
 #[test]
