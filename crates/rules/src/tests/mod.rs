@@ -3,7 +3,7 @@
 mod engine;
 mod mistakes;
 mod properties;
-mod series;
+pub(crate) mod series;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
