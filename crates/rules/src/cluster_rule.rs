@@ -41,9 +41,8 @@ impl ClusterState {
         })
     }
 
-    pub(crate) fn due(&self, rules: &[Rule], disorder: Span) -> Timestamp {
-        let Judge::Cluster { spec, .. } = &rules[self.rule as usize].judge else { return Timestamp::MAX };
-        let ends = self.clusters.next_deadline(spec).map(|at| at + self.lag + disorder);
+    pub(crate) fn due(&self, disorder: Span) -> Timestamp {
+        let ends = self.clusters.next_deadline().map(|at| at + self.lag + disorder);
         let stray = (!self.strays.is_empty()).then_some(Timestamp::MIN);
         stray.or(ends).unwrap_or(Timestamp::MAX)
     }

@@ -90,7 +90,7 @@ impl StreamEngine {
     }
 
     pub(crate) fn wake_cluster(&mut self, c: u32) {
-        let due = self.clusters[c as usize].due(&self.rules, self.spec.disorder);
+        let due = self.clusters[c as usize].due(self.spec.disorder);
         self.wake(Slot::Cluster(c), due);
     }
 

@@ -117,7 +117,7 @@ impl Checks {
 
     /// Whether the value of a field judged last and known as of `known` is its newest: only that speaks of now.
     pub(crate) fn is_newest(&self, key: &Trust, field: &Name, known: Timestamp) -> bool {
-        let position = self.fields.binary_search_by(|known| known.name.cmp(field));
+        let position = self.fields.binary_search_by(|(name, _)| name.cmp(field));
         position.ok().and_then(|position| key.fields.get(position)).is_none_or(|state| state.newest() <= known)
     }
 

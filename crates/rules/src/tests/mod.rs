@@ -3,7 +3,7 @@
 mod engine;
 mod mistakes;
 mod properties;
-mod series;
+pub(crate) mod series;
 mod trust;
 
 use std::path::{Path, PathBuf};

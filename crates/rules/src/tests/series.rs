@@ -8,7 +8,7 @@ use super::{engine, reading, registry, root, shipped};
 use crate::{Engine, Out};
 
 /// The shared data, from the environment or beside the repository.
-pub(super) fn shared() -> Option<PathBuf> {
+pub(crate) fn shared() -> Option<PathBuf> {
     let folder = std::env::var_os("HUONG_SHARED_DATA").map_or_else(|| root().join("../shared/data"), PathBuf::from);
     let found = folder.is_dir().then_some(folder);
     if found.is_none() {
@@ -21,7 +21,7 @@ pub(super) fn shared() -> Option<PathBuf> {
 }
 
 /// The named columns of a CSV file with quotes, one row per line.
-pub(super) fn rows(path: &std::path::Path, columns: &[&str]) -> Vec<Vec<String>> {
+pub(crate) fn rows(path: &std::path::Path, columns: &[&str]) -> Vec<Vec<String>> {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut lines = text.lines().map(cells);
     let header = lines.next().expect("a header");
@@ -45,7 +45,7 @@ fn cells(line: &str) -> Vec<String> {
     cells
 }
 
-pub(super) fn time(text: &str) -> Timestamp {
+pub(crate) fn time(text: &str) -> Timestamp {
     Timestamp::parse_rfc3339(text).unwrap_or_else(|| panic!("not a time: {text}"))
 }
 

@@ -195,21 +195,23 @@ impl Windows {
         state.shape.open(plan, &waiting)
     }
 
-    /// Event time at which [`Self::close`] would next do something, or (sessions) look again; `None` when nothing waits.
+    /// Event time at which [`Self::close`] would next do something; `None` when nothing waits.
     pub(crate) fn next_end(&self, plan: &Plan) -> Option<Timestamp> {
         let state = self.state.as_ref()?;
-        let oldest = || state.waiting.peek().map(|Reverse(taken)| taken.at);
+        let times = || state.waiting.iter().map(|Reverse(taken)| taken.at).collect::<Vec<_>>();
         match &state.shape {
             Shape::Hops(panes) => {
-                panes.next_end().into_iter().chain(oldest().map(|at| plan.grid.pane(at.as_millis()))).min().map(Timestamp::from_millis)
-            }
-            Shape::Session(sessions) => {
-                sessions.next_end(plan.window).into_iter().chain(oldest().map(|at| sessions::end(plan.window, at))).min()
+                let oldest = state.waiting.peek().map(|Reverse(taken)| plan.grid.pane(taken.at.as_millis()));
+                panes.next_end().into_iter().chain(oldest).min().map(Timestamp::from_millis)
             }
             Shape::Count { taken, .. } => {
                 let missing = usize::try_from(plan.grid.next_close(taken + 1) - taken).ok()?;
-                let mut times: Vec<Timestamp> = state.waiting.iter().map(|Reverse(taken)| taken.at).collect();
-                (missing <= times.len()).then(|| *times.select_nth_unstable(missing - 1).1)
+                (missing <= state.waiting.len()).then(|| *times().select_nth_unstable(missing - 1).1)
+            }
+            Shape::Session(sessions) => {
+                let mut times = times();
+                times.sort_unstable();
+                sessions.next_end(plan.window, &times)
             }
         }
     }
@@ -247,7 +249,7 @@ impl Shape {
         match self {
             Self::Hops(_) => at < watermark || plan.grid.pane(at.as_millis()) <= watermark.as_millis(),
             Self::Count { .. } => at <= watermark,
-            Self::Session(_) => at < watermark || sessions::end(plan.window, at) <= watermark,
+            Self::Session(_) => at < watermark,
         }
     }
 

@@ -27,9 +27,9 @@ struct Session {
     summary: Summary,
 }
 
-/// When a session with that last reading is over.
-pub(super) fn end(window: Window, last: Timestamp) -> Timestamp {
-    last + spans(window).0
+/// The first instant that no longer belongs to a session with that last reading.
+fn end(window: Window, last: Timestamp) -> Timestamp {
+    last + spans(window).0 + Span::from_millis(1)
 }
 
 /// The longest pause within a session, and its longest length.
@@ -38,6 +38,11 @@ fn spans(window: Window) -> (Span, Span) {
         Window::Session { gap, most } => (gap, most),
         Window::Hops { .. } | Window::Count { .. } => (Span::ZERO, Span::ZERO),
     }
+}
+
+/// Whether a reading of `at` belongs to the session from `first` to `last`.
+fn joins((first, last): (Timestamp, Timestamp), at: Timestamp, gap: Span, most: Span) -> bool {
+    at <= last + gap && first <= at + gap && last.max(at) <= first.min(at) + most
 }
 
 impl Sessions {
@@ -54,8 +59,25 @@ impl Sessions {
         self.lost
     }
 
-    pub(super) fn next_end(&self, window: Window) -> Option<Timestamp> {
-        (0..self.sessions.len()).find(|i| self.sessions[*i].judged != Judged::Once).map(|i| self.over(window, i))
+    /// The watermark at which a session is over, when readings of those times still wait, in order.
+    pub(super) fn next_end(&self, window: Window, waiting: &[Timestamp]) -> Option<Timestamp> {
+        let (gap, most) = spans(window);
+        let unjudged = self.sessions.iter().position(|session| session.judged != Judged::Once);
+        if let Some(i) = unjudged.filter(|i| i + 1 < self.sessions.len()) {
+            return Some(self.over(window, i));
+        }
+        let mut newest = self.sessions.back().map(|session| (session.first, session.last));
+        let mut due = unjudged.is_some();
+        for at in waiting {
+            match newest {
+                Some(known) if joins(known, *at, gap, most) => newest = Some((known.0.min(*at), known.1.max(*at))),
+                // The reading ends it, once that is added.
+                Some((_, last)) if due => return Some(end(window, last).min(*at + Span::from_millis(1))),
+                _ => newest = Some((*at, *at)),
+            }
+            due = true;
+        }
+        newest.filter(|_| due).map(|(_, last)| end(window, last))
     }
 
     pub(super) fn add(&mut self, plan: &Plan, taken: &Taken) {
@@ -65,12 +87,12 @@ impl Sessions {
             return;
         }
         let next = self.sessions.partition_point(|session| session.first <= at);
-        let joins = |session: &Session| session.first.min(at) + most >= session.last.max(at) && session.is_near(at, gap);
+        let joins = |session: &Session| joins((session.first, session.last), at, gap, most);
         let i = match next.checked_sub(1) {
             Some(before) if joins(&self.sessions[before]) => before,
             _ if self.sessions.get(next).is_some_and(joins) => next,
             _ => {
-                let new = Session { gap: at <= self.lost + gap, ..Session::new(plan, at) };
+                let new = Session { gap: next == 0 && at <= self.lost + gap, ..Session::new(plan, at) };
                 self.sessions.insert(next, new);
                 next
             }
@@ -78,7 +100,7 @@ impl Sessions {
         self.sessions[i].add(plan, taken);
         // It may have reached the next one.
         let session = &self.sessions[i];
-        let bridges = |next: &Session| next.is_near(session.last, gap) && session.first + most >= next.last;
+        let bridges = |next: &Session| next.first <= session.last + gap && next.last <= session.first + most;
         if self.sessions.get(i + 1).is_some_and(bridges)
             && let Some(next) = self.sessions.remove(i + 1)
         {
@@ -125,11 +147,6 @@ impl Sessions {
 impl Session {
     fn new(plan: &Plan, at: Timestamp) -> Self {
         Self { first: at, last: at, rows: 0, gap: false, judged: Judged::NotYet, summary: Summary::new(&plan.layout) }
-    }
-
-    /// Whether there is no longer pause than `gap` between it and `at`.
-    fn is_near(&self, at: Timestamp, gap: Span) -> bool {
-        at <= self.last + gap && self.first <= at + gap
     }
 
     fn add(&mut self, plan: &Plan, taken: &Taken) {
