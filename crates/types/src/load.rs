@@ -108,14 +108,13 @@ pub fn load_toml<T: DeserializeOwned>(file: &str, text: &str, problems: &mut Pro
     let mut table = match text.parse::<toml::Table>() {
         Ok(table) => toml::Value::Table(table),
         Err(_) => {
-            let mistakes = DeTable::parse_recoverable(text).1.into_iter().map(|error| {
-                let place = place_at(text, error.span().map_or(0, |span| span.start));
-                Problem {
-                    place: Some(place),
-                    ..Problem::new(file, "(syntax)".to_owned(), error.message().to_owned(), "valid TOML".to_owned())
-                }
-            });
-            problems.list.extend(mistakes);
+            let start = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
+            let mut errors = DeTable::parse_recoverable(text).1;
+            errors.sort_by_key(start);
+            problems.list.extend(errors.iter().map(|error| Problem {
+                place: Some(place_at(text, start(error))),
+                ..Problem::new(file, "(syntax)".to_owned(), error.message().to_owned(), "valid TOML".to_owned())
+            }));
             return None;
         }
     };
