@@ -7,21 +7,27 @@ use huong_types::{Reading, Timestamp, Transition};
 
 use crate::brain::{Brain, Event};
 
-/// Feeds `readings` in order of event time (ties in the order given) and returns every transition.
+/// Feeds `readings` in the order in which they arrived (ties in the order given) and returns every transition.
 pub(crate) fn run(brain: &mut Brain, mut readings: Vec<Reading>) -> anyhow::Result<Vec<Transition>> {
-    readings.sort_by_key(|reading| reading.at);
+    readings.sort_by_key(|reading| reading.received);
     let mut transitions = Vec::new();
     let mut now = Timestamp::MIN;
     for reading in &mut readings {
-        tick_until(brain, &mut now, reading.at, &mut transitions)?;
-        now = reading.at;
-        brain.on(Event::Reading(reading), now, &mut transitions)?;
+        step(brain, &mut now, reading, &mut transitions)?;
     }
     Ok(transitions)
 }
 
+/// Lets the clock run from `now` until `reading` arrives, and takes it.
+pub(crate) fn step(brain: &mut Brain, now: &mut Timestamp, reading: &mut Reading, out: &mut Vec<Transition>) -> anyhow::Result<()> {
+    tick_until(brain, now, reading.received, out)?;
+    *now = (*now).max(reading.received);
+    brain.on(Event::Reading(reading), *now, out)?;
+    Ok(())
+}
+
 /// Ticks at each deadline up to `until`; a deadline that does not move on is taken once.
-fn tick_until(brain: &mut Brain, now: &mut Timestamp, until: Timestamp, out: &mut Vec<Transition>) -> anyhow::Result<()> {
+pub(crate) fn tick_until(brain: &mut Brain, now: &mut Timestamp, until: Timestamp, out: &mut Vec<Transition>) -> anyhow::Result<()> {
     while let Some(deadline) = brain.engine().next_deadline() {
         if deadline >= until || deadline <= *now {
             break;

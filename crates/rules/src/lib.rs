@@ -5,6 +5,7 @@
 //! Invariants: this crate has no thread, does no IO and reads no clock: time is an argument, and the same readings and ticks
 //! give the same signals in the same order. A value that is suspect or bad never reaches a condition. Silence never clears.
 
+mod advice;
 mod compile;
 mod engine;
 mod keys;
@@ -18,6 +19,7 @@ mod stream_engine;
 mod template;
 mod testing;
 
+pub use advice::advise;
 pub use engine::{Engine, Orphan, Verdict};
 pub use testing::{TestReport, run_tests};
 
