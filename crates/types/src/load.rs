@@ -56,18 +56,21 @@ impl Problems {
         self.lines(&self.warnings).join("\n")
     }
 
-    /// In the order given, each with its place.
+    /// Each with its place, by file and place.
     fn lines(&self, problems: &[Problem]) -> Vec<String> {
-        let files: BTreeMap<&str, Places<'_>> = problems
-            .iter()
-            .filter_map(|problem| self.texts.get_key_value(&problem.file))
-            .map(|(file, text)| (file.as_str(), text.as_str()))
-            .collect::<BTreeMap<_, _>>()
-            .into_iter()
-            .map(|(file, text)| (file, Places::of(text)))
-            .collect();
-        let find = |problem: &Problem| files.get(problem.file.as_str())?.find(&problem.path, &problem.found);
-        problems.iter().map(|problem| problem.line(problem.place.or_else(|| find(problem)))).collect()
+        let mut files: BTreeMap<&str, Vec<&Problem>> = BTreeMap::new();
+        for problem in problems {
+            files.entry(&problem.file).or_default().push(problem);
+        }
+        let mut lines = Vec::with_capacity(problems.len());
+        for (file, problems) in files {
+            let places = self.texts.get(file).map(|text| Places::of(text));
+            let find = |problem: &Problem| places.as_ref()?.find(&problem.path, &problem.found);
+            let mut placed: Vec<(Option<Place>, &Problem)> = problems.into_iter().map(|p| (p.place.or_else(|| find(p)), p)).collect();
+            placed.sort_by_key(|(place, _)| *place);
+            lines.extend(placed.into_iter().map(|(place, problem)| problem.line(place)));
+        }
+        lines
     }
 }
 
@@ -129,7 +132,11 @@ pub fn load_toml<T: DeserializeOwned>(file: &str, text: &str, problems: &mut Pro
         let message = error.inner().message().to_owned();
         let as_in_file = undo_shifts(&segments, &removed);
         let (path, found, expected) = explain(&segments, &as_in_file, &message, &table);
-        problems.add(file, path, found, expected);
+        // A value taken out as ill-typed is not missing.
+        let told = problems.list.iter().any(|problem| problem.file == file && problem.path == path);
+        if !(told && message.starts_with("missing field")) {
+            problems.add(file, path, found, expected);
+        }
         if !remove(&mut table, &segments, &message) {
             return None;
         }
@@ -286,6 +293,18 @@ mod tests {
     }
 
     #[test]
+    fn a_required_value_of_the_wrong_type_is_one_mistake() {
+        #[derive(Debug, Deserialize)]
+        struct Strict {
+            #[expect(dead_code, reason = "only read")]
+            port: u16,
+        }
+        let mut problems = Problems::default();
+        assert!(load_toml::<Strict>("a.toml", "port = \"x\"\n", &mut problems).is_none());
+        assert_eq!(problems.to_string(), "a.toml:1:8: port: found `\"x\"`, expected u16");
+    }
+
+    #[test]
     fn broken_toml_is_shown_where_it_breaks() {
         let mut problems = Problems::default();
         assert!(load_toml::<Outer>("a.toml", "wait = \n[broker]\nport = 1 2\n[list\n", &mut problems).is_none());
@@ -305,7 +324,7 @@ mod tests {
         let starts: Vec<&str> = printed.lines().map(|line| line.split(" found").next().unwrap_or_default()).collect();
         assert_eq!(
             starts,
-            ["a.toml:3:8: broker.port:", "a.toml:7:1: list[1].prot:", "a.toml:1:8: wait:", "a.toml:6:1: list `b`.port:", "b.toml: wait:"],
+            ["a.toml:1:8: wait:", "a.toml:3:8: broker.port:", "a.toml:6:1: list `b`.port:", "a.toml:7:1: list[1].prot:", "b.toml: wait:"],
             "{printed}"
         );
         assert_eq!(problems.warnings_text(), "a.toml:4:1: list `a`: found no port, expected one");

@@ -106,6 +106,7 @@ fn inside(written: &str, found: &str) -> Option<usize> {
     let offset = match (parsers_place(message), name) {
         (Some(place), _) => offset_of(sql, place),
         (None, Some(name)) => sql.find(name),
+        (None, None) if message.contains("found: EOF") => Some(sql.len()),
         (None, None) => None,
     };
     // The opening quote stands for the expression as a whole.
@@ -202,6 +203,7 @@ bold = ["x"]
             ("rule[2].when", "`level >=  > 2`: Expected: an expression, found: > at Line: 1, Column: 11", 21, 19),
             ("rule[0].when", "`level >= 1\n  AND levl < 2`: No field named levl. Did you mean 'level'?.", 11, 7),
             ("rule[0].when", "`level >= 1\n  AND levl < 2`: something at Line: 2, Column: 3", 11, 3),
+            ("rule[2].when", "`level >=  > 2`: ParserError(\"Expected: an expression, found: EOF\")", 21, 22),
             ("rule[0].text.vi", "`{levl:.2}`: No field named levl. Did you mean 'level'?.", 7, 22),
             ("rule[0].text.vi", "`{levl:.2}`: a Utf8, not a number", 7, 21),
             ("rule[0].select.rise", "`rate(value)`: Invalid function 'rat'.", 8, 42),
