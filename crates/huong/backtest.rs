@@ -325,3 +325,69 @@ fn print_table(head: &[&str], rows: Vec<Vec<String>>) -> Result<()> {
     score::table(&mut text, std::iter::once(head).chain(rows));
     say(text.trim_end())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(hour: i64) -> Timestamp {
+        Timestamp::from_millis(hour * 3_600_000)
+    }
+
+    /// An alert of `key` raised at the first hour and cleared at the second.
+    fn episode(key: &str, raised: i64, cleared: Option<i64>) -> Episode {
+        Episode {
+            rule: Name::new("rule"),
+            key: Name::new(key),
+            severity: Severity::Minor,
+            onset: at(raised),
+            raised: at(raised),
+            cleared: cleared.map(at),
+            highest: Values::new(),
+        }
+    }
+
+    #[test]
+    fn alerts_are_paired_by_the_time_in_which_they_stood() {
+        let same = episode("a", 0, Some(2));
+        let [one, two] = [episode("b", 4, Some(6)), episode("b", 7, Some(9))];
+        let joined = episode("b", 3, Some(9));
+        let [gone, new] = [episode("c", 1, Some(2)), episode("c", 3, None)];
+        let found = changes(&[&same, &one, &two, &gone], &[&new, &joined, &same]);
+        assert_eq!(
+            found,
+            [
+                Change::OnlyRunning(&gone),
+                Change::OnlyTried(&new),
+                Change::Moved { running: &one, tried: &joined },
+                Change::OnlyRunning(&two),
+            ]
+        );
+    }
+
+    #[test]
+    fn what_moved_is_said_in_words() {
+        for (old, new, said) in [
+            (Some(4), Some(3), Some("raised 1h earlier")),
+            (Some(3), Some(4), Some("raised 1h later")),
+            (Some(3), None, Some("not raised any more")),
+            (None, Some(3), Some("raised now")),
+            (Some(3), Some(3), None),
+            (None, None, None),
+        ] {
+            assert_eq!(moved("raised", old.map(at), new.map(at)).as_deref(), said);
+        }
+    }
+
+    #[test]
+    fn moments_are_local_unless_they_name_a_zone() {
+        let expected = Timestamp::parse_rfc3339("2025-10-26T23:00:00Z");
+        for text in ["2025-10-27T06:00", "2025-10-27T06:00:00", "2025-10-27T06:00+07:00", "2025-10-26T23:00:00Z"] {
+            assert_eq!(moment(text).ok(), expected, "{text}");
+        }
+        assert_eq!(moment("2025-10-27").ok(), Timestamp::parse_rfc3339("2025-10-26T17:00:00Z"));
+        for text in ["", "06:00", "27/10/2025", "2025-13-01"] {
+            assert!(moment(text).is_err(), "{text}");
+        }
+    }
+}
