@@ -3,9 +3,9 @@
 //! Invariant: pure. The same events in the same order give the same effects, which is what makes a replay of the log, the
 //! tests of the pipelines and the running system one and the same thing.
 
-use huong_alerts::{AlertError, Table};
+use huong_alerts::{AlertError, Table, TableConfig};
 use huong_rules::{Engine, Verdict};
-use huong_types::{Alert, Problems, Reading, Registry, Signal, Span, Stream, Timestamp, Transition};
+use huong_types::{About, Alert, Name, Order, Problems, Reading, Registry, Signal, Span, Stream, Timestamp, Transition};
 use std::sync::Arc;
 
 /// Everything that can happen to the brain.
@@ -14,10 +14,8 @@ pub(crate) enum Event<'a> {
     Reading(&'a mut Reading),
     /// The clock moved: closes windows of silent keys, matures on-delays, finds the silent.
     Tick,
-    Acknowledge {
-        id: &'a str,
-        by: &'a str,
-    },
+    /// Of an operator.
+    Order(&'a Order),
 }
 
 pub(crate) struct Brain {
@@ -32,10 +30,11 @@ impl Brain {
         pipelines: &[(String, String)],
         streams: &[Stream],
         registry: &Arc<Registry>,
+        config: &TableConfig,
         problems: &mut Problems,
     ) -> Option<Self> {
         let engine = Engine::compile(pipelines, streams, Arc::clone(registry), problems)?;
-        let table = Table::new(engine.rules());
+        let table = Table::new(engine.rules(), config.clone());
         Some(Self { engine, table, signals: Vec::new() })
     }
 
@@ -45,10 +44,11 @@ impl Brain {
             Event::Reading(reading) => self.engine.on_reading(reading, now, &mut self.signals),
             Event::Tick => {
                 self.engine.on_tick(now, &mut self.signals);
+                out.extend(self.table.on_tick(now));
                 Verdict::Judged
             }
-            Event::Acknowledge { id, by } => {
-                out.extend(self.table.acknowledge(id, by, now)?);
+            Event::Order(order) => {
+                out.extend(self.table.order(order, now)?);
                 Verdict::Judged
             }
         };
@@ -65,10 +65,12 @@ impl Brain {
         self.signals.clear();
     }
 
-    /// Takes over the alerts that the journal left open.
-    pub(crate) fn restore(&mut self, open: Vec<Alert>, next_seq: u64) {
-        self.engine.restore(&open);
-        self.table.restore(open, next_seq);
+    /// Takes over the alerts that the journal left open, and the ids that it last raised.
+    pub(crate) fn restore(&mut self, open: Vec<Alert>, raised: Vec<Name>, next_seq: u64) {
+        // To the rules an alert is a condition that holds; those of groups, and what only waits for a person, are the table's alone.
+        let holds = |alert: &&Alert| alert.about == About::Rule && !alert.pending && alert.ended.is_none();
+        self.engine.restore(&open.iter().filter(holds).cloned().collect::<Vec<_>>());
+        self.table.restore(open, raised, next_seq);
     }
 
     pub(crate) fn engine(&self) -> &Engine {

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use huong_alerts::TableConfig;
 use huong_ingest::{BrokerConfig, MqttConfig};
 use huong_notify::SinkConfig;
 use huong_store::{QueryLimits, StoreConfig};
@@ -36,6 +37,7 @@ struct Raw {
     query: QueryLimits,
     vision: VisionSection,
     wall: WallConfig,
+    alerts: TableConfig,
     sink: Vec<SinkConfig>,
 }
 
@@ -84,6 +86,7 @@ impl Default for Raw {
             query: QueryLimits::default(),
             vision: VisionSection::default(),
             wall: WallConfig::default(),
+            alerts: TableConfig::default(),
             sink: Vec::new(),
         }
     }
@@ -104,6 +107,7 @@ pub(crate) struct Config {
     pub(crate) store: StoreConfig,
     pub(crate) vision: VisionSection,
     pub(crate) wall: WallConfig,
+    pub(crate) alerts: TableConfig,
     pub(crate) sinks: Vec<SinkConfig>,
 }
 
@@ -150,6 +154,7 @@ impl Config {
         raw.store.check(&file, "store", problems);
         raw.query.check(&file, "query", problems);
         raw.wall.check(&file, "wall", problems);
+        raw.alerts.check(&file, "alerts", problems);
         SinkConfig::check_all(&raw.sink, &file, "sink", problems);
         raw.vision.pipeline().check(&file, "vision", problems);
         if raw.vision.enabled {
@@ -178,6 +183,7 @@ impl Config {
             store: raw.store,
             vision: raw.vision,
             wall: raw.wall,
+            alerts: raw.alerts,
             sinks: raw.sink,
         };
         if config.broker.embedded {
@@ -196,7 +202,7 @@ impl Config {
 
     /// Compiles the pipelines.
     pub(crate) fn brain(&self, problems: &mut Problems) -> Option<Brain> {
-        Brain::new(&self.pipelines, &self.streams, &self.registry, problems)
+        Brain::new(&self.pipelines, &self.streams, &self.registry, &self.alerts, problems)
     }
 
     /// Compiles the sources.

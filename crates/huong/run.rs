@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use arc_swap::{ArcSwap, ArcSwapOption};
+use huong_alerts::Load;
 use huong_flow::{Counter, Mailbox, Ring, Stop, Worker};
 use huong_ingest::{EmbeddedBroker, IngestStats, MqttConfig, run_frames, run_readings};
 use huong_notify::{MqttTarget, Setup, Sinks, start_sinks};
@@ -101,6 +102,7 @@ impl System {
             latency: ArcSwapOption::empty(),
             orphans: Counter::new(),
             open: Arc::clone(&open),
+            load: ArcSwap::default(),
             sinks: ArcSwapOption::empty(),
             commands: Arc::new(Ring::new(COMMANDS)),
             rate: ArcSwap::from_pointee((Instant::now(), 0, 0.0)),
@@ -129,8 +131,12 @@ impl System {
             closed.push(segment).map_err(|_| anyhow::anyhow!("the ring of closed segments is too small"))?;
         }
         let (acks, acks_in) = mpsc::unbounded_channel();
+        let mut load = Load::new(config.alerts.load.clone());
+        load.restore(&recovered.open_alerts);
         let outlets = Outlets {
             acks,
+            load,
+            load_told: Timestamp::MIN,
             feed,
             sinks,
             sealer: Arc::clone(&closed),
@@ -304,7 +310,7 @@ fn think(mut brain: Brain, ring: &Ring<Inbound>, batches: &Ring<Batch>, shared: 
             take(&mut brain, inbound, &mut batch, &mut entrance, &mut transitions, shared);
         }
         while let Some(command) = shared.commands.pop() {
-            acknowledge(&mut brain, command, &mut batch, &mut transitions, shared.clock.now());
+            order(&mut brain, command, &mut batch, &mut transitions, shared.clock.now());
         }
         tick(&mut brain, &mut transitions, shared.clock.now());
         batch.records.extend(transitions.drain(..).map(Record::Transition));
@@ -360,9 +366,8 @@ fn duplicate(reading: &Reading) -> Quarantined {
     reject.quarantine(reading.received, "", Some(reading.source.clone()), Some(reading.stream.clone()), &[])
 }
 
-fn acknowledge(brain: &mut Brain, command: Command, batch: &mut Batch, transitions: &mut Vec<Transition>, now: Timestamp) {
-    let event = Event::Acknowledge { id: &command.alert, by: &command.by };
-    let answer = brain.on(event, now, transitions).map(|_| ());
+fn order(brain: &mut Brain, command: Command, batch: &mut Batch, transitions: &mut Vec<Transition>, now: Timestamp) {
+    let answer = brain.on(Event::Order(&command.order), now, transitions).map(|_| ());
     batch.replies.push((command.reply, answer));
 }
 

@@ -239,7 +239,7 @@ fn changes(transitions: &[Transition]) -> Vec<Change> {
         let Some(level) = level_of(&alert.rule) else { continue };
         let on = match transition.kind {
             TransitionKind::Raised | TransitionKind::Resumed => true,
-            TransitionKind::Receded | TransitionKind::Cleared => false,
+            TransitionKind::Receded | TransitionKind::Latched | TransitionKind::Cleared => false,
             _ => continue,
         };
         if holding.insert(alert.id.clone(), on) != Some(on) {

@@ -7,6 +7,7 @@
 
 mod alert;
 pub mod decode;
+mod duty;
 mod format;
 mod frame;
 pub mod geo;
@@ -21,8 +22,10 @@ mod time;
 pub mod units;
 
 pub use alert::{
-    Ack, Alert, AlertState, Cause, Escalation, Flap, RuleInfo, Severity, Signal, SignalKind, Text, Transition, TransitionKind, Values,
+    About, Ack, Alert, AlertState, Cause, Escalation, Flap, RuleInfo, Severity, Shelf, Signal, SignalKind, Text, Transition,
+    TransitionKind, Values,
 };
+pub use duty::{LoadFigures, LoadSource, Order};
 pub use format::{format_number, local_date_time, local_time};
 pub use frame::{BoundingBox, Detection, Frame};
 pub use load::{Problem, Problems, load_toml};
