@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use huong_store::replay_readings;
-use huong_types::{Name, Problems, Reading, Registry, Severity, Span, Timestamp, Transition, TransitionKind, Values, local_date_time};
+use huong_types::{About, AlertState, Name, Problems, Reading, Registry, Severity, Span, Timestamp, Transition, Values, local_date_time};
 
 use crate::brain::Brain;
 use crate::commands::{count, say};
@@ -59,7 +59,7 @@ pub(crate) fn command(args: &BacktestArgs) -> Result<()> {
     ensure!(problems.is_empty(), problems);
     let running = config.brain(&mut problems);
     let (pipelines, ids) = overlay(&config.pipelines, &given)?;
-    let tried = Brain::new(&pipelines, &config.streams, &config.registry, &mut problems);
+    let tried = Brain::new(&pipelines, &config.streams, &config.registry, &config.alerts, &mut problems);
     let (Some(running), Some(tried), true) = (running, tried, problems.is_empty()) else { return Err(problems.into()) };
     let own = tried.engine().rules().iter().map(|info| info.id.clone()).filter(|id| ids.contains(id.as_str()));
     let rules: Vec<Name> = own.collect();
@@ -181,8 +181,8 @@ impl Side {
     }
 
     fn note(&mut self) {
-        for transition in self.buffer.drain(..) {
-            let alert = transition.alert;
+        // Counts of groups are not alerts of a rule, and what is still pending may never be one.
+        for Transition { at, alert, .. } in self.buffer.drain(..).filter(|t| t.alert.about == About::Rule && !t.alert.pending) {
             let episode = self.episodes.entry(alert.id).or_insert_with(|| Episode {
                 rule: alert.rule,
                 key: alert.key,
@@ -196,9 +196,8 @@ impl Side {
                 let highest = episode.highest.entry(name).or_insert(value);
                 *highest = highest.max(value);
             }
-            if transition.kind == TransitionKind::Cleared || alert.state == huong_types::AlertState::Cleared {
-                episode.cleared = Some(transition.at);
-            }
+            // Nobody acknowledges here: the end of the condition is the end of a latched alert too.
+            episode.cleared = alert.ended.or((alert.state == AlertState::Cleared).then_some(at));
         }
     }
 }
