@@ -313,7 +313,7 @@ fn think(mut brain: Brain, ring: &Ring<Inbound>, batches: &Ring<Batch>, shared: 
             order(&mut brain, command, &mut batch, &mut transitions, shared.clock.now());
         }
         tick(&mut brain, &mut transitions, shared.clock.now());
-        batch.records.extend(transitions.drain(..).map(Record::Transition));
+        batch.records.extend(transitions.drain(..).map(Record::from));
         if took > 0 {
             shared.entrance.store(Arc::new(entrance.clone()));
         }
@@ -346,7 +346,7 @@ fn take(
         match brain.on(Event::Reading(&mut reading), now, transitions) {
             Ok(Verdict::Duplicate) => batch.records.push(Record::Quarantined(duplicate(&reading))),
             Ok(Verdict::Judged | Verdict::History) => {
-                batch.records.extend(transitions.drain(..).map(Record::Transition));
+                batch.records.extend(transitions.drain(..).map(Record::from));
                 batch.records.push(Record::Reading(reading));
             }
             Err(error) => tracing::error!(%error, "the alert table refused an event"),

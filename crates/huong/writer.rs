@@ -12,7 +12,7 @@ use huong_alerts::Load;
 use huong_flow::{Ring, Stop};
 use huong_notify::Sinks;
 use huong_store::{ClosedSegment, Record, Writer, seal};
-use huong_types::{AckToken, Alert, AlertState, Name, Origin, Span, Timestamp, Transition};
+use huong_types::{AckToken, Alert, AlertState, Name, Origin, Span, Timestamp};
 use huong_wall::Feed;
 use tokio::sync::{mpsc, oneshot};
 
@@ -120,7 +120,7 @@ fn tell(group: &mut Vec<Batch>, outlets: &mut Outlets, meter: &mut Meter, shared
                     newest = Some(transition.seq);
                     outlets.load.take(&transition);
                     outlets.feed.alert(&transition);
-                    outlets.keep(transition);
+                    outlets.keep(&transition.alert);
                 }
                 Record::Quarantined(_) => {}
             }
@@ -140,12 +140,11 @@ fn tell(group: &mut Vec<Batch>, outlets: &mut Outlets, meter: &mut Meter, shared
 }
 
 impl Outlets {
-    fn keep(&mut self, transition: Transition) {
-        let alert = transition.alert;
+    fn keep(&mut self, alert: &Alert) {
         if alert.state == AlertState::Cleared {
             self.open.remove(&alert.id);
         } else {
-            self.open.insert(alert.id.clone(), alert);
+            self.open.insert(alert.id.clone(), alert.clone());
         }
     }
 }

@@ -109,7 +109,7 @@ pub(crate) fn transition(seq: u64, id: u64, state: AlertState) -> Record {
     let cause = vec![Cause { stream: "water_level".into(), key: "kimlong".into(), at }];
     let recipients = alert.notify.clone();
     let by = (state == AlertState::Acknowledged).then(|| "chị Lan".to_owned());
-    Record::Transition(Transition { seq, kind, at, decided: at, announced: kind == TransitionKind::Raised, recipients, by, alert, cause })
+    Record::from(Transition { seq, kind, at, decided: at, announced: kind == TransitionKind::Raised, recipients, by, alert, cause })
 }
 
 /// One of each kind and more: two alerts, of which the first is cleared.
