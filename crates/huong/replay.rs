@@ -7,12 +7,12 @@ use huong_types::{Reading, Transition};
 
 use crate::brain::{Brain, Event};
 
-/// Feeds `readings` in order of event time (ties in the order given) and returns every transition.
+/// Feeds `readings` in the order in which they arrived (ties in the order given) and returns every transition.
 pub(crate) fn run(brain: &mut Brain, mut readings: Vec<Reading>) -> anyhow::Result<Vec<Transition>> {
-    readings.sort_by_key(|reading| reading.at);
+    readings.sort_by_key(|reading| reading.received);
     let mut transitions = Vec::new();
     for reading in &mut readings {
-        let at = reading.at;
+        let at = reading.received;
         brain.on(Event::Reading(reading), at, &mut transitions)?;
     }
     Ok(transitions)

@@ -185,9 +185,9 @@ impl Engine {
         orphans
     }
 
-    /// Readings that went unjudged because their stream has too many keys that the registry does not know.
-    pub fn unjudged_orphans(&self) -> u64 {
-        self.streams.iter().map(StreamEngine::unjudged_orphans).sum()
+    /// Readings that went unjudged: their stream has too many keys that the registry does not know, or a cluster rule too many events.
+    pub fn unjudged(&self) -> u64 {
+        self.streams.iter().map(StreamEngine::unjudged).sum()
     }
 
     fn judge(&mut self, reading: &mut Reading, now: Timestamp, out: &mut Out) -> Verdict {

@@ -5,6 +5,7 @@
 //! Invariants: this crate has no thread, does no IO and reads no clock: time is an argument, and the same readings and ticks
 //! give the same signals in the same order. A value that is suspect or bad never reaches a condition. Silence never clears.
 
+mod advice;
 mod baseline;
 mod board;
 mod cluster;
@@ -28,6 +29,7 @@ mod template;
 mod testing;
 mod windows;
 
+pub use advice::advise;
 pub use engine::{Engine, Orphan, Out, Verdict};
 pub use explain::Watched;
 pub use testing::{TestReport, run_tests};

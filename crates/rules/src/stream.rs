@@ -116,8 +116,8 @@ impl StreamEngine {
         unknown.map(|(key, _)| Orphan { stream: self.spec.id.clone(), key: key.clone() })
     }
 
-    pub(crate) fn unjudged_orphans(&self) -> u64 {
-        self.unjudged
+    pub(crate) fn unjudged(&self) -> u64 {
+        self.unjudged + self.clusters.iter().map(|state| state.clusters.ignored()).sum::<u64>()
     }
 
     /// How far back readings matter to any of its rules.
