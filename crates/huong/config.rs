@@ -2,6 +2,7 @@
 //!
 //! Paths are relative to the folder the program is started in.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -91,13 +92,16 @@ impl Default for Raw {
     }
 }
 
+/// The name and the text of a file of rules.
+pub(crate) type Pipeline = (String, String);
+
 /// Everything read and checked.
 pub(crate) struct Config {
     pub(crate) prefix: String,
     pub(crate) registry: Arc<Registry>,
     pub(crate) streams: Vec<Stream>,
     sources: (String, Vec<SourceConfig>),
-    pub(crate) pipelines: Vec<(String, String)>,
+    pub(crate) pipelines: Vec<Pipeline>,
     pub(crate) broker: BrokerConfig,
     pub(crate) mqtt: MqttConfig,
     pub(crate) store: StoreConfig,
@@ -113,12 +117,18 @@ impl Config {
     /// # Errors
     /// Every mistake in any of them, at once.
     pub(crate) fn load(path: &Path) -> Result<Config, Problems> {
+        let (config, problems) = Self::check(path);
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+
+    /// The same with the mistakes beside it, and with warnings among them.
+    pub(crate) fn check(path: &Path) -> (Config, Problems) {
         let mut problems = Problems::default();
         let config = Self::read(path, &mut problems);
         // What can be read is compiled even when something else is wrong, so that one run lists it all.
         config.brain(&mut problems);
         config.decoder(&mut problems);
-        if problems.is_empty() { Ok(config) } else { Err(problems) }
+        (config, problems)
     }
 
     /// Where the store is and what a query may use, whatever else is wrong in the file or on this machine.
@@ -203,8 +213,8 @@ impl Config {
     }
 }
 
-/// (name, text) of every pipeline in the files and folders given, in name order within a folder.
-pub(crate) fn read_pipelines(paths: &[PathBuf], problems: &mut Problems) -> Vec<(String, String)> {
+/// Every pipeline in the files and folders given, in name order within a folder.
+pub(crate) fn read_pipelines(paths: &[PathBuf], problems: &mut Problems) -> Vec<Pipeline> {
     let mut files = Vec::new();
     for path in paths {
         if !path.is_dir() {
@@ -221,6 +231,40 @@ pub(crate) fn read_pipelines(paths: &[PathBuf], problems: &mut Problems) -> Vec<
         files.append(&mut found);
     }
     files.iter().filter_map(|path| Some((path.display().to_string(), text(path, problems)?))).collect()
+}
+
+/// `pipelines` with what the files of `given` hold, and the ids found in those: rules and derivations of the same id give way to them,
+/// the others stay.
+///
+/// # Errors
+/// When a file of `given` is no TOML.
+pub(crate) fn overlay(pipelines: &[Pipeline], given: &[Pipeline]) -> Result<(Vec<Pipeline>, BTreeSet<String>), Problems> {
+    let mut problems = Problems::default();
+    let mut ids: BTreeSet<String> = BTreeSet::new();
+    for (file, text) in given {
+        let table = load_toml::<toml::Table>(file, text, &mut problems).unwrap_or_default();
+        ids.extend(entries(&table).filter_map(|entry| entry.get("id")?.as_str().map(str::to_owned)));
+    }
+    let mut all = Vec::new();
+    for (file, text) in pipelines.iter().filter(|(file, _)| given.iter().all(|(other, _)| other != file)) {
+        let mut table = load_toml::<toml::Table>(file, text, &mut problems).unwrap_or_default();
+        let replaced = |entry: &toml::Value| entry.get("id").and_then(toml::Value::as_str).is_some_and(|id| ids.contains(id));
+        if !entries(&table).any(replaced) {
+            all.push((file.clone(), text.clone()));
+            continue;
+        }
+        for list in table.iter_mut().filter_map(|(_, value)| value.as_array_mut()) {
+            list.retain(|entry| !replaced(entry));
+        }
+        all.push((file.clone(), table.to_string()));
+    }
+    all.extend_from_slice(given);
+    if problems.is_empty() { Ok((all, ids)) } else { Err(problems) }
+}
+
+/// Every `[[rule]]` and `[[derive]]`.
+fn entries(table: &toml::Table) -> impl Iterator<Item = &toml::Value> {
+    table.values().filter_map(toml::Value::as_array).flatten()
 }
 
 fn text(path: &Path, problems: &mut Problems) -> Option<String> {

@@ -56,6 +56,8 @@ pub(crate) struct Shared {
     pub(crate) opening: Counts,
     pub(crate) latency: ArcSwapOption<Latency>,
     pub(crate) orphans: Counter,
+    /// Readings that rules computed: they come in at the brain.
+    pub(crate) derived: Counter,
     /// The alerts that hold, as of the last commit.
     pub(crate) open: Arc<ArcSwap<Vec<Alert>>>,
     /// What the alarms ask of an operator, as of the last commit or second.
@@ -73,7 +75,7 @@ impl Shared {
         let (stored, rejected) = totals(&self.book.load());
         let (before, refused) = totals(&self.opening);
         let shed = self.ingest.shed.get() + self.vision.shed.get();
-        let received = self.ingest.decoded.get() + self.ingest.rejected.get() + self.vision.observations.get();
+        let received = self.ingest.decoded.get() + self.ingest.rejected.get() + self.vision.observations.get() + self.derived.get();
         Balance { received, stored: stored - before, rejected: rejected - refused, shed }
     }
 
