@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use huong_types::{About, Alert, Name, RuleInfo, Severity, Signal, SignalKind, Text, Timestamp, Transition, TransitionKind, Values};
+use huong_types::{About, Alert, Name, RuleInfo, Severity, Signal, SignalKind, Span, Text, Timestamp, Transition, TransitionKind, Values};
 
 use crate::change::{Step, Steps};
 use crate::config::TableConfig;
@@ -92,10 +92,11 @@ impl Table {
         self.repeated
     }
 
-    /// Begins a call that happens at event time `at`, with what was due before it: the outcome does not hang on when the clock ticked.
+    /// Begins a call that happens at event time `at`, with what was due before `now`: the outcome does not hang on when the clock
+    /// ticked, and what arrives at the very moment is heard first.
     pub(crate) fn begin(&mut self, at: Timestamp, now: Timestamp) -> Steps {
         let mut steps = Steps::new(now, now, self.next_seq);
-        self.catch_up(&mut steps);
+        self.catch_up(now - Span::from_millis(1), &mut steps);
         steps.at = at;
         steps
     }

@@ -13,19 +13,20 @@ use crate::table::Table;
 impl Table {
     /// Does what is due at `now`, in processing time.
     pub fn on_tick(&mut self, now: Timestamp) -> Vec<Transition> {
-        let steps = self.begin(now, now);
+        let mut steps = self.begin(now, now);
+        self.catch_up(now, &mut steps);
         self.end(steps)
     }
 
-    /// Does what is due at `steps.now`.
-    pub(crate) fn catch_up(&mut self, steps: &mut Steps) {
+    /// Does what is due by `until`.
+    pub(crate) fn catch_up(&mut self, until: Timestamp, steps: &mut Steps) {
         if std::mem::take(&mut self.unsure) {
             // Readings lived through again fill windows, not the wait of a condition: it will be pending anew if it still holds.
             self.settle_all(steps, |_| true);
             self.fit_rules(steps);
             self.reckon();
         }
-        while let Some((due, place)) = self.next_due(steps.now) {
+        while let Some((due, place)) = self.next_due(until) {
             steps.at = due;
             self.act(&place, due, steps);
         }
