@@ -27,7 +27,7 @@ pub use frame::{BoundingBox, Detection, Frame};
 pub use load::{Problem, Problems, load_toml};
 pub use name::{Interner, Name};
 pub use quarantine::{Quarantined, Reject, RejectReason};
-pub use reading::{AckToken, Check, Field, Flag, Inbound, Origin, Quality, Reading, Value};
+pub use reading::{AckToken, Check, Field, Flag, Inbound, Origin, Publish, Quality, Reading, Value};
 pub use registry::{Camera, Registry, Row, Station, Ward, Zone};
 pub use stream::{FieldSpec, Step, Stream};
 pub use time::{Span, Timestamp};

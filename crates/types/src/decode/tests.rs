@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Flag, Quarantined};
+use crate::{Flag, Quarantined, Reading, Value};
 
 const SOURCES: &str = include_str!("../../../../config/sources.toml");
 
@@ -38,10 +38,19 @@ const REGISTRY: &str = r#"
 "#;
 
 /// 06:45 in Huế.
-const NOW: &str = "2025-11-17T23:45:00Z";
+pub(super) const NOW: &str = "2025-11-17T23:45:00Z";
 
 fn now() -> Timestamp {
-    Timestamp::parse_rfc3339(NOW).expect("valid")
+    instant(NOW)
+}
+
+pub(super) fn instant(text: &str) -> Timestamp {
+    Timestamp::parse_rfc3339(text).expect(text)
+}
+
+/// What one message becomes under the shipped sources and `extra` before them.
+pub(super) fn decode(extra: &str, topic: &str, payload: &[u8], now: &str) -> Vec<String> {
+    show(&decoder(extra).decode(topic, payload, instant(now)))
 }
 
 fn compile(extra: &str, problems: &mut Problems) -> Decoder {
@@ -51,7 +60,7 @@ fn compile(extra: &str, problems: &mut Problems) -> Decoder {
     Decoder::compile("sources.toml", &sources, "hue", &streams, Arc::new(registry), problems)
 }
 
-fn decoder(extra: &str) -> Decoder {
+pub(super) fn decoder(extra: &str) -> Decoder {
     let mut problems = Problems::default();
     let decoder = compile(extra, &mut problems);
     assert!(problems.is_empty(), "{problems}");
@@ -63,7 +72,7 @@ fn shown(topic: &str, payload: &str) -> Vec<String> {
     show(&decoder("").decode(topic, payload.as_bytes(), now()))
 }
 
-fn show(inbound: &Inbound) -> Vec<String> {
+pub(super) fn show(inbound: &Inbound) -> Vec<String> {
     let reading = |r: &Reading| {
         let fields = r.fields.iter().map(|f| match &f.value {
             Value::Number(n) => format!(" {}={}", f.name, (n * 1e6).round() / 1e6),
