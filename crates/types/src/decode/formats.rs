@@ -5,6 +5,7 @@
 
 mod json;
 mod senml;
+mod tt10;
 
 use super::json::{Json, Path};
 use crate::{Publish, Reject, RejectReason, Timestamp};
@@ -13,7 +14,8 @@ use crate::{Publish, Reject, RejectReason, Timestamp};
 type Make = fn() -> Box<dyn Format>;
 
 /// By the name that `format` in `config/sources.toml` gives it.
-pub(super) const FORMATS: [(&str, Make); 2] = [("json", || Box::new(json::Plain)), ("senml", || Box::new(senml::SenMl))];
+pub(super) const FORMATS: &[(&str, Make)] =
+    &[("json", || Box::new(json::Plain)), ("senml", || Box::new(senml::SenMl)), ("tt10", || Box::new(tt10::Tt10))];
 
 /// A way to write messages. One value serves one source, so what earlier messages said may be kept in it, within bounds.
 pub(super) trait Format: Send {
