@@ -3,7 +3,11 @@
 //! Invariant: any bytes give a document or a refusal, never a panic, and nothing larger than a fixed multiple of the payload. A new
 //! format is one file and its line in [`FORMATS`].
 
+mod chirpstack;
+mod dahua;
+mod frigate;
 mod json;
+mod seen;
 mod senml;
 mod tt10;
 
@@ -14,8 +18,14 @@ use crate::{Publish, Reject, RejectReason, Timestamp};
 type Make = fn() -> Box<dyn Format>;
 
 /// By the name that `format` in `config/sources.toml` gives it.
-pub(super) const FORMATS: &[(&str, Make)] =
-    &[("json", || Box::new(json::Plain)), ("senml", || Box::new(senml::SenMl)), ("tt10", || Box::new(tt10::Tt10))];
+pub(super) const FORMATS: &[(&str, Make)] = &[
+    ("json", || Box::new(json::Plain)),
+    ("chirpstack", || Box::<chirpstack::ChirpStack>::default()),
+    ("dahua", || Box::<dahua::Dahua>::default()),
+    ("frigate", || Box::<frigate::Frigate>::default()),
+    ("senml", || Box::new(senml::SenMl)),
+    ("tt10", || Box::new(tt10::Tt10)),
+];
 
 /// A way to write messages. One value serves one source, so what earlier messages said may be kept in it, within bounds.
 pub(super) trait Format: Send {

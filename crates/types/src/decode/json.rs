@@ -109,6 +109,20 @@ impl<'a> Json<'a> {
         Json::Object(entries.into_iter().map(|(name, json)| (Cow::Borrowed(name), json)).collect())
     }
 
+    /// The value that these names lead to; `None` when absent or null.
+    pub(super) fn at(&self, names: &[&str]) -> Option<&Json<'a>> {
+        let mut at = self;
+        for name in names {
+            let Json::Object(entries) = at else { return None };
+            at = &entries.iter().rev().find(|(n, _)| n == name)?.1;
+        }
+        (*at != Json::Null).then_some(at)
+    }
+
+    pub(super) fn as_text(&self) -> Option<&str> {
+        if let Json::Text(text) = self { Some(text) } else { None }
+    }
+
     /// The text, or what it is instead.
     pub(super) fn into_text(self) -> Result<Cow<'a, str>, Self> {
         if let Json::Text(text) = self { Ok(text) } else { Err(self) }

@@ -60,6 +60,13 @@ fn compile(extra: &str, problems: &mut Problems) -> Decoder {
     Decoder::compile("sources.toml", &sources, "hue", &streams, Arc::new(registry), problems)
 }
 
+/// A source that ships commented out, as it would be with the comment marks taken away.
+pub(super) fn shipped_off(name: &str) -> String {
+    let start = SOURCES.find(&format!("# [[source]]\n# name = \"{name}\"")).expect(name);
+    let lines = SOURCES[start..].lines().take_while(|line| line.starts_with('#'));
+    lines.map(|line| line.trim_start_matches('#')).collect::<Vec<_>>().join("\n")
+}
+
 pub(super) fn decoder(extra: &str) -> Decoder {
     let mut problems = Problems::default();
     let decoder = compile(extra, &mut problems);
