@@ -7,8 +7,10 @@ mod chirpstack;
 mod dahua;
 mod frigate;
 mod json;
+mod protobuf;
 mod seen;
 mod senml;
+mod sparkplug;
 mod tt10;
 
 use super::json::{Json, Path};
@@ -24,8 +26,12 @@ pub(super) const FORMATS: &[(&str, Make)] = &[
     ("dahua", || Box::<dahua::Dahua>::default()),
     ("frigate", || Box::<frigate::Frigate>::default()),
     ("senml", || Box::new(senml::SenMl)),
+    ("sparkplug-b", || Box::<sparkplug::Sparkplug>::default()),
     ("tt10", || Box::new(tt10::Tt10)),
 ];
+
+/// Parts of one message, each of which may end in a refusal; a message of more is refused whole.
+const MOST_PARTS: usize = 20_000;
 
 /// A way to write messages. One value serves one source, so what earlier messages said may be kept in it, within bounds.
 pub(super) trait Format: Send {

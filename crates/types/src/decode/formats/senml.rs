@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::{Document, Format};
+use super::{Document, Format, MOST_PARTS};
 use crate::decode::MAX_KEY;
 use crate::decode::json::{self, Json};
 use crate::{Reject, RejectReason, Span, Timestamp};
@@ -34,7 +34,11 @@ struct Base<'p> {
 impl Format for SenMl {
     fn read<'p>(&mut self, _topic: &str, payload: &'p [u8], now: Timestamp) -> Result<Document<'p>, Reject> {
         let records = match json::parse(payload)? {
-            Json::List(records) => records,
+            Json::List(records) if records.len() <= MOST_PARTS => records,
+            Json::List(records) => {
+                let detail = format!("payload: found {} records, expected at most {MOST_PARTS}", records.len());
+                return Err(Reject::new(RejectReason::TooLarge, detail));
+            }
             other => return Err(malformed(format!("payload: found {}, expected a list of SenML records", other.shown()))),
         };
         let (mut base, mut refused) = (Base::default(), Vec::new());

@@ -7,7 +7,7 @@
 
 use std::borrow::Cow;
 
-use super::{Document, Format};
+use super::{Document, Format, MOST_PARTS};
 use crate::decode::json::Json;
 use crate::{Reject, RejectReason};
 
@@ -25,6 +25,10 @@ impl Format for Tt10 {
         let payload = payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload);
         let text = std::str::from_utf8(payload).map_err(|error| malformed(format!("payload: found {error}, expected UTF-8 text")))?;
         let (mut groups, mut refused) = (Vec::<Group<'p>>::new(), Vec::new());
+        let lines = text.lines().count();
+        if lines > MOST_PARTS {
+            return Err(Reject::new(RejectReason::TooLarge, format!("payload: found {lines} lines, expected at most {MOST_PARTS}")));
+        }
         for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
             match parameter(line) {
                 Ok((name, time, status, value)) => match groups.iter().position(|(t, s, _)| *t == time && *s == status) {
