@@ -6,6 +6,7 @@
 mod chirpstack;
 mod dahua;
 mod frigate;
+mod hikvision;
 mod json;
 mod protobuf;
 mod seen;
@@ -25,6 +26,7 @@ pub(super) const FORMATS: &[(&str, Make)] = &[
     ("chirpstack", || Box::<chirpstack::ChirpStack>::default()),
     ("dahua", || Box::<dahua::Dahua>::default()),
     ("frigate", || Box::<frigate::Frigate>::default()),
+    ("hikvision", || Box::new(hikvision::Hikvision)),
     ("senml", || Box::new(senml::SenMl)),
     ("sparkplug-b", || Box::<sparkplug::Sparkplug>::default()),
     ("tt10", || Box::new(tt10::Tt10)),
@@ -88,3 +90,6 @@ pub(super) fn by_name(name: &str) -> Result<Box<dyn Format>, String> {
     let found = FORMATS.iter().find(|(known, _)| *known == name);
     found.map(|(_, make)| make()).ok_or_else(|| FORMATS.iter().map(|(known, _)| format!("`{known}`")).collect::<Vec<_>>().join(", "))
 }
+
+#[cfg(test)]
+mod fuzz;

@@ -57,10 +57,10 @@ impl Uplink {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use crate::decode::tests::{decoder, instant, show};
 
-    const EXAMPLE: &str = r#"{"deduplicationId":"3ac7-1","time":"2026-11-22T01:30:00.120Z","deviceInfo":{"tenantName":"hue","applicationId":"17c8","applicationName":"flood","deviceProfileName":"us-lvl","deviceName":"ngap-to-huu-01","devEui":"0101010101010102","tags":{"site":"to-huu"}},"devAddr":"00189440","adr":true,"dr":2,"fCnt":4211,"fPort":2,"confirmed":false,"data":"ABcBaA==","object":{"level_cm":23,"batt_v":3.6},"rxInfo":[{"gatewayId":"0016c001f1500812","rssi":-97,"snr":4.2}],"txInfo":{"frequency":922200000}}"#;
+    pub(in crate::decode) const EXAMPLE: &str = r#"{"deduplicationId":"3ac7-1","time":"2026-11-22T01:30:00.120Z","deviceInfo":{"tenantName":"hue","applicationId":"17c8","applicationName":"flood","deviceProfileName":"us-lvl","deviceName":"ngap-to-huu-01","devEui":"0101010101010102","tags":{"site":"to-huu"}},"devAddr":"00189440","adr":true,"dr":2,"fCnt":4211,"fPort":2,"confirmed":false,"data":"ABcBaA==","object":{"level_cm":23,"batt_v":3.6},"rxInfo":[{"gatewayId":"0016c001f1500812","rssi":-97,"snr":4.2}],"txInfo":{"frequency":922200000}}"#;
 
     #[test]
     fn an_uplink_counts_once() {

@@ -45,10 +45,10 @@ impl Format for Dahua {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use crate::decode::tests::{decoder, instant, shipped_off, show};
 
-    const EXAMPLE: &str = r#"{"Code":"TrafficJunction","Action":"Pulse","Index":0,"Data":{"EventID":991,"GroupID":77,"CountInGroup":3,"IndexInGroup":1,"Lane":2,"UTC":1763451000,"RealUTC":1763425800,"UTCMS":512,"Object":{"ObjectType":"Plate","Text":"75A12345","Confidence":92,"BoundingBox":[3000,5200,3600,5480]},"TrafficCar":{"PlateNumber":"75A12345","PlateColor":"White","PlateType":"Normal","Lane":2,"Speed":47,"UpperSpeedLimit":50,"ViolationCode":"","MachineName":"hung-vuong-n"},"NonMotor":null}}"#;
+    pub(in crate::decode) const EXAMPLE: &str = r#"{"Code":"TrafficJunction","Action":"Pulse","Index":0,"Data":{"EventID":991,"GroupID":77,"CountInGroup":3,"IndexInGroup":1,"Lane":2,"UTC":1763451000,"RealUTC":1763425800,"UTCMS":512,"Object":{"ObjectType":"Plate","Text":"75A12345","Confidence":92,"BoundingBox":[3000,5200,3600,5480]},"TrafficCar":{"PlateNumber":"75A12345","PlateColor":"White","PlateType":"Normal","Lane":2,"Speed":47,"UpperSpeedLimit":50,"ViolationCode":"","MachineName":"hung-vuong-n"},"NonMotor":null}}"#;
 
     #[test]
     fn real_time_is_believed_and_a_group_counts_once() {

@@ -53,11 +53,11 @@ impl Format for Frigate {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use crate::decode::tests::{decoder, instant, shipped_off, show};
 
-    const EVENT: &str = r#"{"type":"update","before":{"id":"1763425800.12-ab1","label":"car"},"after":{"id":"1763425800.12-ab1","camera":"hung-vuong","frame_time":1763425803.4,"label":"car","sub_label":null,"top_score":0.91,"false_positive":false,"start_time":1763425800.1,"end_time":null,"box":[410,300,640,480],"current_zones":["stop_line"],"entered_zones":["approach","stop_line"],"stationary":false,"current_estimated_speed":21.4,"recognized_license_plate":"75A12345","recognized_license_plate_score":0.88}}"#;
-    const PLATE: &str =
+    pub(in crate::decode) const EVENT: &str = r#"{"type":"update","before":{"id":"1763425800.12-ab1","label":"car"},"after":{"id":"1763425800.12-ab1","camera":"hung-vuong","frame_time":1763425803.4,"label":"car","sub_label":null,"top_score":0.91,"false_positive":false,"start_time":1763425800.1,"end_time":null,"box":[410,300,640,480],"current_zones":["stop_line"],"entered_zones":["approach","stop_line"],"stationary":false,"current_estimated_speed":21.4,"recognized_license_plate":"75A12345","recognized_license_plate_score":0.88}}"#;
+    pub(in crate::decode) const PLATE: &str =
         r#"{"type":"lpr","id":"1763425800.12-ab1","camera":"hung-vuong","plate":"75A12345","score":0.88,"timestamp":1763425803.6}"#;
 
     fn shown(messages: &[&str]) -> Vec<String> {

@@ -168,10 +168,11 @@ fn malformed(detail: String) -> Reject {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use crate::decode::tests::{NOW, decode};
 
-    const SOURCE: &str = r#"
+    pub(in crate::decode) const EXAMPLE: &str = r#"[{"bn":"urn:dev:hue:kimlong:","bt":1763422800,"bver":10,"n":"level","u":"m","v":2.71},{"n":"rain10","u":"mm","v":4.2,"t":-600},{"n":"batt","u":"V","v":3.6}]"#;
+    pub(in crate::decode) const SOURCE: &str = r#"
         [[source]]
         name = "senml"
         topic = "senml/+"
@@ -192,8 +193,7 @@ mod tests {
 
     #[test]
     fn base_fields_hold_for_what_follows_and_one_moment_is_one_reading() {
-        let example = r#"[{"bn":"urn:dev:hue:kimlong:","bt":1763422800,"bver":10,"n":"level","u":"m","v":2.71},{"n":"rain10","u":"mm","v":4.2,"t":-600},{"n":"batt","u":"V","v":3.6}]"#;
-        assert_eq!(shown(example), ["water_level kimlong 2025-11-17T23:40:00Z value=2.71", "rain kimlong 2025-11-17T23:30:00Z value=4.2"]);
+        assert_eq!(shown(EXAMPLE), ["water_level kimlong 2025-11-17T23:40:00Z value=2.71", "rain kimlong 2025-11-17T23:30:00Z value=4.2"]);
     }
 
     #[test]

@@ -398,4 +398,4 @@ fn no_birth(found: String) -> Reject {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -95,12 +95,12 @@ fn malformed(detail: String) -> Reject {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use crate::decode::tests::decode;
 
     const NOW: &str = "2026-11-22T01:31:00Z";
-    const FILE: &str = "hue/files/tt10/HUE_KKHV_KK01_20261122083000.txt";
-    const EXAMPLE: &str =
+    pub(in crate::decode) const FILE: &str = "hue/files/tt10/HUE_KKHV_KK01_20261122083000.txt";
+    pub(in crate::decode) const EXAMPLE: &str =
         "PM10\t54.2\tug/Nm3\t20261122083000\t00\r\nPM2,5\t31.7\tug/Nm3\t20261122083000\t00\r\nSO2\t0\tug/Nm3\t20261122083000\t02\r\n";
 
     #[test]

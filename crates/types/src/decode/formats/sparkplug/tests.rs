@@ -6,7 +6,7 @@ use super::*;
 use crate::decode::Decoder;
 use crate::decode::tests::{decoder, instant, show};
 
-const SOURCE: &str = r#"
+pub(in crate::decode) const SOURCE: &str = r#"
     [[source]]
     name = "edges"
     topic = "spBv1.0/#"
@@ -60,15 +60,15 @@ fn level(value: f64) -> Value<'static> {
 }
 
 /// The bytes of the reference's example: alias 3, a double, seq 17.
-fn data(seq: u64, value: f64) -> Vec<u8> {
+pub(in crate::decode) fn data(seq: u64, value: f64) -> Vec<u8> {
     payload(Some(seq), &[metric("", 3, 1_763_422_799_000, 0, Some(level(value)))])
 }
 
-fn node_birth(seq: u64, session_number: u64) -> Vec<u8> {
+pub(in crate::decode) fn node_birth(seq: u64, session_number: u64) -> Vec<u8> {
     payload(Some(seq), &[session(session_number), metric(REBIRTH, 0, 0, BOOLEAN, Some((14, Wire::Varint(0))))])
 }
 
-fn device_birth(seq: u64) -> Vec<u8> {
+pub(in crate::decode) fn device_birth(seq: u64) -> Vec<u8> {
     payload(
         Some(seq),
         &[
