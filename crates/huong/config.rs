@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use huong_ingest::{BrokerConfig, MqttConfig};
+use huong_ingest::{BrokerConfig, FolderConfig, MqttConfig};
 use huong_notify::SinkConfig;
 use huong_store::{QueryLimits, StoreConfig};
 use huong_types::decode::{Decoder, Limits, SourceConfig};
@@ -31,6 +31,7 @@ struct Raw {
     pipelines: PathBuf,
     broker: BrokerConfig,
     mqtt: MqttConfig,
+    folder: Vec<FolderConfig>,
     store: StoreConfig,
     query: QueryLimits,
     vision: VisionSection,
@@ -79,6 +80,7 @@ impl Default for Raw {
             pipelines: "pipelines".into(),
             broker: BrokerConfig::default(),
             mqtt: MqttConfig::default(),
+            folder: Vec::new(),
             store: StoreConfig::new("data"),
             query: QueryLimits::default(),
             vision: VisionSection::default(),
@@ -97,6 +99,7 @@ pub(crate) struct Config {
     pub(crate) pipelines: Vec<(String, String)>,
     pub(crate) broker: BrokerConfig,
     pub(crate) mqtt: MqttConfig,
+    pub(crate) folders: Vec<FolderConfig>,
     pub(crate) store: StoreConfig,
     pub(crate) vision: VisionSection,
     pub(crate) wall: WallConfig,
@@ -113,7 +116,11 @@ impl Config {
         let config = Self::read(path, &mut problems);
         // What can be read is compiled even when something else is wrong, so that one run lists it all.
         config.brain(&mut problems);
-        config.decoder(&mut problems);
+        let decoder = config.decoder(&mut problems);
+        for folder in config.folders.iter().filter(|folder| !decoder.takes(&format!("{}/x", folder.topic))) {
+            let at = format!("folder `{}`.topic", folder.dir.display());
+            problems.add(&path.display().to_string(), at, format!("`{}`", folder.topic), "a topic whose next level some source takes");
+        }
         if problems.is_empty() { Ok(config) } else { Err(problems) }
     }
 
@@ -137,6 +144,9 @@ impl Config {
         }
         raw.broker.check(&file, "broker", problems);
         raw.mqtt.check(&file, "mqtt", problems);
+        for (i, folder) in raw.folder.iter().enumerate() {
+            folder.check(&file, &format!("folder[{i}]"), problems);
+        }
         raw.store.check(&file, "store", problems);
         raw.query.check(&file, "query", problems);
         raw.wall.check(&file, "wall", problems);
@@ -158,17 +168,18 @@ impl Config {
         let (name, content) = read(&raw.sources, problems);
         let sources = SourceConfig::parse_all(&name, &content, problems);
         let mut config = Config {
-            prefix: raw.prefix,
             registry,
             streams,
             sources: (name, sources),
             pipelines: read_pipelines(&[raw.pipelines], problems),
             broker: raw.broker,
             mqtt: raw.mqtt,
+            folders: raw.folder.into_iter().map(|folder| folder.under(&raw.prefix)).collect(),
             store: raw.store,
             vision: raw.vision,
             wall: raw.wall,
             sinks: raw.sink,
+            prefix: raw.prefix,
         };
         if config.broker.embedded {
             config.embed_broker(config.broker.listen);

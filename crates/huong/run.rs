@@ -161,9 +161,9 @@ impl System {
         let (mut ingest, mut wall_task) = (JoinSet::new(), JoinSet::new());
         let handle = runtime.handle();
         {
-            let (mqtt, now, ring, stats, stop) =
-                (config.mqtt.clone(), clock.shared(), Arc::clone(&ring), Arc::clone(&shared.ingest), entrance.clone());
-            ingest.spawn_on(async move { Ok(run_readings(mqtt, decoder, now, ring, acks_in, stats, stop).await?) }, handle);
+            let (mqtt, folders, now, ring, stats, stop) =
+                (config.mqtt.clone(), config.folders, clock.shared(), Arc::clone(&ring), Arc::clone(&shared.ingest), entrance.clone());
+            ingest.spawn_on(async move { Ok(run_readings(mqtt, folders, decoder, now, ring, acks_in, stats, stop).await?) }, handle);
         }
         {
             let (mqtt, now, stats, stop) = (config.mqtt, clock.shared(), Arc::clone(&shared.ingest), entrance.clone());

@@ -1,10 +1,12 @@
 //! MQTT in: readings at QoS 1 over a persistent session, frames at QoS 0 over a connection of their own, and a broker to embed.
+//! Files of watched folders come in as messages, too.
 //!
 //! Invariant: a reading is acknowledged to the broker only by an [`huong_types::AckToken`] that comes back from whoever made it
 //! durable, and only on the connection that it arrived on. No message ends the process, and no broker's absence.
 
 mod broker;
 mod config;
+mod folder;
 mod frames;
 mod link;
 mod readings;
@@ -21,6 +23,7 @@ use huong_types::Timestamp;
 
 pub use broker::EmbeddedBroker;
 pub use config::{BrokerConfig, MqttConfig, Protocol, TlsConfig};
+pub use folder::FolderConfig;
 pub use frames::{FrameCheck, run_frames};
 pub use readings::run_readings;
 pub use stats::{IngestStats, LinkStats};

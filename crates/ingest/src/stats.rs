@@ -33,6 +33,8 @@ pub struct LinkStats {
     pub faults: Counter,
     /// Times a packet above the limit ended the connection.
     pub oversized: Counter,
+    /// Commands to senders' devices that found no connection or no room.
+    pub unsent: Counter,
     connected: AtomicBool,
     last_error: Mutex<Option<String>>,
 }

@@ -67,6 +67,11 @@ impl Decoder {
         topic::fewest(&self.sources.iter().map(|source| &source.filter).collect::<Vec<_>>())
     }
 
+    /// True when some source reads messages on `topic`.
+    pub fn takes(&self, topic: &str) -> bool {
+        self.sources.iter().any(|source| source.filter.matches(topic))
+    }
+
     /// Decodes one message that arrived at `now`: at least one reading, refusal or silent key; `ack` is left `None`.
     pub fn decode(&mut self, topic: &str, payload: &[u8], now: Timestamp) -> Inbound {
         if payload.len() > self.limits.payload {

@@ -3,6 +3,7 @@
 mod certificates;
 mod embedded;
 mod faults;
+mod folder;
 mod frames;
 mod mosquitto;
 mod readings;
