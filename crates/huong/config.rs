@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use huong_ingest::{BrokerConfig, FolderConfig, MqttConfig};
+use huong_ingest::{BrokerConfig, FolderConfig, MqttConfig, PostsConfig};
 use huong_notify::SinkConfig;
 use huong_store::{QueryLimits, StoreConfig};
 use huong_types::decode::{Decoder, Limits, SourceConfig};
@@ -32,6 +32,7 @@ struct Raw {
     broker: BrokerConfig,
     mqtt: MqttConfig,
     folder: Vec<FolderConfig>,
+    posts: Option<PostsConfig>,
     store: StoreConfig,
     query: QueryLimits,
     vision: VisionSection,
@@ -81,6 +82,7 @@ impl Default for Raw {
             broker: BrokerConfig::default(),
             mqtt: MqttConfig::default(),
             folder: Vec::new(),
+            posts: None,
             store: StoreConfig::new("data"),
             query: QueryLimits::default(),
             vision: VisionSection::default(),
@@ -100,6 +102,7 @@ pub(crate) struct Config {
     pub(crate) broker: BrokerConfig,
     pub(crate) mqtt: MqttConfig,
     pub(crate) folders: Vec<FolderConfig>,
+    pub(crate) posts: Option<PostsConfig>,
     pub(crate) store: StoreConfig,
     pub(crate) vision: VisionSection,
     pub(crate) wall: WallConfig,
@@ -147,6 +150,17 @@ impl Config {
         for (i, folder) in raw.folder.iter().enumerate() {
             folder.check(&file, &format!("folder[{i}]"), problems);
         }
+        if let Some(posts) = &raw.posts {
+            posts.check(&file, "posts", problems);
+            if !raw.folder.iter().any(|folder| folder.dir == posts.dir) {
+                problems.add(
+                    &file,
+                    "posts.dir",
+                    format!("`{}`", posts.dir.display()),
+                    "the dir of a [[folder]], which reads what is kept there",
+                );
+            }
+        }
         raw.store.check(&file, "store", problems);
         raw.query.check(&file, "query", problems);
         raw.wall.check(&file, "wall", problems);
@@ -174,6 +188,7 @@ impl Config {
             pipelines: read_pipelines(&[raw.pipelines], problems),
             broker: raw.broker,
             mqtt: raw.mqtt,
+            posts: raw.posts,
             folders: raw.folder.into_iter().map(|folder| folder.under(&raw.prefix)).collect(),
             store: raw.store,
             vision: raw.vision,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use huong_flow::{Counter, Mailbox, Ring, Stop, Worker};
-use huong_ingest::{EmbeddedBroker, IngestStats, MqttConfig, run_frames, run_readings};
+use huong_ingest::{EmbeddedBroker, IngestStats, MqttConfig, Posts, run_frames, run_readings};
 use huong_notify::{MqttTarget, Setup, Sinks, start_sinks};
 use huong_rules::Verdict;
 use huong_store::{Record, Writer};
@@ -86,6 +86,7 @@ impl System {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("net").enable_all().build()?;
         let wall = runtime.block_on(Wall::bind(config.wall.clone()))?;
         let address = wall.address();
+        let posts = config.posts.clone().map(|posts| runtime.block_on(Posts::bind(posts))).transpose()?;
 
         let open = Arc::new(ArcSwap::from_pointee(recovered.open_alerts.clone()));
         let shared = Arc::new(Shared {
@@ -171,6 +172,14 @@ impl System {
                 (config.registry, Arc::clone(&shared.mailbox), config.vision.pipeline().limits, config.prefix);
             let check = Arc::new(move |jpeg: &[u8]| validate_jpeg(jpeg, &limits));
             ingest.spawn_on(async move { Ok(run_frames(mqtt, &prefix, registry, now, check, mailbox, ring, stats, stop).await?) }, handle);
+        }
+        if let Some(posts) = posts {
+            let (now, stats, stop) = (clock.shared(), Arc::clone(&shared.ingest), entrance.clone());
+            let serve = async move {
+                posts.run(now, stats, stop).await;
+                Ok(())
+            };
+            ingest.spawn_on(serve, handle);
         }
         {
             let (backend, stop) = (Arc::clone(&shared), wall_stop.clone());

@@ -6,6 +6,7 @@ mod faults;
 mod folder;
 mod frames;
 mod mosquitto;
+mod posts;
 mod readings;
 mod rig;
 mod security;
