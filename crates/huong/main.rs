@@ -5,6 +5,7 @@ mod clock;
 mod commands;
 mod config;
 mod demo;
+mod flood;
 mod latency;
 mod ledger;
 mod recovery;
@@ -14,6 +15,7 @@ mod score;
 mod series;
 mod shared;
 mod vision;
+mod waves;
 mod writer;
 
 use std::path::PathBuf;
