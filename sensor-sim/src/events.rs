@@ -206,7 +206,8 @@ impl City<'_> {
     /// Positions every two hours. In the storm all but two boats are in from 26 October to 5 November.
     fn boats(&mut self) {
         // One after the other, so that each minute has its own boat or none.
-        for boat in (0..FISHING_BOATS).filter(|boat| (self.minute.as_millis() / 60_000 - *boat as i64).rem_euclid(120) == 0) {
+        let number = self.minute.as_millis() / 60_000;
+        for boat in (0..FISHING_BOATS).filter(|boat| (number - *boat as i64).rem_euclid(120) == 0) {
             let key = format!("TTH-{}-TS", 90_000 + boat);
             let mut own = Dice::new(self.seed, &key, 0);
             if self.dice(&key).chance(0.02) {
@@ -242,7 +243,8 @@ impl City<'_> {
 
     /// Hourly heartbeats; two servers are away for some days in the storm (assumed).
     fn agents(&mut self) {
-        for server in (0..SERVERS).filter(|server| (self.minute.as_millis() / 60_000 - *server as i64).rem_euclid(60) == 0) {
+        let number = self.minute.as_millis() / 60_000;
+        for server in (0..SERVERS).filter(|server| (number - *server as i64).rem_euclid(60) == 0) {
             let key = format!("srv-{server:02}");
             let away = self.storm() && matches!(server, 17 | 40) && during("2025-10-28T12:00", "2025-10-30T09:00", self.minute);
             if !away {
