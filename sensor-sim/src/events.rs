@@ -259,7 +259,7 @@ impl City<'_> {
             return;
         }
         let storm = if during("2025-11-04T16:00", "2025-11-07T04:00", self.minute) { 3 } else { 0 };
-        self.tell("bulletins", "storm", self.minute, json!({ "level": storm, "issuer": "NCHMF" }));
+        self.tell("bulletins", "storm", self.minute, json!({ "risk_level": storm, "hazard": "bão", "bulletin_no": format!("storm-{}", self.minute.as_millis() / 3_600_000) }));
     }
 }
 
