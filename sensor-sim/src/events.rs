@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::city::{bustle, during};
 use crate::dice::Dice;
-use crate::weather::{ScenarioKind, Weather};
+use crate::weather::{Measured, ScenarioKind, Weather};
 
 /// One event as its sender would give it.
 pub(crate) struct Happening {
@@ -48,6 +48,7 @@ pub(crate) fn at_minute(weather: &Weather, registry: &Registry, seed: u64, minut
     city.boats();
     city.agents();
     city.bulletins();
+    city.orders();
     city.out
 }
 
@@ -253,13 +254,39 @@ impl City<'_> {
         }
     }
 
-    /// Every six hours the level that the services have out. The storm at sea in November is assumed in hour and level.
+    /// Each morning and evening an order for every lake that will have gates open within the next half day; one small lake opens
+    /// without (assumed).
+    fn orders(&mut self) {
+        if !self.storm() || hours_since("2025-10-25T05:30", self.minute).rem_euclid(12.0) != 0.0 {
+            return;
+        }
+        let registry = self.registry;
+        for lake in registry.stations.iter().filter(|s| s.kind == *"reservoir" && s.id != *"songbo") {
+            let ahead = (0..=12).filter_map(|hours| self.weather.measure(lake, "reservoir", self.minute + Span::from_mins(60 * hours)));
+            let release = ahead.filter_map(|row| match row {
+                Measured::Lake { outflow, gates, .. } if gates > 0 => Some(outflow),
+                _ => None,
+            });
+            let Some(release) = release.reduce(f64::max) else { continue };
+            let number = format!("{}-{}", lake.id, self.minute.as_millis() / 3_600_000);
+            let order = json!({ "kind": "increase", "q_to": release, "order_no": number });
+            self.tell("reservoir_orders", &lake.id, self.minute, order);
+        }
+    }
+
+    /// Every six hours the levels that the services have out: for floods as practised in Huế, 3 from alarm level III, 2 from II, 1 from I.
+    /// The storm at sea in November is assumed in hour and level.
     fn bulletins(&mut self) {
         if !self.storm() || (hours_since("2025-10-25T04:00", self.minute)).rem_euclid(6.0) != 0.0 {
             return;
         }
         let storm = if during("2025-11-04T16:00", "2025-11-07T04:00", self.minute) { 3 } else { 0 };
-        self.tell("bulletins", "storm", self.minute, json!({ "risk_level": storm, "hazard": "bão", "bulletin_no": format!("storm-{}", self.minute.as_millis() / 3_600_000) }));
+        let river = self.weather.kim_long(self.minute);
+        let flood = [1.0, 2.0, 3.5].iter().filter(|level| river >= **level).count();
+        for (hazard, level) in [("storm", storm), ("flood", flood)] {
+            let number = format!("{hazard}-{}", self.minute.as_millis() / 3_600_000);
+            self.tell("bulletins", hazard, self.minute, json!({ "risk_level": level, "hazard": hazard, "bulletin_no": number }));
+        }
     }
 }
 
