@@ -1,5 +1,6 @@
 //! The commands that look, check and measure; none of them writes to the store.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
