@@ -83,4 +83,6 @@ fn finite(x: f64) -> Option<f64> {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -10,8 +10,12 @@ use datafusion::common::{DFSchema, ScalarValue};
 use datafusion::logical_expr::{Expr, ExprSchemable, Volatility};
 use huong_types::Zone;
 
-use super::functions::{IN_ZONE, ZONE_DISTANCE};
+use super::foreign::written;
+use super::functions::{IN_ZONE, ZONE_DISTANCE, misused};
 use super::sql::plain;
+
+/// Functions whose arguments must be of one kind.
+const ALIKE: [&str; 5] = ["coalesce", "nvl", "nullif", "greatest", "least"];
 
 pub(crate) fn check(expr: &Expr, schema: &DFSchema, zones: &[Arc<Zone>]) -> Result<(), String> {
     let mut wrong = None;
@@ -23,9 +27,16 @@ pub(crate) fn check(expr: &Expr, schema: &DFSchema, zones: &[Arc<Zone>]) -> Resu
             Expr::ScalarFunction(function) if [IN_ZONE, ZONE_DISTANCE].contains(&function.name()) => {
                 zone(function.name(), function.args.get(2), zones).err()
             }
-            Expr::BinaryExpr(binary) if binary.op.supports_propagation() => alike(&binary.left, [&*binary.right], schema),
-            Expr::Between(between) => alike(&between.expr, [&*between.low, &*between.high], schema),
-            Expr::InList(list) => alike(&list.expr, &list.list, schema),
+            Expr::ScalarFunction(function) if ALIKE.contains(&function.name()) => alike(&function.args, schema),
+            Expr::ScalarFunction(function) => misused(function.name(), function.args.len()),
+            Expr::BinaryExpr(binary) if binary.op.supports_propagation() => alike([&*binary.left, &*binary.right], schema),
+            Expr::Between(between) => alike([&*between.expr, &*between.low, &*between.high], schema),
+            Expr::InList(list) => alike(std::iter::once(&*list.expr).chain(&list.list), schema),
+            Expr::Case(case) => {
+                let whens = case.expr.iter().chain(case.when_then_expr.iter().map(|(when, _)| when));
+                let thens = case.when_then_expr.iter().map(|(_, then)| then).chain(&case.else_expr);
+                alike(whens.map(AsRef::as_ref), schema).or_else(|| alike(thens.map(AsRef::as_ref), schema))
+            }
             Expr::Placeholder(placeholder) => Some(format!("the parameter `{}`", placeholder.id)),
             _ => None,
         };
@@ -48,13 +59,14 @@ pub(crate) fn zone<'a>(function: &str, id: Option<&Expr>, zones: &'a [Arc<Zone>]
 }
 
 /// A text beside a number would be read as one, or fail: that is a mistake of the rule's author.
-fn alike<'a>(left: &Expr, others: impl IntoIterator<Item = &'a Expr>, schema: &DFSchema) -> Option<String> {
-    let kind = |expr: &Expr| expr.get_type(schema).ok();
-    let is_text = |kind: &DataType| matches!(kind, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
-    let first = kind(left)?;
-    let unlike = |other: &Expr| kind(other).is_some_and(|k| (is_text(&k) && first.is_numeric()) || (is_text(&first) && k.is_numeric()));
-    let other = others.into_iter().find(|other| unlike(other))?;
-    let name = |kind: &DataType| if is_text(kind) { "a text" } else { "a number" };
-    let (left_is, right_is) = (name(&first), name(&kind(other)?));
-    Some(format!("{} is {left_is}, but {} is {right_is}", left.human_display(), other.human_display()))
+fn alike<'a>(exprs: impl IntoIterator<Item = &'a Expr>, schema: &DFSchema) -> Option<String> {
+    let is_text = |expr: &Expr| match expr.get_type(schema).ok()? {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Some(true),
+        kind => kind.is_numeric().then_some(false),
+    };
+    let mut known = exprs.into_iter().filter_map(|expr| is_text(expr).map(|text| (expr, text)));
+    let (first, text) = known.next()?;
+    let (other, _) = known.find(|(_, other)| *other != text)?;
+    let said = |text| if text { "a text" } else { "a number" };
+    Some(format!("{} is {}, but {} is {}", written(first), said(text), written(other), said(!text)))
 }

@@ -6,14 +6,13 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::DataType;
 use datafusion::execution::SessionState;
-use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Cast, Expr, ExprSchemable};
-use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::ast::{Expr as Parsed, ExprWithAlias};
 use huong_types::Zone;
 
 use super::explain::places;
+use super::foreign::simplifier;
 use super::lower::{Lowering, Tree};
 use super::node::Node;
 use super::select::Select;
@@ -23,7 +22,7 @@ use super::{Call, Cell, Kind, Place, Row, Schema, check, functions};
 
 /// Holds what DataFusion plans with, and the zones.
 pub(crate) struct Compiler {
-    state: SessionState,
+    pub(super) state: SessionState,
     zones: Arc<[Arc<Zone>]>,
 }
 
@@ -88,28 +87,36 @@ impl Compiler {
     }
 
     fn compile(&self, sql: &str, schema: &Schema) -> Result<(Tree, DataType), String> {
-        let compiled = parse(sql).and_then(|mut parsed| {
-            resolve(&mut parsed, &self.state, schema, None)?;
-            self.planned(parsed, schema)
-        });
+        let compiled = self.parsed(sql, schema).and_then(|parsed| self.planned(parsed, schema));
         compiled.map_err(|message| explained(message, sql, schema))
     }
 
-    /// The compiled expression and its type before numbers were made Float64.
+    pub(super) fn parsed(&self, sql: &str, schema: &Schema) -> Result<Parsed, String> {
+        let mut parsed = parse(sql)?;
+        resolve(&mut parsed, &self.state, schema, None)?;
+        Ok(parsed)
+    }
+
+    /// The compiled expression and the type it is written in.
     fn planned(&self, parsed: Parsed, schema: &Schema) -> Result<(Tree, DataType), String> {
+        let (expr, kind) = self.plan(parsed, schema)?;
+        let lowering = Lowering { state: &self.state, schema, zones: &self.zones };
+        Ok((lowering.lower(&expr)?, kind))
+    }
+
+    /// The coerced expression, a number as Float64, and its type before that.
+    pub(super) fn plan(&self, parsed: Parsed, schema: &Schema) -> Result<(Expr, DataType), String> {
         let planned = schema.planned();
         let parsed = ExprWithAlias { expr: parsed, alias: None };
         let expr = self.state.create_logical_expr_from_sql_expr(parsed, planned).map_err(plain)?;
         check::check(&expr, planned, &self.zones)?;
-        let context = SimplifyContext::builder().with_schema(Arc::clone(planned)).build();
-        let expr = ExprSimplifier::new(context).coerce(expr, planned).map_err(plain)?;
+        let expr = simplifier(&self.state, Arc::clone(planned)).coerce(expr, planned).map_err(plain)?;
         let kind = expr.get_type(planned).map_err(plain)?;
         let expr = match kind.is_numeric() && kind != DataType::Float64 {
             true => Expr::Cast(Cast::new(Box::new(expr), DataType::Float64)),
             false => expr,
         };
-        let lowering = Lowering { state: &self.state, schema, zones: &self.zones };
-        Ok((lowering.lower(&expr)?, kind))
+        Ok((expr, kind))
     }
 }
 

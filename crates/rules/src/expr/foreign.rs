@@ -2,17 +2,21 @@
 //!
 //! Invariant: its numbers obey [`super::finite`] like those of the trees, and what cannot be evaluated is NULL.
 
+use std::convert::Infallible;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, RecordBatch, RecordBatchOptions, StringArray};
 use arrow::datatypes::{DataType, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TreeNode};
-use datafusion::common::{DFSchema, DataFusionError, ScalarValue};
+use datafusion::common::{DFSchema, DFSchemaRef, DataFusionError, ScalarValue};
 use datafusion::execution::SessionState;
 use datafusion::logical_expr::simplify::SimplifyContext;
-use datafusion::logical_expr::{ColumnarValue, Expr, ExprSchemable, TryCast};
+use datafusion::logical_expr::{ColumnarValue, Expr, ExprSchemable, TryCast, lit};
 use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::sql::sqlparser::ast::{self, visit_expressions_mut};
+use datafusion::sql::unparser::expr_to_sql;
 
 use super::functions::FINITE;
 use super::schema::{Column, arrow};
@@ -24,8 +28,7 @@ pub(crate) struct Foreign {
     /// What it reads.
     pub(crate) columns: Box<[Column]>,
     batch: SchemaRef,
-    /// As SQL, for explanations.
-    pub(crate) sql: String,
+    logical: Expr,
 }
 
 impl Foreign {
@@ -37,10 +40,13 @@ impl Foreign {
         let batch = Arc::clone(planned.inner());
         let guarded = guard(expr.clone(), &planned)?;
         // Some functions, `coalesce` among them, exist only as what they are simplified to.
-        let context = SimplifyContext::builder().with_schema(Arc::new(planned.clone())).build();
-        let simple = ExprSimplifier::new(context).simplify(guarded)?;
-        let expr_sql = expr.human_display().to_string();
-        Ok(Self { expr: state.create_physical_expr(simple, &planned)?, columns, batch, sql: expr_sql })
+        let simple = simplifier(state, Arc::new(planned.clone())).simplify(guarded)?;
+        Ok(Self { expr: state.create_physical_expr(simple, &planned)?, columns, batch, logical: expr.clone() })
+    }
+
+    /// As it would be written, for explanations.
+    pub(crate) fn sql(&self) -> String {
+        written(&self.logical)
     }
 
     pub(crate) fn number(&self, row: Row<'_>) -> Option<f64> {
@@ -78,10 +84,30 @@ impl Foreign {
     }
 }
 
+pub(crate) fn simplifier(state: &SessionState, schema: DFSchemaRef) -> ExprSimplifier {
+    let context = SimplifyContext::builder().with_schema(schema).with_config_options(Arc::clone(state.config_options()));
+    ExprSimplifier::new(context.build())
+}
+
+/// A planned expression as SQL, with the names as rules write them.
+pub(crate) fn written(expr: &Expr) -> String {
+    let Ok(mut sql) = expr_to_sql(expr) else {
+        return expr.human_display().to_string();
+    };
+    let ControlFlow::Continue::<Infallible>(()) = visit_expressions_mut(&mut sql, |part| {
+        if let ast::Expr::Identifier(name) = part {
+            name.quote_style = None;
+        }
+        ControlFlow::Continue(())
+    });
+    sql.to_string()
+}
+
 /// The expression with [`super::finite`] applied where numbers arise, and casts that give NULL for what they cannot read.
 pub(crate) fn guard(expr: Expr, schema: &DFSchema) -> Result<Expr, DataFusionError> {
     let guarded = expr.transform_up(|node| {
         let node = match node {
+            Expr::Literal(ScalarValue::Float64(x), _) => lit(ScalarValue::Float64(x.and_then(finite))),
             Expr::Cast(cast) => Expr::TryCast(TryCast::new(cast.expr, cast.field.data_type().clone())),
             other => other,
         };

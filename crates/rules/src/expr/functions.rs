@@ -52,11 +52,11 @@ static KNOWN: [Function; 22] = [
     Function { name: "least", eval: |a| a.iter().flatten().copied().reduce(f64::min) },
 ];
 
-/// Our own, with how many numbers each takes.
-static OWN: [(Function, usize); 3] = [
-    (Function { name: "distance_m", eval: distance_m }, 4),
-    (Function { name: "vn_aqi", eval: |a| air::vn_aqi(std::array::from_fn(|i| get(a, i))) }, 6),
-    (Function { name: HOURS_TO, eval: hours_to }, 4),
+/// Our own, with the numbers each takes.
+static OWN: [(Function, &[&str]); 3] = [
+    (Function { name: "distance_m", eval: distance_m }, &["lat", "lon", "lat", "lon"]),
+    (Function { name: "vn_aqi", eval: |a| air::vn_aqi(std::array::from_fn(|i| get(a, i))) }, &["pm25", "pm10", "o3", "co", "so2", "no2"]),
+    (Function { name: HOURS_TO, eval: hours_to }, &["at", "per_hour", "closer_per_hour", "level"]),
 ];
 
 /// [`super::finite`] for DataFusion's own evaluation.
@@ -67,10 +67,16 @@ pub(crate) fn find(name: &str) -> Option<&'static Function> {
     KNOWN.iter().chain(OWN.iter().map(|(function, _)| function)).find(|f| f.name == name)
 }
 
+/// What a function of ours takes, when `count` arguments are not that.
+pub(crate) fn misused(name: &str, count: usize) -> Option<String> {
+    let (_, parameters) = OWN.iter().find(|(function, _)| function.name == name)?;
+    (parameters.len() != count).then(|| format!("`{name}` is written {name}({})", parameters.join(", ")))
+}
+
 /// Our functions of numbers and of zones, for DataFusion to plan with and to evaluate where a foreign leaf holds one.
 pub(crate) fn register(context: &SessionContext, zones: &Arc<[Arc<Zone>]>) {
-    for (function, numbers) in &OWN {
-        context.register_udf(udf(function, *numbers));
+    for (function, parameters) in &OWN {
+        context.register_udf(udf(function, parameters.len()));
     }
     let place = || vec![DataType::Float64, DataType::Float64, DataType::Utf8];
     let known = Arc::clone(zones);

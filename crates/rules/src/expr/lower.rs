@@ -13,7 +13,7 @@ use datafusion::logical_expr::{Between, BinaryExpr, Case as LogicalCase, Expr, E
 use huong_types::Zone;
 
 use super::check::zone;
-use super::foreign::Foreign;
+use super::foreign::{Foreign, written};
 use super::functions::{self, IN_ZONE, ZONE_DISTANCE};
 use super::sql::plain;
 use super::tree::{Arithmetic, BoolExpr, Case, Comparison, NumberExpr, TextExpr};
@@ -35,11 +35,8 @@ pub(crate) enum Tree {
 
 impl Lowering<'_> {
     pub(crate) fn lower(&self, expr: &Expr) -> Result<Tree, String> {
-        if let Expr::Literal(value, _) = expr {
-            return Ok(literal(value));
-        }
         if expr.column_refs().is_empty() {
-            return self.constant(expr);
+            return Ok(literal(&self.constant(expr)?));
         }
         let native = match expr {
             Expr::Alias(alias) => Some(self.lower(&alias.expr)?),
@@ -69,10 +66,19 @@ impl Lowering<'_> {
         native.map_or_else(|| self.foreign(expr), Ok)
     }
 
-    fn constant(&self, expr: &Expr) -> Result<Tree, String> {
-        let empty = Row { own: &[], facts: &[], extra: &[] };
-        let value = Foreign::new(self.state, expr, self.schema).and_then(|foreign| foreign.value(empty));
-        value.map(|value| literal(&value)).map_err(|e| format!("{}: {}", expr.human_display(), plain(e)))
+    fn constant(&self, expr: &Expr) -> Result<ScalarValue, String> {
+        let value = match expr {
+            Expr::Literal(value, _) => return Ok(value.clone()),
+            // By far the most frequent: a whole number beside others.
+            Expr::Cast(cast) if matches!(&*cast.expr, Expr::Literal(ScalarValue::Int64(_), _)) => {
+                self.constant(&cast.expr)?.cast_to(cast.field.data_type())
+            }
+            _ => {
+                let empty = Row { own: &[], facts: &[], extra: &[] };
+                Foreign::new(self.state, expr, self.schema).and_then(|foreign| foreign.value(empty))
+            }
+        };
+        value.map_err(|e| format!("{}: {}", written(expr), plain(e)))
     }
 
     fn foreign(&self, expr: &Expr) -> Result<Tree, String> {
@@ -216,8 +222,11 @@ impl Lowering<'_> {
             return Ok(None);
         };
         let mut args = self.all(&call.args)?;
-        if let ("round", [_, Expr::Literal(ScalarValue::Int32(Some(decimals)), _)]) = (name, call.args.as_slice()) {
-            args[1] = Tree::Number(NumberExpr::Literal(Some(f64::from(*decimals))));
+        if let ("round", [_, decimals]) = (name, call.args.as_slice())
+            && decimals.column_refs().is_empty()
+            && let ScalarValue::Int32(decimals) = self.constant(decimals)?
+        {
+            args[1] = Tree::Number(NumberExpr::Literal(decimals.map(f64::from)));
         }
         if name == "coalesce" && matches!(args.first(), Some(Tree::Text(_))) {
             return Ok(texts(args).map(|texts| Tree::Text(TextExpr::Coalesce(texts))));

@@ -100,7 +100,7 @@ impl<'a> Node<'a> {
             return schema.name(place).to_owned();
         }
         if let Some(foreign) = self.foreign() {
-            return foreign.sql.clone();
+            return foreign.sql();
         }
         match self {
             Self::Number(NumberExpr::Literal(x)) => number(*x),

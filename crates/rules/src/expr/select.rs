@@ -8,31 +8,16 @@ use huong_types::Name;
 use super::sql::{parse, quoted, whole_name};
 use super::{Aggregate, Call, Kind, Schema, functions};
 
-/// What windows know, for messages and to tell where it belongs.
-pub(crate) const SELECT_ONLY: [&str; 22] = [
-    "max",
-    "min",
-    "avg",
-    "sum",
-    "count",
-    "first",
-    "last",
-    "delta",
-    "rate",
-    "slope",
-    "slope_error",
-    "fit",
-    "stddev",
-    "percentile",
-    "median",
-    "distinct",
-    "hop_avg",
-    "nowcast",
-    "since",
-    "time_to",
-    "time_to_low",
-    "time_to_high",
-];
+/// Beside [`Aggregate::NAMED`].
+const OTHERS: [&str; 5] = ["percentile", "median", TIME_TO, TIME_TO_LOW, TIME_TO_HIGH];
+const TIME_TO: &str = "time_to";
+const TIME_TO_LOW: &str = "time_to_low";
+const TIME_TO_HIGH: &str = "time_to_high";
+
+/// Every function over a window.
+pub(crate) fn known<'a>() -> impl Iterator<Item = &'a str> {
+    Aggregate::NAMED.iter().map(|(name, _)| *name).chain(OTHERS)
+}
 
 pub(crate) struct Select<'a> {
     fields: &'a Schema,
@@ -60,14 +45,14 @@ impl<'a> Select<'a> {
 
     /// What stands for a call: its column, or an expression over columns of calls. `None` when the function is no aggregate.
     pub(crate) fn call(&mut self, name: &str, function: &Function) -> Result<Option<Expr>, String> {
-        if !SELECT_ONLY.contains(&name) {
+        if known().all(|k| k != name) {
             return Ok(None);
         }
         let args = arguments(name, function)?;
         match name {
-            "time_to" => return self.time_to(name, &args, None).map(Some),
-            "time_to_low" => return self.time_to(name, &args, Some(2)).map(Some),
-            "time_to_high" => return self.time_to(name, &args, Some(-2)).map(Some),
+            TIME_TO => return self.time_to(name, &args, None).map(Some),
+            TIME_TO_LOW => return self.time_to(name, &args, Some(2)).map(Some),
+            TIME_TO_HIGH => return self.time_to(name, &args, Some(-2)).map(Some),
             _ => {}
         }
         let kind = match (name, args.as_slice()) {
@@ -115,13 +100,12 @@ impl<'a> Select<'a> {
     }
 
     fn field(&self, name: &str, arg: Option<&Argument<'_>>, kind: Aggregate) -> Result<usize, String> {
+        let fields = || self.fields.own().iter().map(|(own, _)| own.as_str()).collect::<Vec<_>>().join(", ");
         let Some(Argument::Field(field, _)) = arg else {
-            let fields = self.fields.own().iter().map(|(own, _)| own.as_str()).collect::<Vec<_>>().join(", ");
-            return Err(format!("`{name}` of something other than one field: the fields are {fields}"));
+            return Err(format!("`{name}` of something other than one field: the fields are {}", fields()));
         };
         let Some(index) = self.fields.own().iter().position(|(own, _)| *own == **field) else {
-            let fields = self.fields.own().iter().map(|(own, _)| own.as_str()).collect::<Vec<_>>().join(", ");
-            return Err(format!("`{name}({field})`: no field `{field}`, the fields are {fields}"));
+            return Err(format!("`{name}({field})`: no field `{field}`, the fields are {}", fields()));
         };
         if self.fields.own()[index].1 == Kind::Text && !kind.takes_text() {
             return Err(format!("`{name}({field})`: `{field}` is a text"));

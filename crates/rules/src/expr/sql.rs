@@ -10,20 +10,24 @@ use datafusion::execution::SessionState;
 use datafusion::sql::parser::DFParserBuilder;
 use datafusion::sql::sqlparser::ast::{Expr, Function, Ident, Query, VisitMut, VisitorMut};
 use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer::{Token, Tokenizer};
 
 use super::Schema;
-use super::select::{SELECT_ONLY, Select};
+use super::select::{Select, known};
 
-/// Bounds the depth of the trees, whose evaluation is recursive.
-const MOST_TOKENS: usize = 1000;
+/// Bounds the depth of what is parsed. Literals and commas, of which a list may have many, add none to it.
+const MOST_TOKENS: usize = 800;
+/// Planning and evaluation recurse this deep; `a and b and c` is two deep.
+const MOST_DEPTH: usize = 80;
 
 /// Parses one expression.
 pub(crate) fn parse(sql: &str) -> Result<Expr, String> {
     let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize().map_err(|e| e.to_string())?;
-    let tokens = tokens.iter().filter(|t| !matches!(t, Token::Whitespace(_))).count();
+    let flat = |token: &Token| matches!(token, Token::Whitespace(_) | Token::Comma | Token::Number(..) | Token::SingleQuotedString(_));
+    let tokens = tokens.iter().filter(|token| !flat(token)).count();
     if tokens > MOST_TOKENS {
-        return Err(format!("{tokens} words and signs, more than the {MOST_TOKENS} an expression may have"));
+        return Err(format!("{tokens} names and signs, more than the {MOST_TOKENS} an expression may have"));
     }
     let parsed = DFParserBuilder::new(sql).build().and_then(|mut parser| parser.parse_into_expr()).map_err(plain)?;
     match parsed.alias {
@@ -34,7 +38,7 @@ pub(crate) fn parse(sql: &str) -> Result<Expr, String> {
 
 /// Makes names whole and checks them; notes the aggregate calls of a `select`.
 pub(crate) fn resolve(expr: &mut Expr, state: &SessionState, schema: &Schema, select: Option<&mut Select<'_>>) -> Result<(), String> {
-    match expr.visit(&mut Resolver { state, schema, select }) {
+    match expr.visit(&mut Resolver { state, schema, select, depth: 0 }) {
         ControlFlow::Continue(()) => Ok(()),
         ControlFlow::Break(message) => Err(message),
     }
@@ -45,6 +49,7 @@ struct Resolver<'a, 'b> {
     /// The columns that may be named; in a `select`, those of the stream.
     schema: &'a Schema,
     select: Option<&'a mut Select<'b>>,
+    depth: usize,
 }
 
 impl VisitorMut for Resolver<'_, '_> {
@@ -55,6 +60,10 @@ impl VisitorMut for Resolver<'_, '_> {
     }
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<String> {
+        self.depth += 1;
+        if self.depth > MOST_DEPTH {
+            return ControlFlow::Break(format!("more than {MOST_DEPTH} operations on top of each other"));
+        }
         let result = match expr {
             Expr::Identifier(ident) => self.column(std::slice::from_ref(ident)),
             Expr::CompoundIdentifier(idents) => self.column(idents),
@@ -69,6 +78,11 @@ impl VisitorMut for Resolver<'_, '_> {
             }
             Err(message) => ControlFlow::Break(message),
         }
+    }
+
+    fn post_visit_expr(&mut self, _: &mut Expr) -> ControlFlow<String> {
+        self.depth -= 1;
+        ControlFlow::Continue(())
     }
 }
 
@@ -85,10 +99,17 @@ impl Resolver<'_, '_> {
         let mut message = format!("no column `{name}`");
         if idents.iter().any(|i| i.quote_style == Some('"')) {
             message += &format!(" (a text is written '{name}', in single quotes)");
-        } else if let Some(near) = nearest(&name, self.schema.columns().iter().map(|c| c.name.as_str())) {
+        } else if let Some(near) = self.nearest_column(&name) {
             message += &format!(". Did you mean `{near}`?");
         }
         Err(message)
+    }
+
+    /// `station.bd2` for `bd2`, else one of almost the same name.
+    fn nearest_column(&self, name: &str) -> Option<String> {
+        let names = || self.schema.columns().iter().map(|c| c.name.as_str());
+        let whole = names().find(|n| n.strip_suffix(name).is_some_and(|rest| rest.ends_with('.')));
+        whole.map(str::to_owned).or_else(|| nearest(name, names()))
     }
 
     fn function(&mut self, function: &Function) -> Result<Option<Expr>, String> {
@@ -104,7 +125,6 @@ impl Resolver<'_, '_> {
         if self.state.scalar_functions().contains_key(&name) {
             return Ok(None);
         }
-        let known = || SELECT_ONLY.iter().copied();
         if known().any(|k| k == name) || self.state.aggregate_functions().contains_key(&name) {
             return Err(match self.select {
                 None => format!("`{name}()` is over a window: it belongs in `select`"),
@@ -112,7 +132,7 @@ impl Resolver<'_, '_> {
             });
         }
         let scalar = self.state.scalar_functions().keys().map(String::as_str);
-        let near = if self.select.is_some() { nearest(&name, scalar.chain(known())) } else { nearest(&name, scalar) };
+        let near = if self.select.is_some() { nearest(&name, known().chain(scalar)) } else { nearest(&name, scalar) };
         Err(match near {
             Some(near) => format!("no function `{name}`. Did you mean `{near}`?"),
             None => format!("no function `{name}`"),
@@ -133,20 +153,30 @@ pub(crate) fn quoted(name: &str) -> Expr {
 /// What to add to an error when a column that SQL cannot read as a name may be its cause.
 pub(crate) fn reserved(sql: &str, schema: &Schema) -> Option<String> {
     let words: Vec<&str> = sql.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
-    let is_name = |name: &str| matches!(parse(name), Ok(Expr::Identifier(_)));
-    let column = schema.own().iter().find(|(name, _)| words.contains(&name.as_str()) && !is_name(name))?;
-    Some(format!("`{0}` is a word of SQL: the column is written \"{0}\"", column.0))
+    let is_name = |word: &str| matches!(parse(word), Ok(Expr::Identifier(_))) && parse(&format!("0 < {word} and {word} > 0")).is_ok();
+    let mut firsts = schema.columns().iter().filter_map(|c| c.name.split('.').next());
+    let word = firsts.find(|first| words.contains(first) && !is_name(first))?;
+    Some(format!("`{word}` is a word of SQL: the column is written \"{word}\""))
 }
 
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     let distances = known.map(|k| (levenshtein(name, k), k));
-    distances.filter(|(d, k)| *d <= 1 + k.len() / 4).min().map(|(_, k)| k)
+    distances.filter(|(d, k)| *d <= 1 + k.len() / 4).min().map(|(_, k)| k.to_owned())
 }
 
-/// The first line: the next ones list columns and functions, which our messages do themselves.
+/// The first line in words for people: the next ones list columns and functions, which our messages do themselves.
 pub(crate) fn plain(error: DataFusionError) -> String {
-    let text = error.strip_backtrace();
+    let text = match error {
+        DataFusionError::Diagnostic(_, error) => return plain(*error),
+        DataFusionError::SQL(error, _) => match *error {
+            ParserError::ParserError(text) | ParserError::TokenizerError(text) => text,
+            ParserError::RecursionLimitExceeded => "too many parentheses within each other".to_owned(),
+        },
+        other => other.strip_backtrace(),
+    };
     let text = text.lines().next().unwrap_or_default();
-    let prefixes = ["Schema error: ", "SQL error: ", "Error during planning: ", "Execution error: ", "Arrow error: "];
-    prefixes.iter().find_map(|p| text.strip_prefix(p)).unwrap_or(text).to_owned()
+    let prefixes = ["Schema error: ", "Error during planning: ", "Execution error: ", "Arrow error: "];
+    let text = prefixes.iter().find_map(|p| text.strip_prefix(p)).unwrap_or(text);
+    let types = [("Float64", "number"), ("Int64", "number"), ("Utf8", "text"), ("Boolean", "condition"), ("found: EOF", "found: the end")];
+    types.iter().fold(text.to_owned(), |text, (theirs, ours)| text.replace(theirs, ours))
 }

@@ -216,6 +216,16 @@ impl Windows {
         }
     }
 
+    /// The hop window that ends at `end`, up to which all windows have been closed, though nothing came in its newest hop: among
+    /// occurrences nothing is a figure too. `None` for other windows.
+    pub(crate) fn at_end(&self, plan: &Plan, end: Timestamp) -> Option<Closed> {
+        match self.state.as_ref().map(|state| &state.shape) {
+            Some(Shape::Hops(panes)) => Some(panes.closed(plan, end.as_millis(), false)),
+            None if matches!(plan.window, Window::Hops { .. }) => Some(Panes::new(self.lost.as_millis()).closed(plan, end.as_millis(), false)),
+            _ => None,
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.state.is_none()
     }

@@ -204,7 +204,7 @@ impl Panes {
         }
     }
 
-    fn closed(&self, plan: &Plan, end: i64, again: bool) -> Closed {
+    pub(super) fn closed(&self, plan: &Plan, end: i64, again: bool) -> Closed {
         let start = end.saturating_sub(plan.grid.size);
         let sum = self.sum(plan, start, end);
         let may_clear = !sum.gap && !again && self.lost <= start;
