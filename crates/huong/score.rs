@@ -47,12 +47,13 @@ struct NoticeRow {
 /// One time a station passed one alarm level.
 #[derive(Debug)]
 pub(crate) struct Crossing {
-    station: String,
-    key: Name,
-    level: String,
-    up: bool,
+    pub(crate) station: String,
+    pub(crate) key: Name,
+    /// `BĐ1` to `BĐ3`.
+    pub(crate) level: String,
+    pub(crate) up: bool,
     /// Last reading before, first reading after; `None` when no reading is published.
-    interval: Option<(Timestamp, Timestamp)>,
+    pub(crate) interval: Option<(Timestamp, Timestamp)>,
 }
 
 #[derive(Debug)]
@@ -238,7 +239,7 @@ fn changes(transitions: &[Transition]) -> Vec<Change> {
         let Some(level) = level_of(&alert.rule) else { continue };
         let on = match transition.kind {
             TransitionKind::Raised | TransitionKind::Resumed => true,
-            TransitionKind::Receded | TransitionKind::Cleared => false,
+            TransitionKind::Receded | TransitionKind::Latched | TransitionKind::Cleared => false,
             _ => continue,
         };
         if holding.insert(alert.id.clone(), on) != Some(on) {
@@ -315,7 +316,7 @@ fn inside(crossing: &Crossing, at: Timestamp) -> bool {
 }
 
 /// Whether the fed readings show this crossing: one before on the old side, one inside the interval on the new side.
-fn shows(crossing: &Crossing, readings: &[Reading], registry: &Registry) -> bool {
+pub(crate) fn shows(crossing: &Crossing, readings: &[Reading], registry: &Registry) -> bool {
     let Some((before, after)) = crossing.interval else { return false };
     let number = crossing.level.trim_start_matches("BĐ");
     let Some(limit) = registry.row(&crossing.key).and_then(|row| row.levels.get(format!("bd{number}").as_str()).copied()) else {
@@ -369,7 +370,7 @@ fn lead(at: Timestamp, notice: &Notice) -> String {
 }
 
 /// Columns padded to their widest cell.
-fn table(text: &mut String, rows: impl Iterator<Item = Vec<String>>) {
+pub(crate) fn table(text: &mut String, rows: impl Iterator<Item = Vec<String>>) {
     let rows: Vec<Vec<String>> = rows.collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|cell| cell.chars().count()).max().unwrap_or(0);
