@@ -310,6 +310,16 @@ fn every_mistake_in_a_source_is_named() {
         key = []
         fields = {}
         [[source]]
+        name = "shared"
+        topic = "w"
+        format = "csv"
+        items = ".rows"
+        stream = "rain"
+        key = ["id"]
+        time = ["t"]
+        fields.value = ["v"]
+        also = [{ stream = "rain", fields.value = ["v"] }, { stream = "tides", fields.value = ["v"] }, { stream = "air", fields.depth = ["v"] }]
+        [[source]]
         name = "odd"
         topic = "z"
         stream = 7
@@ -320,7 +330,7 @@ fn every_mistake_in_a_source_is_named() {
     compile(extra, &mut problems);
     let lines: Vec<String> = problems.list.iter().map(ToString::to_string).collect();
     for expected in [
-        "source[3].stream: found `7`, expected a stream's id, or { topic = LEVEL }",
+        "source[4].stream: found `7`, expected a stream's id, or { topic = LEVEL }",
         "source `sensors`.name: found a name again",
         "source `sensors`.topic: found `hue/a#/b`, expected an MQTT topic filter",
         "source `wrong`.key: found `topic = 2`, expected a level that `x/+` always has",
@@ -332,6 +342,11 @@ fn every_mistake_in_a_source_is_named() {
         "source `wrong`.fields.value.unit: found a unit of another quantity, expected a unit that converts to `mm`",
         "source `wrong`.fields.depth: found no such field, expected one of `value`",
         "source `lost`.stream: found `tide`, expected one of `air`",
+        "source `shared`.format: found `csv`, expected one of `json`, `chirpstack`",
+        "source `shared`.items: found `.rows`, expected names joined by dots",
+        "source `shared`.also `rain`: found a stream again, expected each stream of a source once",
+        "source `shared`.also `tides`: found no such stream, expected one of `air`",
+        "source `shared`.also `air`.fields.depth: found no such field, expected one of `co`",
     ] {
         assert!(lines.iter().any(|line| line.contains(expected)), "{expected}\nnot in {lines:#?}");
     }
