@@ -364,6 +364,11 @@ fn take(
             Err(error) => tracing::error!(%error, "the alert table refused an event"),
         }
     }
+    for (stream, key) in &inbound.silent {
+        if let Err(error) = brain.on(Event::Silent(stream, key), shared.clock.now(), transitions) {
+            tracing::error!(%error, "the alert table refused an event");
+        }
+    }
     for refused in inbound.rejected {
         *entrance.entry(refused.stream.clone()).or_default() += 1;
         batch.records.push(Record::Quarantined(refused));
