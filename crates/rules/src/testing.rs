@@ -89,7 +89,8 @@ fn play(written: &Written, from: &Name, rest: Span, test: &RawTest, (streams, ci
         readings.push_back(reading(streams, own, given)?);
     }
     let mut problems = Problems::default();
-    let registry = Registry { zones: city.zones.clone(), ..registry(own, test, &readings, streams, &mut problems) };
+    let mut registry = registry(own, test, &readings, streams, &mut problems);
+    registry.zones.clone_from(&city.zones);
     let registry = Arc::new(registry);
     let engine = compile_rules(written, streams, &registry, &mut problems);
     let mut engine = engine.ok_or_else(|| problems.to_string())?;
