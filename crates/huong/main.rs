@@ -6,6 +6,7 @@ mod clock;
 mod commands;
 mod config;
 mod demo;
+mod flood;
 mod latency;
 mod ledger;
 mod recovery;
@@ -16,6 +17,7 @@ mod series;
 mod shared;
 mod truth;
 mod vision;
+mod waves;
 mod writer;
 
 use std::path::PathBuf;
