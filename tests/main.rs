@@ -6,5 +6,6 @@ mod city;
 mod commands;
 mod demo;
 mod flood;
+mod orders;
 mod support;
 mod walls;
