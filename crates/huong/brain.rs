@@ -84,10 +84,12 @@ impl Brain {
 
     /// Takes over the alerts that the journal left open, and the ids that it last raised.
     pub(crate) fn restore(&mut self, open: Vec<Alert>, raised: Vec<Name>, next_seq: u64) {
-        // To the rules an alert is a condition that holds; those of groups, and what only waits for a person, are the table's alone.
-        let holds = |alert: &&Alert| alert.about == About::Rule && !alert.pending && alert.ended.is_none();
+        // To the rules an alert is a condition that holds or waits to; those of groups, and what only waits for a person, are the
+        // table's alone.
+        let holds = |alert: &&Alert| alert.about == About::Rule && alert.ended.is_none();
         self.engine.restore(&open.iter().filter(holds).cloned().collect::<Vec<_>>());
         self.table.restore(open, raised, next_seq);
+        self.engine.set_exercise(self.table.exercise());
     }
 
     /// The readings that rules computed since the last call, in order.

@@ -47,7 +47,10 @@ impl Table {
     pub fn restore(&mut self, open: Vec<Alert>, raised: impl IntoIterator<Item = Name>, next_seq: u64) {
         raised.into_iter().for_each(|id| self.recent.note(id));
         for alert in open {
-            self.recent.note(alert.id.clone());
+            // Of a pending one nobody was told: it is yet to be raised.
+            if !alert.pending {
+                self.recent.note(alert.id.clone());
+            }
             self.open.insert(alert);
         }
         self.regroup_all();

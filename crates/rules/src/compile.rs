@@ -99,7 +99,8 @@ pub(crate) fn compile_rules(written: &Written, streams: &[Stream], registry: &Ar
         return None;
     }
     let mut board = Board::new(streams.len(), shop.patterns);
-    shop.joined.iter().for_each(|stream| board.keep(*stream));
+    let rows = registry.stations.len() + registry.cameras.len();
+    shop.joined.iter().for_each(|stream| board.keep(*stream, streams[*stream].most_unknown_keys as usize + rows));
     let made = benches.into_iter().zip(streams).map(|(bench, spec)| {
         let groups = bench.groups.into_iter().enumerate();
         let groups: Vec<Group> = groups.map(|(place, plans)| plans.finish(place, &bench.columns, &bench.rules, &bench.derives)).collect();

@@ -48,6 +48,7 @@ impl Plans {
                 rules: Vec::new(),
                 derives: Vec::new(),
                 early: false,
+                places: None,
             })
             .collect();
         let rules = (0u32..).zip(rules).filter(|(_, rule)| rule.group == place).filter_map(|(i, rule)| match rule.judge {

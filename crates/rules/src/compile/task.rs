@@ -150,7 +150,8 @@ impl Task<'_, '_> {
             return None;
         }
         mark_used(&mut extras, fields.iter().flat_map(|(_, figure)| figure.columns()));
-        Some((Derive { id: raw.id.clone(), group, filter, plan, extras, fields, into: raw.into.clone() }, into))
+        let said = RawDerive { test: Vec::new(), ..raw.clone() };
+        Some((Derive { id: raw.id.clone(), version: checksum(&said), group, filter, plan, extras, fields, into: raw.into.clone() }, into))
     }
 
     /// Fields that do not go together.
@@ -185,6 +186,7 @@ impl Task<'_, '_> {
         refuse(!condition && raw.then.is_some(), "then", "a condition on readings or windows");
         refuse(!condition && raw.each, "each", "an alert that clears");
         refuse(!condition && !silence && raw.when.is_some(), "when", "nothing: it is raised by what its kind says");
+        refuse((class || raw.cluster.is_some()) && raw.schedule.is_some(), "schedule", "none: it is about what stands at every hour");
         refuse(!condition && raw.clear.is_some(), "clear", "nothing: it is cleared by what its kind says");
         let delays = [
             ("for", raw.hold > Span::ZERO),
@@ -486,5 +488,9 @@ fn mark_used(extras: &mut Extras, places: impl Iterator<Item = Place>) {
 /// Of what the rule says, its tests apart: eight hex digits of a checksum over the rule as it was read.
 fn version(raw: &RawRule) -> Name {
     let said = RawRule { test: Vec::new(), ..raw.clone() };
+    checksum(&said)
+}
+
+fn checksum(said: &impl std::fmt::Debug) -> Name {
     Name::from(format!("{:08x}", crc32fast::hash(format!("{said:?}").as_bytes())))
 }
