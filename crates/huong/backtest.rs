@@ -11,10 +11,9 @@ use clap::Args;
 use huong_store::replay_readings;
 use huong_types::{About, AlertState, Name, Problems, Reading, Registry, Severity, Span, Timestamp, Transition, Values, local_date_time};
 
-use crate::brain::Brain;
+use crate::brain::{Brain, Event};
 use crate::commands::{count, print_table, say};
 use crate::config::{Config, overlay, read_pipelines};
-use crate::replay;
 use crate::score::{self, Crossing, Feed};
 use crate::truth::{self, Alarm, Skill};
 
@@ -168,19 +167,22 @@ impl Side {
     }
 
     fn take(&mut self, mut reading: Reading) -> Result<()> {
-        replay::step(&mut self.brain, &mut self.now, &mut reading, &mut self.buffer)?;
+        self.now = self.now.max(reading.received);
+        self.brain.on(Event::Reading(&mut reading), self.now, &mut self.buffer)?;
         self.note();
         Ok(())
     }
 
     fn run_to(&mut self, to: Timestamp) -> Result<()> {
-        replay::tick_until(&mut self.brain, &mut self.now, to, &mut self.buffer)?;
         self.now = self.now.max(to);
+        self.brain.on(Event::Tick, self.now, &mut self.buffer)?;
         self.note();
         Ok(())
     }
 
     fn note(&mut self) {
+        // Judged already, and stored by nobody here.
+        self.brain.derived().for_each(drop);
         // Counts of groups are not alerts of a rule, and what is still pending may never be one.
         for Transition { at, alert, .. } in self.buffer.drain(..).filter(|t| t.alert.about == About::Rule && !t.alert.pending) {
             let episode = self.episodes.entry(alert.id).or_insert_with(|| Episode {

@@ -5,13 +5,13 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
-use huong_rules::{Engine, Out, Watched};
+use huong_rules::{Engine, Watched};
 use huong_store::{replay_readings, transitions_of};
 use huong_types::{Alert, Name, Problems, Reading, Span, Timestamp, Transition, TransitionKind, Value, local_date_time, local_time};
 
+use crate::brain::{Brain, Event};
 use crate::commands::{print_table, say};
 use crate::config::Config;
 
@@ -31,12 +31,12 @@ pub(crate) fn command(id: &str, config: &Path, data: Option<&Path>) -> Result<()
         );
     };
     let mut problems = Problems::default();
-    let engine = Engine::compile(&config.pipelines, &config.streams, Arc::clone(&config.registry), &mut problems);
-    let Some(engine) = engine.filter(|_| problems.is_empty()) else { return Err(problems.into()) };
-    head(alert, &engine, &config)?;
+    let brain = config.brain(&mut problems);
+    let Some(brain) = brain.filter(|_| problems.is_empty()) else { return Err(problems.into()) };
+    head(alert, brain.engine(), &config)?;
     journal(&history)?;
-    if engine.rules().iter().any(|rule| rule.id == alert.rule) {
-        let past = Past::relive(engine, dir, &history, alert)?;
+    if brain.engine().rules().iter().any(|rule| rule.id == alert.rule) {
+        let past = Past::relive(brain, dir, &history, alert)?;
         for turn in history.iter().filter(|t| turns(t.kind)) {
             past.print(turn)?;
         }
@@ -81,40 +81,34 @@ struct Past {
 }
 
 impl Past {
-    fn relive(mut engine: Engine, dir: &Path, history: &[Transition], alert: &Alert) -> Result<Past> {
+    fn relive(mut brain: Brain, dir: &Path, history: &[Transition], alert: &Alert) -> Result<Past> {
         let causes = history.iter().flat_map(|t| &t.cause).map(|cause| (cause.stream.clone(), cause.key.clone()));
         let about: BTreeSet<(Name, Name)> = causes.chain([(alert.stream.clone(), alert.key.clone())]).collect();
         let (Some(from), Some(until)) = (history.iter().map(|t| t.decided).min(), history.iter().map(|t| t.decided).max()) else {
             bail!("an alert without a journal");
         };
-        let memory = engine.longest_window().max(engine.longest_baseline());
-        engine.watch(alert.rule.clone(), alert.key.clone());
-        engine.set_exercise(alert.exercise);
+        brain.watch(alert.rule.clone(), alert.key.clone(), alert.exercise);
         let mut past = Past { judgements: Vec::new(), readings: Vec::new() };
-        let mut out = Out::default();
-        replay_readings(dir, from - memory, &mut |mut reading| {
+        let mut outcome = Ok(());
+        replay_readings(dir, from - brain.longest_window(), &mut |mut reading| {
             let now = reading.received;
-            if now > until {
-                return;
+            if now <= until && outcome.is_ok() {
+                outcome = past.take(&mut brain, Event::Reading(&mut reading), now, &about);
+                past.keep(reading, &about);
             }
-            engine.advance(now, &mut out);
-            engine.on_reading(&mut reading, now, &mut out);
-            past.take(&mut out, now, &about);
-            past.keep(reading, &about);
         })
         .with_context(|| format!("the store {} cannot be read", dir.display()))?;
-        engine.advance(until, &mut out);
-        past.take(&mut out, until, &about);
+        outcome?;
+        past.take(&mut brain, Event::Tick, until, &about)?;
         ensure!(!past.readings.is_empty(), "the readings of that time are no longer in {}", dir.display());
         Ok(past)
     }
 
-    fn take(&mut self, out: &mut Out, now: Timestamp, about: &BTreeSet<(Name, Name)>) {
-        out.signals.clear();
-        self.judgements.extend(out.watched.drain(..).map(|judgement| (now, judgement)));
-        for derived in out.derived.drain(..) {
-            self.keep(derived, about);
-        }
+    fn take(&mut self, brain: &mut Brain, event: Event<'_>, now: Timestamp, about: &BTreeSet<(Name, Name)>) -> Result<()> {
+        brain.on(event, now, &mut Vec::new())?;
+        self.judgements.extend(brain.watched().map(|judgement| (now, judgement)));
+        brain.derived().for_each(|derived| self.keep(derived, about));
+        Ok(())
     }
 
     fn keep(&mut self, reading: Reading, about: &BTreeSet<(Name, Name)>) {
@@ -148,14 +142,18 @@ impl Past {
     }
 
     fn print_readings(&self, turn: &Transition, start: Timestamp) -> Result<()> {
-        let caused = |reading: &Reading| turn.cause.iter().any(|c| (&c.stream, &c.key, c.at) == (&reading.stream, &reading.key, reading.at));
+        let caused =
+            |reading: &Reading| turn.cause.iter().any(|c| (&c.stream, &c.key, c.at) == (&reading.stream, &reading.key, reading.at));
         let mut known: Vec<&Reading> = self.readings.iter().filter(|r| r.at <= turn.at && r.received <= turn.decided).collect();
         known.sort_by_key(|reading| reading.at);
         let first = known.iter().position(|reading| reading.at >= start || caused(reading)).unwrap_or(known.len());
         let first = first.min(known.len().saturating_sub(LEAST));
         let left_out = known.len().saturating_sub(first).saturating_sub(SHOWN);
         let length = (turn.at - start).max(Span::ZERO);
-        say(&format!("readings{}", if length > Span::ZERO { format!(" of the window of {length} and those that caused it") } else { String::new() }))?;
+        say(&format!(
+            "readings{}",
+            if length > Span::ZERO { format!(" of the window of {length} and those that caused it") } else { String::new() }
+        ))?;
         let rows = known[first + left_out..].iter().flat_map(|reading| {
             let mark = if caused(reading) { "cause" } else { "" };
             reading.fields.iter().map(move |field| {

@@ -104,6 +104,7 @@ impl System {
             opening: recovered.counts.clone(),
             latency: ArcSwapOption::empty(),
             orphans: Counter::new(),
+            derived: Counter::new(),
             open: Arc::clone(&open),
             load: ArcSwap::default(),
             sinks: ArcSwapOption::empty(),
@@ -334,6 +335,7 @@ fn think(mut brain: Brain, ring: &Ring<Inbound>, batches: &Ring<Batch>, shared: 
         }
         tick(&mut brain, &mut transitions, shared.clock.now());
         batch.records.extend(transitions.drain(..).map(Record::from));
+        derived(&mut brain, &mut batch, &mut entrance, shared);
         if took > 0 {
             shared.entrance.store(Arc::new(entrance.clone()));
         }
@@ -368,6 +370,7 @@ fn take(
             Ok(Verdict::Judged | Verdict::History) => {
                 batch.records.extend(transitions.drain(..).map(Record::from));
                 batch.records.push(Record::Reading(reading));
+                derived(brain, batch, entrance, shared);
             }
             Err(error) => tracing::error!(%error, "the alert table refused an event"),
         }
@@ -377,6 +380,15 @@ fn take(
         batch.records.push(Record::Quarantined(refused));
     }
     batch.acks.extend(inbound.ack);
+}
+
+/// What rules computed is stored beside what it was computed from, and counted as come in here.
+fn derived(brain: &mut Brain, batch: &mut Batch, entrance: &mut BTreeMap<Option<Name>, u64>, shared: &Shared) {
+    for reading in brain.derived() {
+        shared.derived.add(1);
+        *entrance.entry(Some(reading.stream.clone())).or_default() += 1;
+        batch.records.push(Record::Reading(reading));
+    }
 }
 
 /// A reading that is already stored; its payload would add nothing, so only its name is kept.

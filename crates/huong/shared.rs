@@ -57,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) opening: Counts,
     pub(crate) latency: ArcSwapOption<Latency>,
     pub(crate) orphans: Counter,
+    /// Readings that rules computed: they come in at the brain.
+    pub(crate) derived: Counter,
     /// The alerts that hold, as of the last commit.
     pub(crate) open: Arc<ArcSwap<Vec<Alert>>>,
     /// What the alarms ask of an operator, as of the last commit or second.
@@ -75,7 +77,7 @@ impl Shared {
         let (stored, rejected) = totals(&self.book.load());
         let (before, refused) = totals(&self.opening);
         let shed = self.ingest.shed.get() + self.vision.shed.get();
-        let received = self.ingest.decoded.get() + self.ingest.rejected.get() + self.vision.observations.get();
+        let received = self.ingest.decoded.get() + self.ingest.rejected.get() + self.vision.observations.get() + self.derived.get();
         Balance { received, stored: stored - before, rejected: rejected - refused, shed }
     }
 
@@ -136,11 +138,7 @@ impl Backend for Shared {
             broker_connected: ingest.readings.connected(),
             sinks: self.sinks.load().as_deref().map(sink_figures).unwrap_or_default(),
             load: self.load.load().as_ref().clone(),
-            rules: RuleFigures {
-                taken: self.reload.taken.get(),
-                refused: self.reload.refused.get(),
-                outdated: self.reload.is_broken(),
-            },
+            rules: RuleFigures { taken: self.reload.taken.get(), refused: self.reload.refused.get(), outdated: self.reload.is_broken() },
             counters: counters.into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
         }
     }

@@ -33,7 +33,7 @@ fn each_mistake_is_named_with_its_path() {
     assert_eq!(problems(GOOD), Vec::<String>::new());
     // What is changed, and parts of what must be said.
     let cases: &[(&str, &str, &[&str])] = &[
-        ("level >= station", "levl >= station", &["rule `good`.when", "levl", "Did you mean 'level'"]),
+        ("level >= station", "levl >= station", &["rule `good`.when", "levl", "Did you mean `level`"]),
         ("station.bd2", "station.bd4", &["rule `good`.when", "station.bd4", "station.bd1, station.bd2"]),
         ("level >= station.bd2", "level >=", &["rule `good`.when", "level >="]),
         ("level >= station.bd2", "level + 1", &["rule `good`.when", "not a condition"]),
@@ -46,7 +46,7 @@ fn each_mistake_is_named_with_its_path() {
         ("{ tumbling = \"10m\" }", "{ sliding = \"1h\", every = \"7m\" }", &["rule `good`.window", "1h every 7m", "whole number"]),
         ("{ tumbling = \"10m\" }", "{ session = \"10m\" }", &["rule[0].window", "tumbling", "sliding"]),
         ("{ tumbling = \"10m\" }", "\"none\"", &["rule `good`.select", "the fields of the reading are the columns"]),
-        ("{level:.2}\", en", "{levl:.2}\", en", &["rule `good`.text.vi", "levl", "Did you mean 'level'"]),
+        ("{level:.2}\", en", "{levl:.2}\", en", &["rule `good`.text.vi", "levl", "Did you mean `level`"]),
         ("en = \"{level:.2}\"", "en = \"{level:.2\"", &["rule `good`.text.en", "without `}`"]),
         ("en = \"{level:.2}\"", "en = \"{level:.x}\"", &["rule `good`.text.en", "decimals"]),
         ("en = \"{level:.2}\"", "en = \" \"", &["rule `good`.text.en", "nothing"]),
