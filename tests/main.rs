@@ -5,5 +5,6 @@ mod cameras;
 mod city;
 mod commands;
 mod demo;
+mod reload;
 mod support;
 mod walls;
