@@ -74,6 +74,10 @@ impl Task<'_, '_> {
             }
             _ => Vec::new(),
         };
+        if plan.is_some() && figures.len() < raw.select.len() {
+            // What speaks of a column that is wrong would only say the same again.
+            return None;
+        }
         extras.baseline = self.baseline(raw, &figures);
         let judge = self.judge(raw, bench, plan);
         let own = match &judge {
