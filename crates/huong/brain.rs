@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use huong_alerts::{AlertError, Table, TableConfig};
-use huong_rules::{Engine, Out, Verdict};
+use huong_rules::{Engine, Out, Verdict, Watched};
 use huong_types::{About, Alert, Name, Order, Problems, Reading, Registry, Span, Stream, Timestamp, Transition};
 
 /// Everything that can happen to the brain.
@@ -94,6 +94,17 @@ impl Brain {
     /// The readings that rules computed since the last call, in order.
     pub(crate) fn derived(&mut self) -> impl Iterator<Item = Reading> + '_ {
         self.out.derived.drain(..)
+    }
+
+    /// From now on every judgement of `rule` about `key` is noted in full; rules for exercises judge when `exercise`.
+    pub(crate) fn watch(&mut self, rule: Name, key: Name, exercise: bool) {
+        self.engine.watch(rule, key);
+        self.engine.set_exercise(exercise);
+    }
+
+    /// The judgements noted since the last call, in order.
+    pub(crate) fn watched(&mut self) -> impl Iterator<Item = Watched> + '_ {
+        self.out.watched.drain(..)
     }
 
     pub(crate) fn engine(&self) -> &Engine {

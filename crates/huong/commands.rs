@@ -60,6 +60,17 @@ pub(crate) fn complain(error: &anyhow::Error) {
     let _closed = io::stderr().write_all(lines.as_bytes());
 }
 
+/// Columns padded to their widest cell under `head`; nothing without rows.
+pub(crate) fn print_table(head: &[&str], rows: Vec<Vec<String>>) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let head = head.iter().map(|cell| (*cell).to_owned()).collect();
+    let mut text = String::new();
+    score::table(&mut text, std::iter::once(head).chain(rows));
+    say(text.trim_end())
+}
+
 /// `1 rule`, `2 rules`.
 pub(crate) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
