@@ -12,7 +12,7 @@ use huong_store::{write_csv, write_json, write_pretty};
 use huong_types::{Problems, Registry};
 
 use crate::config::{Config, overlay, read_pipelines};
-use crate::{flood, series, vision};
+use crate::{flood, score, series, vision};
 
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
