@@ -42,20 +42,29 @@ pub fn run_tests(pipelines: &[(String, String)], streams: &[Stream], registry: &
         }
     };
     for (file, rule) in &written.rules {
-        report(file, &rule.id, &rule.test, &|test| run_rule(&written, file, rule, test, streams));
+        report(file, &rule.id, &rule.test, &|test| run_rule(&written, file, rule, test, streams, registry));
     }
     for (file, derive) in &written.derives {
-        report(file, &derive.id, &derive.test, &|test| run_derive(&written, &derive.into, &derive.from, &derive.window, test, streams));
+        report(file, &derive.id, &derive.test, &|test| {
+            run_derive(&written, &derive.into, &derive.from, &derive.window, test, streams, registry)
+        });
     }
     reports
 }
 
-fn run_rule(written: &Written, file: &str, rule: &RawRule, test: &RawTest, streams: &[Stream]) -> Result<Vec<String>, String> {
+fn run_rule(
+    written: &Written,
+    file: &str,
+    rule: &RawRule,
+    test: &RawTest,
+    streams: &[Stream],
+    city: &Registry,
+) -> Result<Vec<String>, String> {
     // Its tests name facts that its conditions speak of.
     let alone = Written { rules: vec![(file.to_owned(), rule.clone())], derives: written.derives.clone() };
     let longest = written.derives.iter().filter(|(_, derive)| derive.into == rule.from).map(|(_, derive)| settle(&derive.window)).max();
     let rest = settle(&rule.window).max(rule.hold) + longest.unwrap_or(Span::ZERO);
-    let out = play(&alone, &rule.from, rest, test, streams)?;
+    let out = play(&alone, &rule.from, rest, test, streams, city)?;
     Ok(compare(rule, test, &out.signals))
 }
 
@@ -66,9 +75,10 @@ fn run_derive(
     window: &RawWindow,
     test: &RawTest,
     streams: &[Stream],
+    city: &Registry,
 ) -> Result<Vec<String>, String> {
     let alone = Written { rules: Vec::new(), derives: written.derives.clone() };
-    let out = play(&alone, from, settle(window), test, streams)?;
+    let out = play(&alone, from, settle(window), test, streams, city)?;
     let emitted = out.derived.iter().filter(|reading| reading.stream == *into).map(emission);
     let expected = test.emits.iter().map(|given| {
         let (time, given, key) = parts(given);
@@ -79,14 +89,17 @@ fn run_derive(
 }
 
 /// The story of one test; everything that was said.
-fn play(written: &Written, from: &Name, rest: Span, test: &RawTest, streams: &[Stream]) -> Result<Out, String> {
+fn play(written: &Written, from: &Name, rest: Span, test: &RawTest, streams: &[Stream], city: &Registry) -> Result<Out, String> {
     let own = streams.iter().find(|s| s.id == *from).ok_or("no such stream")?;
     let mut readings = VecDeque::new();
     for given in &test.given {
         readings.push_back(reading(streams, own, given)?);
     }
     let mut problems = Problems::default();
-    let registry = Arc::new(registry(own, test, &readings, streams, &mut problems));
+    let mut registry = registry(own, test, &readings, streams, &mut problems);
+    // Zones are the city's own: a story invents stations, not coasts.
+    registry.zones.clone_from(&city.zones);
+    let registry = Arc::new(registry);
     let engine = compile_rules(written, streams, &registry, &mut problems);
     let mut engine = engine.ok_or_else(|| problems.to_string())?;
     engine.set_exercise(test.exercise);
@@ -173,9 +186,9 @@ fn registry(own: &Stream, test: &RawTest, readings: &VecDeque<Reading>, streams:
             _ => None,
         };
         let of = |wanted: bool| {
-            let chosen = facts.iter().filter(|(name, fact)| {
-                matches!(fact, Fact::Text(_)) == wanted && !["lat", "lon", "kind", "ward"].contains(&name.as_str())
-            });
+            let chosen = facts
+                .iter()
+                .filter(|(name, fact)| matches!(fact, Fact::Text(_)) == wanted && !["lat", "lon", "kind", "ward"].contains(&name.as_str()));
             let entries = chosen.map(|(name, fact)| match fact {
                 Fact::Number(number) => format!("{:?} = {number:?}", name.as_str()),
                 Fact::Text(text) => format!("{:?} = {text:?}", name.as_str()),
@@ -222,9 +235,10 @@ fn reading(streams: &[Stream], own: &Stream, given: &RawGiven) -> Result<Reading
     let (stream, key) = match of.map(|of| of.split_once('/').map_or((None, of), |(stream, key)| (Some(stream), key))) {
         None => (own, STATION),
         Some((None, key)) => (own, key),
-        Some((Some(stream), key)) => {
-            (streams.iter().find(|s| s.id == *stream).ok_or_else(|| format!("`{stream}` is no stream"))?, if key.is_empty() { STATION } else { key })
-        }
+        Some((Some(stream), key)) => (
+            streams.iter().find(|s| s.id == *stream).ok_or_else(|| format!("`{stream}` is no stream"))?,
+            if key.is_empty() { STATION } else { key },
+        ),
     };
     let at = parse_time(time)?;
     let field = |(name, fact): (&Name, &Fact)| match fact {
@@ -236,7 +250,8 @@ fn reading(streams: &[Stream], own: &Stream, given: &RawGiven) -> Result<Reading
         Given::Fields(fields) => fields.iter().map(field).collect(),
     };
     for field in &fields {
-        let known = stream.fields.get(&field.name).ok_or_else(|| format!("`{}` is not a field of the stream `{}`", field.name, stream.id))?;
+        let known =
+            stream.fields.get(&field.name).ok_or_else(|| format!("`{}` is not a field of the stream `{}`", field.name, stream.id))?;
         if known.text != matches!(field.value, Value::Text(_)) {
             return Err(format!("`{}` of the stream `{}` is a {}", field.name, stream.id, if known.text { "text" } else { "number" }));
         }
