@@ -5,5 +5,6 @@ mod cameras;
 mod city;
 mod commands;
 mod demo;
+mod flood;
 mod support;
 mod walls;

@@ -6,6 +6,7 @@ mod clock;
 mod commands;
 mod config;
 mod demo;
+mod flood;
 mod latency;
 mod ledger;
 mod recovery;
@@ -17,6 +18,7 @@ mod shared;
 mod storm;
 mod truth;
 mod vision;
+mod waves;
 mod writer;
 
 use std::path::PathBuf;

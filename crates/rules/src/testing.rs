@@ -42,29 +42,23 @@ pub fn run_tests(pipelines: &[(String, String)], streams: &[Stream], registry: &
         }
     };
     for (file, rule) in &written.rules {
-        report(file, &rule.id, &rule.test, &|test| run_rule(&written, file, rule, test, streams, registry));
+        report(file, &rule.id, &rule.test, &|test| run_rule(&written, file, rule, test, (streams, registry)));
     }
     for (file, derive) in &written.derives {
-        report(file, &derive.id, &derive.test, &|test| {
-            run_derive(&written, &derive.into, &derive.from, &derive.window, test, streams, registry)
-        });
+        report(file, &derive.id, &derive.test, &|test| run_derive(&written, &derive.into, &derive.from, &derive.window, test, (streams, registry)));
     }
     reports
 }
 
-fn run_rule(
-    written: &Written,
-    file: &str,
-    rule: &RawRule,
-    test: &RawTest,
-    streams: &[Stream],
-    city: &Registry,
-) -> Result<Vec<String>, String> {
+/// Streams, and the registry that knows the zones.
+type World<'a> = (&'a [Stream], &'a Registry);
+
+fn run_rule(written: &Written, file: &str, rule: &RawRule, test: &RawTest, world: World<'_>) -> Result<Vec<String>, String> {
     // Its tests name facts that its conditions speak of.
     let alone = Written { rules: vec![(file.to_owned(), rule.clone())], derives: written.derives.clone() };
     let longest = written.derives.iter().filter(|(_, derive)| derive.into == rule.from).map(|(_, derive)| settle(&derive.window)).max();
     let rest = settle(&rule.window).max(rule.hold) + longest.unwrap_or(Span::ZERO);
-    let out = play(&alone, &rule.from, rest, test, streams, city)?;
+    let out = play(&alone, &rule.from, rest, test, world)?;
     Ok(compare(rule, test, &out.signals))
 }
 
@@ -74,11 +68,10 @@ fn run_derive(
     from: &Name,
     window: &RawWindow,
     test: &RawTest,
-    streams: &[Stream],
-    city: &Registry,
+    world: World<'_>,
 ) -> Result<Vec<String>, String> {
     let alone = Written { rules: Vec::new(), derives: written.derives.clone() };
-    let out = play(&alone, from, settle(window), test, streams, city)?;
+    let out = play(&alone, from, settle(window), test, world)?;
     let emitted = out.derived.iter().filter(|reading| reading.stream == *into).map(emission);
     let expected = test.emits.iter().map(|given| {
         let (time, given, key) = parts(given);
@@ -89,7 +82,7 @@ fn run_derive(
 }
 
 /// The story of one test; everything that was said.
-fn play(written: &Written, from: &Name, rest: Span, test: &RawTest, streams: &[Stream], city: &Registry) -> Result<Out, String> {
+fn play(written: &Written, from: &Name, rest: Span, test: &RawTest, (streams, city): World<'_>) -> Result<Out, String> {
     let own = streams.iter().find(|s| s.id == *from).ok_or("no such stream")?;
     let mut readings = VecDeque::new();
     for given in &test.given {
@@ -97,7 +90,6 @@ fn play(written: &Written, from: &Name, rest: Span, test: &RawTest, streams: &[S
     }
     let mut problems = Problems::default();
     let mut registry = registry(own, test, &readings, streams, &mut problems);
-    // Zones are the city's own: a story invents stations, not coasts.
     registry.zones.clone_from(&city.zones);
     let registry = Arc::new(registry);
     let engine = compile_rules(written, streams, &registry, &mut problems);
@@ -186,9 +178,9 @@ fn registry(own: &Stream, test: &RawTest, readings: &VecDeque<Reading>, streams:
             _ => None,
         };
         let of = |wanted: bool| {
-            let chosen = facts
-                .iter()
-                .filter(|(name, fact)| matches!(fact, Fact::Text(_)) == wanted && !["lat", "lon", "kind", "ward"].contains(&name.as_str()));
+            let chosen = facts.iter().filter(|(name, fact)| {
+                matches!(fact, Fact::Text(_)) == wanted && !["lat", "lon", "kind", "ward"].contains(&name.as_str())
+            });
             let entries = chosen.map(|(name, fact)| match fact {
                 Fact::Number(number) => format!("{:?} = {number:?}", name.as_str()),
                 Fact::Text(text) => format!("{:?} = {text:?}", name.as_str()),
@@ -235,10 +227,9 @@ fn reading(streams: &[Stream], own: &Stream, given: &RawGiven) -> Result<Reading
     let (stream, key) = match of.map(|of| of.split_once('/').map_or((None, of), |(stream, key)| (Some(stream), key))) {
         None => (own, STATION),
         Some((None, key)) => (own, key),
-        Some((Some(stream), key)) => (
-            streams.iter().find(|s| s.id == *stream).ok_or_else(|| format!("`{stream}` is no stream"))?,
-            if key.is_empty() { STATION } else { key },
-        ),
+        Some((Some(stream), key)) => {
+            (streams.iter().find(|s| s.id == *stream).ok_or_else(|| format!("`{stream}` is no stream"))?, if key.is_empty() { STATION } else { key })
+        }
     };
     let at = parse_time(time)?;
     let field = |(name, fact): (&Name, &Fact)| match fact {
@@ -250,8 +241,7 @@ fn reading(streams: &[Stream], own: &Stream, given: &RawGiven) -> Result<Reading
         Given::Fields(fields) => fields.iter().map(field).collect(),
     };
     for field in &fields {
-        let known =
-            stream.fields.get(&field.name).ok_or_else(|| format!("`{}` is not a field of the stream `{}`", field.name, stream.id))?;
+        let known = stream.fields.get(&field.name).ok_or_else(|| format!("`{}` is not a field of the stream `{}`", field.name, stream.id))?;
         if known.text != matches!(field.value, Value::Text(_)) {
             return Err(format!("`{}` of the stream `{}` is a {}", field.name, stream.id, if known.text { "text" } else { "number" }));
         }
