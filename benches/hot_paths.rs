@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
 
-use huong_rules::Engine;
+use huong_rules::{Engine, Out};
 use huong_store::{Record, StoreConfig, Writer};
 use huong_types::decode::{Decoder, SourceConfig};
 use huong_types::{Field, Name, Origin, Problems, Reading, Registry, Stream, Timestamp};
@@ -118,12 +118,13 @@ fn judge(world: &World) {
         let engine = Engine::compile(&world.pipelines, &world.streams, Arc::clone(&world.registry), &mut problems);
         let mut engine = engine.expect("the shipped pipelines compile");
         let mut fed = readings.clone();
-        let mut signals = Vec::new();
+        let mut out = Out::default();
         timed(|| {
             for reading in &mut fed {
                 let now = reading.at;
-                std::hint::black_box(engine.on_reading(reading, now, &mut signals));
-                signals.clear();
+                engine.advance(now, &mut out);
+                std::hint::black_box(engine.on_reading(reading, now, &mut out));
+                out.signals.clear();
             }
         })
     };

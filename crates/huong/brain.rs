@@ -1,12 +1,14 @@
 //! Rules and alert table behind one `match`: every trigger that can change an alarm is an [`Event`].
 //!
-//! Invariant: pure. The same events in the same order give the same effects, which is what makes a replay of the log, the
-//! tests of the pipelines and the running system one and the same thing.
+//! Invariant: pure, and blind to batches. Whatever falls due before an event is done at its own due time before that event is
+//! looked at, so the same events give the same effects however often the clock is looked at in between. That is what makes a replay
+//! of the log, the tests of the pipelines and the running system one and the same thing.
 
-use huong_alerts::{AlertError, Table};
-use huong_rules::{Engine, Verdict};
-use huong_types::{Alert, Problems, Reading, Registry, Signal, Span, Stream, Timestamp, Transition};
 use std::sync::Arc;
+
+use huong_alerts::{AlertError, Table, TableConfig};
+use huong_rules::{Engine, Out, Verdict};
+use huong_types::{About, Alert, Name, Order, Problems, Reading, Registry, Span, Stream, Timestamp, Transition};
 
 /// Everything that can happen to the brain.
 pub(crate) enum Event<'a> {
@@ -14,17 +16,20 @@ pub(crate) enum Event<'a> {
     Reading(&'a mut Reading),
     /// The clock moved: closes windows of silent keys, matures on-delays, finds the silent.
     Tick,
-    Acknowledge {
-        id: &'a str,
-        by: &'a str,
-    },
+    /// Of an operator.
+    Order(&'a Order),
+    /// Other rules: states of those that have not changed are kept.
+    Reload(Box<Engine>),
 }
 
 pub(crate) struct Brain {
     engine: Engine,
     table: Table,
-    signals: Vec<Signal>,
+    out: Out,
 }
+
+/// What falls due at the very moment of an event is done after it: what arrives in time is heard first.
+const BEFORE: Span = Span::from_millis(1);
 
 impl Brain {
     /// Compiles the pipelines; every mistake goes to `problems`.
@@ -32,43 +37,56 @@ impl Brain {
         pipelines: &[(String, String)],
         streams: &[Stream],
         registry: &Arc<Registry>,
+        config: &TableConfig,
         problems: &mut Problems,
     ) -> Option<Self> {
         let engine = Engine::compile(pipelines, streams, Arc::clone(registry), problems)?;
-        let table = Table::new(engine.rules());
-        Some(Self { engine, table, signals: Vec::new() })
+        let table = Table::new(engine.rules(), config.clone());
+        Some(Self { engine, table, out: Out::default() })
     }
 
     /// Takes one event and appends what it changed to `out`. The verdict is about a reading; other events are judged.
     pub(crate) fn on(&mut self, event: Event<'_>, now: Timestamp, out: &mut Vec<Transition>) -> Result<Verdict, AlertError> {
-        let verdict = match event {
-            Event::Reading(reading) => self.engine.on_reading(reading, now, &mut self.signals),
-            Event::Tick => {
-                self.engine.on_tick(now, &mut self.signals);
-                Verdict::Judged
+        self.pass(now - BEFORE, out);
+        match event {
+            Event::Reading(reading) => {
+                let verdict = self.engine.on_reading(reading, now, &mut self.out);
+                self.apply(now, out);
+                return Ok(verdict);
             }
-            Event::Acknowledge { id, by } => {
-                out.extend(self.table.acknowledge(id, by, now)?);
-                Verdict::Judged
+            Event::Tick => {}
+            Event::Order(order) => {
+                out.extend(self.table.order(order, now)?);
+                self.engine.set_exercise(self.table.exercise());
             }
-        };
-        for signal in self.signals.drain(..) {
-            out.extend(self.table.apply(signal, now));
+            Event::Reload(engine) => {
+                let old = std::mem::replace(&mut self.engine, *engine);
+                self.engine.adopt(old);
+                out.extend(self.table.reload(self.engine.rules(), now));
+            }
         }
-        Ok(verdict)
+        Ok(Verdict::Judged)
     }
 
     /// Takes a reading from before the last start: windows fill, nothing is said.
     pub(crate) fn relive(&mut self, reading: &mut Reading) {
         let now = reading.received;
-        self.engine.on_reading(reading, now, &mut self.signals);
-        self.signals.clear();
+        self.engine.advance(now - BEFORE, &mut self.out);
+        self.engine.on_reading(reading, now, &mut self.out);
+        self.out = Out::default();
     }
 
-    /// Takes over the alerts that the journal left open.
-    pub(crate) fn restore(&mut self, open: Vec<Alert>, next_seq: u64) {
-        self.engine.restore(&open);
-        self.table.restore(open, next_seq);
+    /// Takes over the alerts that the journal left open, and the ids that it last raised.
+    pub(crate) fn restore(&mut self, open: Vec<Alert>, raised: Vec<Name>, next_seq: u64) {
+        // To the rules an alert is a condition that holds; those of groups, and what only waits for a person, are the table's alone.
+        let holds = |alert: &&Alert| alert.about == About::Rule && !alert.pending && alert.ended.is_none();
+        self.engine.restore(&open.iter().filter(holds).cloned().collect::<Vec<_>>());
+        self.table.restore(open, raised, next_seq);
+    }
+
+    /// The readings that rules computed since the last call, in order.
+    pub(crate) fn derived(&mut self) -> impl Iterator<Item = Reading> + '_ {
+        self.out.derived.drain(..)
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -76,6 +94,25 @@ impl Brain {
     }
 
     pub(crate) fn longest_window(&self) -> Span {
-        self.engine.longest_window()
+        self.engine.longest_window().max(self.engine.longest_baseline())
+    }
+
+    /// Lets time pass: the deadlines of rules and table in the order of their times.
+    fn pass(&mut self, until: Timestamp, out: &mut Vec<Transition>) {
+        loop {
+            let due = [self.engine.next_deadline(), self.table.next_deadline()].into_iter().flatten().min();
+            let Some(due) = due.filter(|due| *due <= until) else { return };
+            // What was due at the start is due at once, whatever time that was.
+            let at = due.max(self.engine.started().unwrap_or(until).min(until));
+            self.engine.advance(at, &mut self.out);
+            self.apply(at, out);
+            out.extend(self.table.on_tick(at));
+        }
+    }
+
+    fn apply(&mut self, now: Timestamp, out: &mut Vec<Transition>) {
+        for signal in self.out.signals.drain(..) {
+            out.extend(self.table.apply(signal, now));
+        }
     }
 }

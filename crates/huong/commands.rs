@@ -1,15 +1,17 @@
 //! The commands that look, check and measure; none of them writes to the store.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use huong_store::{write_csv, write_json, write_pretty};
 use huong_types::{Problems, Registry};
 
-use crate::config::{Config, read_pipelines};
+use crate::config::{Config, overlay, read_pipelines};
 use crate::{flood, series, vision};
 
 #[derive(Debug, Args)]
@@ -48,34 +50,60 @@ pub(crate) fn say(line: &str) -> Result<()> {
     writeln!(io::stdout(), "{line}").context("cannot print")
 }
 
-/// The one place that prints why a command failed.
+/// The one place that prints why a command failed. Mistakes in files begin their lines with the place, as editors expect it.
 pub(crate) fn complain(error: &anyhow::Error) {
-    let lines = format!("huong: {error:#}\n");
+    let lines = match error.downcast_ref::<Problems>() {
+        Some(problems) => format!("{problems}\nhuong: {} to be mended\n", count(problems.list.len(), "mistake")),
+        None => format!("huong: {error:#}\n"),
+    };
     // There is nowhere left to tell when standard error is closed.
     let _closed = io::stderr().write_all(lines.as_bytes());
 }
 
+/// `1 rule`, `2 rules`.
+pub(crate) fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 pub(crate) fn check(path: &Path) -> Result<()> {
-    let config = Config::load(path)?;
+    let (config, mut problems) = Config::check(path);
+    huong_rules::advise(&config.pipelines, &mut problems);
+    for warning in problems.warnings_text().lines() {
+        say(&format!("warning: {warning}"))?;
+    }
+    ensure!(problems.is_empty(), problems);
     let registry = &config.registry;
     say(&format!(
-        "{}: valid. {} stations, {} cameras, {} wards, {} streams, {} pipelines",
+        "{}: valid. {} stations, {} cameras, {} wards, {} streams, {} pipelines, {}",
         path.display(),
         registry.stations.len(),
         registry.cameras.len(),
         registry.wards.len(),
         config.streams.len(),
-        config.pipelines.len()
+        config.pipelines.len(),
+        count(problems.warnings.len(), "warning")
     ))
 }
 
-pub(crate) fn test(paths: &[PathBuf], config: &Path) -> Result<()> {
+/// Runs the tests inside the pipelines at `paths`, or inside those of the configuration. Files are tried beside the configuration's
+/// other rules, which theirs may name; a folder stands for itself.
+pub(crate) fn test(paths: &[PathBuf], rule: Option<&str>, config: &Path) -> Result<()> {
     let config = Config::load(config)?;
+    let began = Instant::now();
     let mut problems = Problems::default();
-    let pipelines = if paths.is_empty() { config.pipelines } else { read_pipelines(paths, &mut problems) };
-    let reports = huong_rules::run_tests(&pipelines, &config.streams, &config.registry, &mut problems);
-    ensure!(problems.is_empty(), "{problems}");
-    let failed = reports.iter().filter(|report| !report.failures.is_empty()).count();
+    let given = read_pipelines(paths, &mut problems);
+    let pipelines = match given.as_slice() {
+        [] => config.pipelines.clone(),
+        _ if paths.iter().any(|path| path.is_dir()) => given.clone(),
+        _ => overlay(&config.pipelines, &given)?.0,
+    };
+    let mut reports = huong_rules::run_tests(&pipelines, &config.streams, &config.registry, &mut problems);
+    ensure!(problems.is_empty(), problems);
+    reports.retain(|report| given.is_empty() || given.iter().any(|(file, _)| *file == report.file));
+    reports.retain(|report| rule.is_none_or(|rule| report.rule == *rule));
+    if let Some(rule) = rule {
+        ensure!(!reports.is_empty(), "found no test of a rule `{rule}`, expected the id of a rule with tests");
+    }
     for report in &reports {
         let verdict = if report.failures.is_empty() { "ok    " } else { "FAILED" };
         say(&format!("{verdict}  {} {} {}", report.file, report.rule, report.name))?;
@@ -83,8 +111,17 @@ pub(crate) fn test(paths: &[PathBuf], config: &Path) -> Result<()> {
             say(&format!("        {failure}"))?;
         }
     }
-    say(&format!("{} passed, {failed} failed", reports.len() - failed))?;
-    ensure!(failed == 0, "{failed} of {} pipeline tests failed", reports.len());
+    let failed = reports.iter().filter(|report| !report.failures.is_empty()).count();
+    let rules: BTreeSet<_> = reports.iter().map(|report| &report.rule).collect();
+    let files: BTreeSet<_> = reports.iter().map(|report| &report.file).collect();
+    say(&format!(
+        "{} passed, {failed} failed; {} in {}, {:.1} s",
+        reports.len() - failed,
+        count(rules.len(), "rule"),
+        count(files.len(), "file"),
+        began.elapsed().as_secs_f64()
+    ))?;
+    ensure!(failed == 0, "{failed} of {} failed", count(reports.len(), "pipeline test"));
     Ok(())
 }
 
@@ -106,7 +143,7 @@ fn replay_series(list: &Path, folder: &Path, config: &Config, failed: &mut Vec<S
     let text = std::fs::read_to_string(list).with_context(|| format!("cannot read {}", list.display()))?;
     let mut problems = Problems::default();
     let all = series::parse(&list.display().to_string(), &text, &mut problems);
-    ensure!(problems.is_empty(), "{problems}");
+    ensure!(problems.is_empty(), problems);
     ensure!(!all.is_empty(), "{}: found no [[series]], expected at least one", list.display());
     for one in &all {
         let report = series::check(one, folder, &config.pipelines, &config.streams)?;

@@ -2,11 +2,13 @@
 //!
 //! Paths are relative to the folder the program is started in.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use huong_alerts::TableConfig;
 use huong_ingest::{BrokerConfig, MqttConfig};
 use huong_notify::SinkConfig;
 use huong_store::{QueryLimits, StoreConfig};
@@ -35,6 +37,7 @@ struct Raw {
     query: QueryLimits,
     vision: VisionSection,
     wall: WallConfig,
+    alerts: TableConfig,
     sink: Vec<SinkConfig>,
 }
 
@@ -83,10 +86,14 @@ impl Default for Raw {
             query: QueryLimits::default(),
             vision: VisionSection::default(),
             wall: WallConfig::default(),
+            alerts: TableConfig::default(),
             sink: Vec::new(),
         }
     }
 }
+
+/// The name and the text of a file of rules.
+pub(crate) type Pipeline = (String, String);
 
 /// Everything read and checked.
 pub(crate) struct Config {
@@ -94,12 +101,13 @@ pub(crate) struct Config {
     pub(crate) registry: Arc<Registry>,
     pub(crate) streams: Vec<Stream>,
     sources: (String, Vec<SourceConfig>),
-    pub(crate) pipelines: Vec<(String, String)>,
+    pub(crate) pipelines: Vec<Pipeline>,
     pub(crate) broker: BrokerConfig,
     pub(crate) mqtt: MqttConfig,
     pub(crate) store: StoreConfig,
     pub(crate) vision: VisionSection,
     pub(crate) wall: WallConfig,
+    pub(crate) alerts: TableConfig,
     pub(crate) sinks: Vec<SinkConfig>,
 }
 
@@ -109,12 +117,18 @@ impl Config {
     /// # Errors
     /// Every mistake in any of them, at once.
     pub(crate) fn load(path: &Path) -> Result<Config, Problems> {
+        let (config, problems) = Self::check(path);
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+
+    /// The same with the mistakes beside it, and with warnings among them.
+    pub(crate) fn check(path: &Path) -> (Config, Problems) {
         let mut problems = Problems::default();
         let config = Self::read(path, &mut problems);
         // What can be read is compiled even when something else is wrong, so that one run lists it all.
         config.brain(&mut problems);
         config.decoder(&mut problems);
-        if problems.is_empty() { Ok(config) } else { Err(problems) }
+        (config, problems)
     }
 
     /// Where the store is and what a query may use, whatever else is wrong in the file or on this machine.
@@ -140,6 +154,7 @@ impl Config {
         raw.store.check(&file, "store", problems);
         raw.query.check(&file, "query", problems);
         raw.wall.check(&file, "wall", problems);
+        raw.alerts.check(&file, "alerts", problems);
         SinkConfig::check_all(&raw.sink, &file, "sink", problems);
         raw.vision.pipeline().check(&file, "vision", problems);
         if raw.vision.enabled {
@@ -168,6 +183,7 @@ impl Config {
             store: raw.store,
             vision: raw.vision,
             wall: raw.wall,
+            alerts: raw.alerts,
             sinks: raw.sink,
         };
         if config.broker.embedded {
@@ -186,7 +202,7 @@ impl Config {
 
     /// Compiles the pipelines.
     pub(crate) fn brain(&self, problems: &mut Problems) -> Option<Brain> {
-        Brain::new(&self.pipelines, &self.streams, &self.registry, problems)
+        Brain::new(&self.pipelines, &self.streams, &self.registry, &self.alerts, problems)
     }
 
     /// Compiles the sources.
@@ -197,8 +213,8 @@ impl Config {
     }
 }
 
-/// (name, text) of every pipeline in the files and folders given, in name order within a folder.
-pub(crate) fn read_pipelines(paths: &[PathBuf], problems: &mut Problems) -> Vec<(String, String)> {
+/// Every pipeline in the files and folders given, in name order within a folder.
+pub(crate) fn read_pipelines(paths: &[PathBuf], problems: &mut Problems) -> Vec<Pipeline> {
     let mut files = Vec::new();
     for path in paths {
         if !path.is_dir() {
@@ -215,6 +231,40 @@ pub(crate) fn read_pipelines(paths: &[PathBuf], problems: &mut Problems) -> Vec<
         files.append(&mut found);
     }
     files.iter().filter_map(|path| Some((path.display().to_string(), text(path, problems)?))).collect()
+}
+
+/// `pipelines` with what the files of `given` hold, and the ids found in those: rules and derivations of the same id give way to them,
+/// the others stay.
+///
+/// # Errors
+/// When a file of `given` is no TOML.
+pub(crate) fn overlay(pipelines: &[Pipeline], given: &[Pipeline]) -> Result<(Vec<Pipeline>, BTreeSet<String>), Problems> {
+    let mut problems = Problems::default();
+    let mut ids: BTreeSet<String> = BTreeSet::new();
+    for (file, text) in given {
+        let table = load_toml::<toml::Table>(file, text, &mut problems).unwrap_or_default();
+        ids.extend(entries(&table).filter_map(|entry| entry.get("id")?.as_str().map(str::to_owned)));
+    }
+    let mut all = Vec::new();
+    for (file, text) in pipelines.iter().filter(|(file, _)| given.iter().all(|(other, _)| other != file)) {
+        let mut table = load_toml::<toml::Table>(file, text, &mut problems).unwrap_or_default();
+        let replaced = |entry: &toml::Value| entry.get("id").and_then(toml::Value::as_str).is_some_and(|id| ids.contains(id));
+        if !entries(&table).any(replaced) {
+            all.push((file.clone(), text.clone()));
+            continue;
+        }
+        for list in table.iter_mut().filter_map(|(_, value)| value.as_array_mut()) {
+            list.retain(|entry| !replaced(entry));
+        }
+        all.push((file.clone(), table.to_string()));
+    }
+    all.extend_from_slice(given);
+    if problems.is_empty() { Ok((all, ids)) } else { Err(problems) }
+}
+
+/// Every `[[rule]]` and `[[derive]]`.
+fn entries(table: &toml::Table) -> impl Iterator<Item = &toml::Value> {
+    table.values().filter_map(toml::Value::as_array).flatten()
 }
 
 fn text(path: &Path, problems: &mut Problems) -> Option<String> {

@@ -1,5 +1,6 @@
 //! `huong`: the command line. Each command is one module; what they share is the configuration and the brain.
 
+mod backtest;
 mod brain;
 mod clock;
 mod commands;
@@ -14,6 +15,7 @@ mod run;
 mod score;
 mod series;
 mod shared;
+mod truth;
 mod vision;
 mod waves;
 mod writer;
@@ -48,11 +50,16 @@ enum Command {
     Test {
         /// Pipeline files or folders; those of the configuration when none is given.
         pipelines: Vec<PathBuf>,
+        /// Only the tests of this rule.
+        #[arg(long)]
+        rule: Option<String>,
         #[arg(long, default_value = "config/huong.toml")]
         config: PathBuf,
     },
     /// Replay recorded readings through the rules and score the alarms.
     Replay(commands::ReplayArgs),
+    /// What other rules would have said, over stored readings or those of a file, beside what the running ones say.
+    Backtest(backtest::BacktestArgs),
     /// Ask the store: tables readings, observations, alerts, quarantine.
     Query {
         sql: String,
@@ -84,8 +91,9 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run { config } => run::command(&config),
         Command::Check { config } => commands::check(&config),
-        Command::Test { pipelines, config } => commands::test(&pipelines, &config),
+        Command::Test { pipelines, rule, config } => commands::test(&pipelines, rule.as_deref(), &config),
         Command::Replay(args) => commands::replay(&args),
+        Command::Backtest(args) => backtest::command(&args),
         Command::Query { sql, format, config, data } => commands::query(&sql, format, &config, data.as_deref()),
         Command::Detect { images, config } => commands::detect(&images, &config),
         Command::Demo(args) => demo::command(&args),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use arc_swap::{ArcSwap, ArcSwapOption};
+use huong_alerts::Load;
 use huong_flow::{Counter, Mailbox, Ring, Stop, Worker};
 use huong_ingest::{EmbeddedBroker, IngestStats, MqttConfig, run_frames, run_readings};
 use huong_notify::{MqttTarget, Setup, Sinks, start_sinks};
@@ -100,7 +101,9 @@ impl System {
             opening: recovered.counts.clone(),
             latency: ArcSwapOption::empty(),
             orphans: Counter::new(),
+            derived: Counter::new(),
             open: Arc::clone(&open),
+            load: ArcSwap::default(),
             sinks: ArcSwapOption::empty(),
             commands: Arc::new(Ring::new(COMMANDS)),
             rate: ArcSwap::from_pointee((Instant::now(), 0, 0.0)),
@@ -129,8 +132,12 @@ impl System {
             closed.push(segment).map_err(|_| anyhow::anyhow!("the ring of closed segments is too small"))?;
         }
         let (acks, acks_in) = mpsc::unbounded_channel();
+        let mut load = Load::new(config.alerts.load.clone());
+        load.restore(&recovered.open_alerts);
         let outlets = Outlets {
             acks,
+            load,
+            load_told: Timestamp::MIN,
             feed,
             sinks,
             sealer: Arc::clone(&closed),
@@ -304,10 +311,11 @@ fn think(mut brain: Brain, ring: &Ring<Inbound>, batches: &Ring<Batch>, shared: 
             take(&mut brain, inbound, &mut batch, &mut entrance, &mut transitions, shared);
         }
         while let Some(command) = shared.commands.pop() {
-            acknowledge(&mut brain, command, &mut batch, &mut transitions, shared.clock.now());
+            order(&mut brain, command, &mut batch, &mut transitions, shared.clock.now());
         }
         tick(&mut brain, &mut transitions, shared.clock.now());
-        batch.records.extend(transitions.drain(..).map(Record::Transition));
+        batch.records.extend(transitions.drain(..).map(Record::from));
+        derived(&mut brain, &mut batch, &mut entrance, shared);
         if took > 0 {
             shared.entrance.store(Arc::new(entrance.clone()));
         }
@@ -340,8 +348,9 @@ fn take(
         match brain.on(Event::Reading(&mut reading), now, transitions) {
             Ok(Verdict::Duplicate) => batch.records.push(Record::Quarantined(duplicate(&reading))),
             Ok(Verdict::Judged | Verdict::History) => {
-                batch.records.extend(transitions.drain(..).map(Record::Transition));
+                batch.records.extend(transitions.drain(..).map(Record::from));
                 batch.records.push(Record::Reading(reading));
+                derived(brain, batch, entrance, shared);
             }
             Err(error) => tracing::error!(%error, "the alert table refused an event"),
         }
@@ -353,6 +362,15 @@ fn take(
     batch.acks.extend(inbound.ack);
 }
 
+/// What rules computed is stored beside what it was computed from, and counted as come in here.
+fn derived(brain: &mut Brain, batch: &mut Batch, entrance: &mut BTreeMap<Option<Name>, u64>, shared: &Shared) {
+    for reading in brain.derived() {
+        shared.derived.add(1);
+        *entrance.entry(Some(reading.stream.clone())).or_default() += 1;
+        batch.records.push(Record::Reading(reading));
+    }
+}
+
 /// A reading that is already stored; its payload would add nothing, so only its name is kept.
 fn duplicate(reading: &Reading) -> Quarantined {
     let detail = format!("{} of {} at {}", reading.stream, reading.key, reading.at);
@@ -360,9 +378,8 @@ fn duplicate(reading: &Reading) -> Quarantined {
     reject.quarantine(reading.received, "", Some(reading.source.clone()), Some(reading.stream.clone()), &[])
 }
 
-fn acknowledge(brain: &mut Brain, command: Command, batch: &mut Batch, transitions: &mut Vec<Transition>, now: Timestamp) {
-    let event = Event::Acknowledge { id: &command.alert, by: &command.by };
-    let answer = brain.on(event, now, transitions).map(|_| ());
+fn order(brain: &mut Brain, command: Command, batch: &mut Batch, transitions: &mut Vec<Transition>, now: Timestamp) {
+    let answer = brain.on(Event::Order(&command.order), now, transitions).map(|_| ());
     batch.replies.push((command.reply, answer));
 }
 

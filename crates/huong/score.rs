@@ -274,7 +274,7 @@ fn changes(transitions: &[Transition]) -> Vec<Change> {
         let Some(level) = level_of(&alert.rule) else { continue };
         let on = match transition.kind {
             TransitionKind::Raised | TransitionKind::Resumed => true,
-            TransitionKind::Receded | TransitionKind::Cleared => false,
+            TransitionKind::Receded | TransitionKind::Latched | TransitionKind::Cleared => false,
             _ => continue,
         };
         if holding.insert(alert.id.clone(), on) != Some(on) {
@@ -405,7 +405,7 @@ fn lead(at: Timestamp, notice: &Notice) -> String {
 }
 
 /// Columns padded to their widest cell.
-fn table(text: &mut String, rows: impl Iterator<Item = Vec<String>>) {
+pub(crate) fn table(text: &mut String, rows: impl Iterator<Item = Vec<String>>) {
     let rows: Vec<Vec<String>> = rows.collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|cell| cell.chars().count()).max().unwrap_or(0);

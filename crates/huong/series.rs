@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use huong_alerts::TableConfig;
 use huong_types::{Name, Problems, Reading, Registry, Span, Stream, Timestamp, Transition, TransitionKind, load_toml};
 use serde::Deserialize;
 
@@ -55,7 +56,7 @@ pub(crate) fn check(series: &Series, folder: &Path, pipelines: &[(String, String
     let rows = read(&folder.join(&series.file), series)?;
     let registry = Arc::new(station(series)?);
     let mut problems = Problems::default();
-    let brain = Brain::new(pipelines, streams, &registry, &mut problems);
+    let brain = Brain::new(pipelines, streams, &registry, &TableConfig::default(), &mut problems);
     let mut brain = brain.filter(|_| problems.is_empty()).with_context(|| problems.to_string())?;
     let key = Name::new("series");
     let readings: Vec<Reading> =

@@ -8,18 +8,17 @@ use huong_flow::{Counter, Mailbox, Ring};
 use huong_ingest::IngestStats;
 use huong_notify::Sinks;
 use huong_store::{Counts, TransitionTail};
-use huong_types::{Alert, Frame, Name, Registry, Transition};
-use huong_wall::{AcknowledgeError, Backend, CameraNow, Figures, FrameFigures, Latency, Ledger, Picture, SinkFigures, WallClock};
+use huong_types::{Alert, Frame, LoadFigures, Name, Order, Registry, Transition};
+use huong_wall::{Backend, CameraNow, Figures, FrameFigures, Latency, Ledger, OrderError, Picture, SinkFigures, WallClock};
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::ledger::{Balance, totals};
 use crate::writer::Reply;
 
-/// An operator's command on its way to the brain.
+/// An operator's order on its way to the brain.
 pub(crate) struct Command {
-    pub(crate) alert: String,
-    pub(crate) by: String,
+    pub(crate) order: Order,
     pub(crate) reply: oneshot::Sender<Reply>,
 }
 
@@ -57,8 +56,12 @@ pub(crate) struct Shared {
     pub(crate) opening: Counts,
     pub(crate) latency: ArcSwapOption<Latency>,
     pub(crate) orphans: Counter,
+    /// Readings that rules computed: they come in at the brain.
+    pub(crate) derived: Counter,
     /// The alerts that hold, as of the last commit.
     pub(crate) open: Arc<ArcSwap<Vec<Alert>>>,
+    /// What the alarms ask of an operator, as of the last commit or second.
+    pub(crate) load: ArcSwap<LoadFigures>,
     /// Set once the sinks run; taken at the end to wait for them.
     pub(crate) sinks: ArcSwapOption<Sinks>,
     pub(crate) commands: Arc<Ring<Command>>,
@@ -72,7 +75,7 @@ impl Shared {
         let (stored, rejected) = totals(&self.book.load());
         let (before, refused) = totals(&self.opening);
         let shed = self.ingest.shed.get() + self.vision.shed.get();
-        let received = self.ingest.decoded.get() + self.ingest.rejected.get() + self.vision.observations.get();
+        let received = self.ingest.decoded.get() + self.ingest.rejected.get() + self.vision.observations.get() + self.derived.get();
         Balance { received, stored: stored - before, rejected: rejected - refused, shed }
     }
 
@@ -132,6 +135,7 @@ impl Backend for Shared {
             latency: self.latency.load().as_deref().copied(),
             broker_connected: ingest.readings.connected(),
             sinks: self.sinks.load().as_deref().map(sink_figures).unwrap_or_default(),
+            load: self.load.load().as_ref().clone(),
             counters: counters.into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
         }
     }
@@ -152,18 +156,18 @@ impl Backend for Shared {
         lens.latest.load().as_ref().map(|frame| Picture { at: frame.at, jpeg: frame.jpeg.clone() })
     }
 
-    fn acknowledge(&self, alert: String, by: String) -> futures_util::future::BoxFuture<'static, Result<(), AcknowledgeError>> {
+    fn order(&self, order: Order) -> futures_util::future::BoxFuture<'static, Result<(), OrderError>> {
         let (reply, answer) = oneshot::channel();
-        let sent = self.commands.push(Command { alert: alert.clone(), by, reply });
+        let sent = self.commands.push(Command { order, reply });
         Box::pin(async move {
             if sent.is_err() {
-                return Err(AcknowledgeError::Refused("too many commands wait".to_owned()));
+                return Err(OrderError::Refused("too many commands wait".to_owned()));
             }
             match answer.await {
                 Ok(Ok(())) => Ok(()),
-                Ok(Err(huong_alerts::AlertError::NotOpen { .. })) => Err(AcknowledgeError::NotFound(alert)),
-                Ok(Err(error)) => Err(AcknowledgeError::Refused(error.to_string())),
-                Err(_) => Err(AcknowledgeError::Stopping),
+                Ok(Err(huong_alerts::AlertError::NotOpen { id })) => Err(OrderError::NotFound(id)),
+                Ok(Err(error)) => Err(OrderError::Refused(error.to_string())),
+                Err(_) => Err(OrderError::Stopping),
             }
         })
     }

@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use huong_alerts::Load;
 use huong_flow::{Ring, Stop};
 use huong_notify::Sinks;
 use huong_store::{ClosedSegment, Record, Writer, seal};
-use huong_types::{AckToken, Alert, AlertState, Name, Origin, Timestamp, Transition};
+use huong_types::{AckToken, Alert, AlertState, Name, Origin, Span, Timestamp};
 use huong_wall::Feed;
 use tokio::sync::{mpsc, oneshot};
 
@@ -37,6 +38,9 @@ const COMMIT_BYTES: usize = 4 << 20;
 /// How often the open segment's age is looked at when nothing comes.
 const IDLE: Duration = Duration::from_secs(1);
 
+/// Load figures change slowly, and are of a whole day.
+const FIGURES: Span = Span::from_secs(1);
+
 /// What the writer tells after a commit.
 pub(crate) struct Outlets {
     pub(crate) acks: mpsc::UnboundedSender<AckToken>,
@@ -45,6 +49,8 @@ pub(crate) struct Outlets {
     pub(crate) sealer: Arc<Ring<ClosedSegment>>,
     /// The alerts that hold, as of the last commit.
     pub(crate) open: BTreeMap<Name, Alert>,
+    pub(crate) load: Load,
+    pub(crate) load_told: Timestamp,
 }
 
 /// Runs until `stop` is set and nothing waits. Panics when the disk refuses: what was not committed was not acknowledged,
@@ -112,12 +118,17 @@ fn tell(group: &mut Vec<Batch>, outlets: &mut Outlets, meter: &mut Meter, shared
                 }
                 Record::Transition(transition) => {
                     newest = Some(transition.seq);
+                    outlets.load.take(&transition);
                     outlets.feed.alert(&transition);
-                    outlets.keep(transition);
+                    outlets.keep(&transition.alert);
                 }
                 Record::Quarantined(_) => {}
             }
         }
+    }
+    if now.since(outlets.load_told) >= FIGURES {
+        outlets.load_told = now;
+        shared.load.store(Arc::new(outlets.load.figures(now)));
     }
     if let Some(newest) = newest {
         shared.open.store(Arc::new(outlets.open.values().cloned().collect()));
@@ -129,12 +140,11 @@ fn tell(group: &mut Vec<Batch>, outlets: &mut Outlets, meter: &mut Meter, shared
 }
 
 impl Outlets {
-    fn keep(&mut self, transition: Transition) {
-        let alert = transition.alert;
+    fn keep(&mut self, alert: &Alert) {
         if alert.state == AlertState::Cleared {
             self.open.remove(&alert.id);
         } else {
-            self.open.insert(alert.id.clone(), alert);
+            self.open.insert(alert.id.clone(), alert.clone());
         }
     }
 }

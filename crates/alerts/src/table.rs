@@ -1,85 +1,82 @@
-//! The table of open alerts.
+//! The table of open alerts: what signals do to it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use huong_types::{Ack, Alert, AlertState, Cause, Name, RuleInfo, Signal, SignalKind, Timestamp, Transition, TransitionKind};
+use huong_types::{About, Alert, Name, RuleInfo, Severity, Signal, SignalKind, Text, Timestamp, Transition, TransitionKind, Values};
+
+use crate::change::{Step, Steps};
+use crate::config::TableConfig;
+use crate::group::Group;
+use crate::open::{Open, Place};
+use crate::recent::Recent;
+use crate::rules::Rules;
+use crate::state::end;
 
 #[derive(Debug)]
 pub struct Table {
-    rules: HashMap<Name, Rule>,
-    /// By rule and key: sorted, so that what several alerts do at once has one order.
-    open: BTreeMap<(Name, Name), Alert>,
+    pub(crate) config: TableConfig,
+    pub(crate) rules: Rules,
+    pub(crate) open: Open,
+    pub(crate) groups: BTreeMap<Name, Group>,
+    pub(crate) recent: Recent,
     next_seq: u64,
-}
-
-#[derive(Debug)]
-struct Rule {
-    info: RuleInfo,
-    /// The rules whose open alerts hide those of this rule, in the order of the configuration.
-    hidden_by: Vec<Name>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AlertError {
-    #[error("no open alert has this id: `{id}`")]
-    NotOpen { id: String },
-    #[error("an acknowledgement needs the name of a person: found nothing")]
-    Nameless,
+    /// When the clock has something to do at the earliest; `None`: never.
+    pub(crate) due: Option<Timestamp>,
+    /// The rules may not be those that the alerts were raised by: the next tick compares.
+    pub(crate) unsure: bool,
+    repeated: u64,
 }
 
 impl Table {
-    pub fn new(rules: &[RuleInfo]) -> Self {
-        let hidden_by = |id: &Name| rules.iter().filter(|rule| rule.inhibits.contains(id)).map(|rule| rule.id.clone()).collect();
-        let with = |info: &RuleInfo| (info.id.clone(), Rule { info: info.clone(), hidden_by: hidden_by(&info.id) });
-        Self { rules: rules.iter().map(with).collect(), open: BTreeMap::new(), next_seq: 1 }
+    pub fn new(rules: &[RuleInfo], config: TableConfig) -> Self {
+        Self {
+            recent: Recent::new(config.remembered),
+            config,
+            rules: Rules::new(rules),
+            open: Open::default(),
+            groups: BTreeMap::new(),
+            next_seq: 1,
+            due: None,
+            unsure: false,
+            repeated: 0,
+        }
     }
 
-    /// After a restart: what the journal says was open. Alerts of rules that are no longer configured stay open: nobody must find a
-    /// flood alarm gone because a file changed.
-    pub fn restore(&mut self, open: Vec<Alert>, next_seq: u64) {
-        self.open = open.into_iter().map(|alert| ((alert.rule.clone(), alert.key.clone()), alert)).collect();
+    /// After a restart: what the journal says was open, the ids that it last raised, and the number of the next transition. What
+    /// does not fit the rules of today is put right, and told, by the first [`Table::on_tick`].
+    pub fn restore(&mut self, open: Vec<Alert>, raised: impl IntoIterator<Item = Name>, next_seq: u64) {
+        raised.into_iter().for_each(|id| self.recent.note(id));
+        for alert in open {
+            self.recent.note(alert.id.clone());
+            self.open.insert(alert);
+        }
+        self.regroup_all();
         self.next_seq = next_seq;
+        self.unsure = true;
+        self.due = Some(Timestamp::MIN);
     }
 
     /// What a signal changes, in order; empty when it says nothing new. `now` is processing time.
     ///
     /// A signal of a rule that the table was not made with is ignored.
     pub fn apply(&mut self, signal: Signal, now: Timestamp) -> Vec<Transition> {
-        let mut steps = Steps { now, at: signal.at, next_seq: self.next_seq, list: Vec::new() };
+        let mut steps = self.begin(signal.at, now);
         match signal.kind {
+            SignalKind::Pending { since } => self.pend(signal, since, &mut steps),
+            SignalKind::Settled => self.settle(signal, &mut steps),
             SignalKind::Raise { since } => self.raise(signal, since, &mut steps),
             SignalKind::Once { window_start } => self.once(signal, window_start, &mut steps),
             SignalKind::Clear => self.clear(signal, &mut steps),
-            SignalKind::Pending { .. } | SignalKind::Settled => {}
             SignalKind::Update | SignalKind::Recede | SignalKind::Resume | SignalKind::Stale { .. } | SignalKind::Fresh => {
-                self.change(signal, &mut steps);
+                self.follow(signal, &mut steps);
             }
         }
-        self.next_seq = steps.next_seq;
-        steps.list
+        self.end(steps)
     }
 
-    /// Notes that a named person has seen the alert. Acknowledging again changes nothing.
-    pub fn acknowledge(&mut self, id: &str, by: &str, now: Timestamp) -> Result<Vec<Transition>, AlertError> {
-        let by = by.trim();
-        if by.is_empty() {
-            return Err(AlertError::Nameless);
-        }
-        let alert = self.open.values_mut().find(|alert| alert.id == *id).ok_or_else(|| AlertError::NotOpen { id: id.to_owned() })?;
-        let mut steps = Steps { now, at: now, next_seq: self.next_seq, list: Vec::new() };
-        if alert.state == AlertState::Open {
-            alert.state = AlertState::Acknowledged;
-            alert.ack = Some(Ack { by: by.to_owned(), at: now });
-            alert.updated = now;
-            steps.push(TransitionKind::Acknowledged, alert, Vec::new());
-        }
-        self.next_seq = steps.next_seq;
-        Ok(steps.list)
-    }
-
-    /// Open and acknowledged alerts, by rule and key.
+    /// Every alert in the table, whatever its state, by what it is about.
     pub fn open(&self) -> impl Iterator<Item = &Alert> {
-        self.open.values()
+        self.open.iter()
     }
 
     /// The number that the next transition will have.
@@ -87,131 +84,224 @@ impl Table {
         self.next_seq
     }
 
-    fn raise(&mut self, signal: Signal, since: Timestamp, steps: &mut Steps) {
-        let at = (signal.rule.clone(), signal.key.clone());
-        let Some(rule) = self.rules.get(&signal.rule).filter(|_| !self.open.contains_key(&at)) else { return };
-        let mut alert = born(&rule.info, &signal, since);
-        alert.inhibited_by = self.hiding(rule, &signal.key);
-        steps.push(TransitionKind::Raised, &alert, signal.cause);
-        let id = alert.id.clone();
-        self.open.insert(at, alert);
-        for hidden in &rule.info.inhibits {
-            if let Some(alert) = self.open.get_mut(&(hidden.clone(), signal.key.clone())).filter(|alert| alert.inhibited_by.is_none()) {
-                alert.inhibited_by = Some(id.clone());
-                alert.updated = steps.at;
-                steps.push(TransitionKind::Inhibited, alert, Vec::new());
-            }
+    /// Raises that were refused because the journal has them already: a restart made their readings come twice.
+    pub fn repeated(&self) -> u64 {
+        self.repeated
+    }
+
+    pub(crate) fn begin(&self, at: Timestamp, now: Timestamp) -> Steps {
+        Steps::new(at, now, self.next_seq)
+    }
+
+    pub(crate) fn end(&mut self, steps: Steps) -> Vec<Transition> {
+        let (list, next_seq) = steps.into_list();
+        self.next_seq = next_seq;
+        list
+    }
+
+    fn pend(&mut self, signal: Signal, since: Timestamp, steps: &mut Steps) {
+        let place = Place::rule(&signal.rule, &signal.key);
+        let Some(rule) = self.rules.get(&signal.rule).filter(|_| self.open.get(&place).is_none()) else { return };
+        let mut alert = self.born(&rule.info, &signal, since);
+        alert.pending = true;
+        self.enter(alert, Step::new(TransitionKind::Pending).because(signal.cause), steps);
+    }
+
+    fn settle(&mut self, signal: Signal, steps: &mut Steps) {
+        let place = Place::rule(&signal.rule, &signal.key);
+        if self.open.get(&place).is_some_and(|alert| alert.pending) {
+            self.drop_pending(&place, signal.cause, steps);
         }
+    }
+
+    pub(crate) fn drop_pending(&mut self, place: &Place, cause: Vec<huong_types::Cause>, steps: &mut Steps) {
+        let at = steps.at;
+        self.change(place, Step::new(TransitionKind::Settled).because(cause), steps, |alert| end(alert, at));
+    }
+
+    fn raise(&mut self, signal: Signal, since: Timestamp, steps: &mut Steps) {
+        let place = Place::rule(&signal.rule, &signal.key);
+        let Some(rule) = self.rules.get(&signal.rule) else { return };
+        let flap = rule.info.flap;
+        let mut alert = self.born(&rule.info, &signal, since);
+        let known = self.open.get(&place);
+        if known.is_some_and(|known| !known.pending && known.ended.is_none()) {
+            return;
+        }
+        // The journal has it: a crash came between the alarm and the reading that caused it, which was then sent again.
+        if self.recent.knows(&alert.id) {
+            self.repeated += 1;
+            return;
+        }
+        let pending = known.filter(|known| known.pending).map(|known| known.id.clone());
+        let kept = known.is_some() && pending.is_none();
+        let renewed = known.and_then(|known| known.flapping_until).and_then(|_| self.flap_end(&signal.rule, steps.now));
+        self.recent.note(alert.id.clone());
+        let flaps = flap.filter(|flap| self.recent.flaps(&place, signal.at, *flap)).map(|flap| steps.now + flap.within);
+        if kept {
+            // A latch, a shelf or flapping kept it though its condition was over: now it is not.
+            return self.change(&place, Step::new(TransitionKind::Resumed).because(signal.cause), steps, |known| {
+                known.ended = None;
+                known.holds = true;
+                known.values = alert.values;
+                known.text = alert.text;
+                known.exercise = alert.exercise;
+                known.flapping_until = flaps.or(renewed);
+            });
+        }
+        match pending {
+            Some(id) if id != alert.id => self.drop_pending(&place, Vec::new(), steps),
+            _ => {}
+        }
+        alert.inhibited_by = self.hidden_by(&alert);
+        alert.flapping_until = flaps;
+        self.enter(alert, Step::new(TransitionKind::Raised).because(signal.cause), steps);
     }
 
     /// It has happened and holds no longer: told, never open.
     fn once(&mut self, signal: Signal, window_start: Timestamp, steps: &mut Steps) {
         let Some(rule) = self.rules.get(&signal.rule) else { return };
-        let mut alert = born(&rule.info, &signal, window_start);
-        alert.state = AlertState::Cleared;
-        alert.holds = false;
-        steps.push(TransitionKind::Raised, &alert, signal.cause);
+        let mut alert = self.born(&rule.info, &signal, window_start);
+        if self.recent.knows(&alert.id) {
+            self.repeated += 1;
+            return;
+        }
+        self.recent.note(alert.id.clone());
+        alert.inhibited_by = self.hidden_by(&alert);
+        // Nothing comes after it, so nothing may keep it.
+        alert.latch = false;
+        end(&mut alert, signal.at);
+        self.enter(alert, Step::new(TransitionKind::Raised).because(signal.cause), steps);
     }
 
-    fn change(&mut self, signal: Signal, steps: &mut Steps) {
-        let Some(alert) = self.open.get_mut(&(signal.rule, signal.key)) else { return };
+    fn follow(&mut self, signal: Signal, steps: &mut Steps) {
+        let place = Place::rule(&signal.rule, &signal.key);
+        let Some(alert) = self.open.get(&place).filter(|alert| !alert.pending && alert.ended.is_none()) else { return };
         let kind = match signal.kind {
             SignalKind::Update => TransitionKind::Updated,
-            SignalKind::Recede if alert.holds => {
-                alert.holds = false;
-                TransitionKind::Receded
-            }
-            SignalKind::Resume if !alert.holds => {
-                alert.holds = true;
-                TransitionKind::Resumed
-            }
-            SignalKind::Stale { since } if alert.stale_since.is_none() => {
-                alert.stale_since = Some(since);
-                TransitionKind::Stale
-            }
-            SignalKind::Fresh if alert.stale_since.is_some() => {
-                alert.stale_since = None;
-                TransitionKind::Fresh
-            }
+            SignalKind::Recede if alert.holds => TransitionKind::Receded,
+            SignalKind::Resume if !alert.holds => TransitionKind::Resumed,
+            SignalKind::Stale { .. } if alert.stale_since.is_none() => TransitionKind::Stale,
+            SignalKind::Fresh if alert.stale_since.is_some() => TransitionKind::Fresh,
             _ => return,
         };
-        // Silence brings no figures: those of before stay.
-        if !matches!(kind, TransitionKind::Stale | TransitionKind::Fresh) {
-            alert.values = signal.values;
-            alert.text = signal.text;
-        }
-        alert.updated = steps.at;
-        steps.push(kind, alert, signal.cause);
+        let text = if alert.exercise { exercise(signal.text) } else { signal.text };
+        self.change(&place, Step::new(kind).because(signal.cause), steps, |alert| {
+            match signal.kind {
+                SignalKind::Recede => alert.holds = false,
+                SignalKind::Resume => alert.holds = true,
+                SignalKind::Stale { since } => alert.stale_since = Some(since),
+                SignalKind::Fresh => alert.stale_since = None,
+                _ => {}
+            }
+            // Silence brings no figures: those of before stay.
+            if !matches!(kind, TransitionKind::Stale | TransitionKind::Fresh) {
+                alert.values = signal.values;
+                alert.text = text;
+            }
+        });
     }
 
     fn clear(&mut self, signal: Signal, steps: &mut Steps) {
-        let Some(mut alert) = self.open.remove(&(signal.rule.clone(), signal.key.clone())) else { return };
-        alert.state = AlertState::Cleared;
-        alert.holds = false;
-        alert.stale_since = None;
-        alert.inhibited_by = None;
-        alert.values = signal.values;
-        alert.text = signal.text;
-        alert.updated = steps.at;
-        steps.push(TransitionKind::Cleared, &alert, signal.cause);
-        let hidden: Vec<(Name, Name)> =
-            self.open.iter().filter(|(_, other)| other.inhibited_by.as_ref() == Some(&alert.id)).map(|(at, _)| at.clone()).collect();
-        for at in hidden {
-            let hiding = self.rules.get(&at.0).and_then(|rule| self.hiding(rule, &at.1));
-            if let Some(other) = self.open.get_mut(&at) {
-                let kind = if hiding.is_some() { TransitionKind::Inhibited } else { TransitionKind::Released };
-                other.inhibited_by = hiding;
-                other.updated = steps.at;
-                steps.push(kind, other, Vec::new());
-            }
+        let place = Place::rule(&signal.rule, &signal.key);
+        let Some(alert) = self.open.get(&place).filter(|alert| alert.ended.is_none()) else { return };
+        if alert.pending {
+            return self.drop_pending(&place, signal.cause, steps);
+        }
+        // Still from here on: it stays flapping until it has been so for long enough.
+        let still = alert.flapping_until.and_then(|_| self.flap_end(&alert.rule, steps.now));
+        let text = if alert.exercise { exercise(signal.text) } else { signal.text };
+        let at = steps.at;
+        let kind = if still.is_some() || alert.shelf.is_some() {
+            TransitionKind::Receded
+        } else if alert.latch && alert.ack.is_none() {
+            TransitionKind::Latched
+        } else {
+            TransitionKind::Cleared
+        };
+        self.change(&place, Step::new(kind).because(signal.cause), steps, |alert| {
+            alert.flapping_until = still;
+            alert.values = signal.values;
+            alert.text = text;
+            end(alert, at);
+        });
+    }
+
+    /// Until when an alert of `rule` that changes now must be still; `None` when its rule knows no flapping (any more).
+    pub(crate) fn flap_end(&self, rule: &Name, now: Timestamp) -> Option<Timestamp> {
+        self.rules.get(rule).and_then(|rule| rule.info.flap).map(|flap| now + flap.within)
+    }
+
+    /// Whether alerts raised now are those of an exercise.
+    pub fn exercise(&self) -> bool {
+        self.open.get(&Place::exercise()).is_some()
+    }
+
+    fn born(&self, rule: &RuleInfo, signal: &Signal, onset: Timestamp) -> Alert {
+        let text = if self.exercise() { exercise(signal.text.clone()) } else { signal.text.clone() };
+        Alert {
+            rule_version: rule.version.clone(),
+            stream: rule.stream.clone(),
+            values: signal.values.clone(),
+            latch: rule.latch,
+            silence: rule.silence,
+            notify: rule.notify.clone(),
+            exercise: self.exercise(),
+            since: onset,
+            ..blank(About::Rule, &signal.rule, &signal.key, id(&signal.rule, &signal.key, onset), rule.severity, text, signal.at)
         }
     }
-
-    /// The open alert of the same key that hides those of `rule`.
-    fn hiding(&self, rule: &Rule, key: &Name) -> Option<Name> {
-        rule.hidden_by.iter().find_map(|by| self.open.get(&(by.clone(), key.clone()))).map(|alert| alert.id.clone())
-    }
 }
 
-/// The transitions of one call, numbered as they come.
-struct Steps {
-    now: Timestamp,
-    at: Timestamp,
-    next_seq: u64,
-    list: Vec<Transition>,
-}
-
-impl Steps {
-    fn push(&mut self, kind: TransitionKind, alert: &Alert, cause: Vec<Cause>) {
-        self.list.push(Transition { seq: self.next_seq, kind, at: self.at, decided: self.now, alert: alert.clone(), cause });
-        self.next_seq += 1;
-    }
-}
-
-fn born(rule: &RuleInfo, signal: &Signal, onset: Timestamp) -> Alert {
+/// An alert with its name and nothing else yet.
+pub(crate) fn blank(about: About, rule: &Name, key: &Name, id: Name, severity: Severity, text: Text, at: Timestamp) -> Alert {
     Alert {
-        id: id(&signal.rule, &signal.key, onset),
-        rule: signal.rule.clone(),
-        key: signal.key.clone(),
-        stream: rule.stream.clone(),
-        severity: rule.severity,
-        state: AlertState::Open,
+        id,
+        about,
+        rule: rule.clone(),
+        rule_version: Name::new(""),
+        key: key.clone(),
+        stream: Name::new(""),
+        severity,
+        state: huong_types::AlertState::Open,
+        pending: false,
         holds: true,
         stale_since: None,
-        since: onset,
-        raised: signal.at,
-        updated: signal.at,
-        values: signal.values.clone(),
-        text: signal.text.clone(),
+        since: at,
+        raised: at,
+        updated: at,
+        ended: None,
+        values: Values::new(),
+        text,
         ack: None,
+        latch: false,
+        shelf: None,
         inhibited_by: None,
-        silence: rule.silence,
-        notify: rule.notify.clone(),
+        folded_into: None,
+        flapping_until: None,
+        announced: None,
+        escalated: 0,
+        exercise: false,
+        silence: false,
+        notify: Vec::new(),
     }
 }
 
 /// `river-bd3:kimlong:20251026T230000Z`; a fraction of a second is kept, so that ids differ when onsets do.
-fn id(rule: &Name, key: &Name, onset: Timestamp) -> Name {
+pub(crate) fn id(rule: &str, key: &str, onset: Timestamp) -> Name {
     let onset = onset.to_string().replace(['-', ':'], "");
     Name::from(format!("{rule}:{key}:{onset}"))
+}
+
+/// Nobody may take an exercise for the real thing.
+const MARK: (&str, &str) = ("[DIỄN TẬP] ", "[EXERCISE] ");
+
+pub(crate) fn exercise(text: Text) -> Text {
+    Text { vi: format!("{}{}", MARK.0, text.vi), en: format!("{}{}", MARK.1, text.en) }
+}
+
+/// To be quoted in a text that has the mark itself.
+pub(crate) fn without_mark(text: &Text) -> Text {
+    let strip = |text: &str, mark| text.strip_prefix(mark).unwrap_or(text).to_owned();
+    Text { vi: strip(&text.vi, MARK.0), en: strip(&text.en, MARK.1) }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use huong_types::{Alert, AlertState, Name, RuleInfo, Severity, Signal, SignalKind, Text, Timestamp, Transition, TransitionKind};
 use proptest::prelude::*;
 
-use crate::{AlertError, Table};
+use crate::{AlertError, Table, TableConfig};
 
 fn rule(id: &str, inhibits: &[&str]) -> RuleInfo {
     RuleInfo {
@@ -51,7 +51,7 @@ fn kinds(transitions: &[Transition]) -> Vec<(&str, TransitionKind)> {
 
 /// The table after `story`, and the alert of `bd1`.
 fn after(story: &[Signal]) -> Table {
-    let mut table = Table::new(&rules());
+    let mut table = Table::new(&rules(), TableConfig::default());
     for signal in story {
         table.apply(signal.clone(), signal.at);
     }
@@ -160,8 +160,8 @@ fn an_each_alert_is_told_and_never_open() {
 #[test]
 fn a_restored_table_goes_on_where_it_stopped() {
     let mut before = after(&[raise("bd1", 1), raise("bd2", 2)]);
-    let mut restored = Table::new(&rules());
-    restored.restore(before.open().cloned().collect(), before.next_seq());
+    let mut restored = Table::new(&rules(), TableConfig::default());
+    restored.restore(before.open().cloned().collect(), [], before.next_seq());
     let next = signal("bd2", 3, SignalKind::Clear);
     assert_eq!(restored.apply(next.clone(), minute(3)), before.apply(next, minute(3)));
     assert_eq!(restored.next_seq(), before.next_seq());
@@ -193,7 +193,7 @@ fn any_signal() -> impl Strategy<Value = Signal> {
 
 /// The story in order of time: the n-th signal comes at minute n.
 fn play(story: &[Signal]) -> (Table, Vec<Transition>) {
-    let mut table = Table::new(&rules());
+    let mut table = Table::new(&rules(), TableConfig::default());
     let mut all = Vec::new();
     for (n, signal) in story.iter().enumerate() {
         let at = minute(n as i64 + 1);
@@ -225,7 +225,7 @@ proptest! {
         // The journal alone tells what is open.
         let mut journal: BTreeMap<Name, Alert> = BTreeMap::new();
         for transition in first {
-            if transition.kind == TransitionKind::Cleared {
+            if transition.alert.state == AlertState::Cleared {
                 journal.remove(&transition.alert.id);
             } else {
                 journal.insert(transition.alert.id.clone(), transition.alert);

@@ -197,6 +197,10 @@ impl MqttSink {
             None if shown(&step.alert) => vec![self.state(&step.alert)],
             // Of a rule with `each = true`: it came and is over, so nothing was retained that must be withdrawn.
             None if step.kind == TransitionKind::Raised => vec![Message { retain: false, ..self.state(&step.alert) }],
+            // Hidden, or never heard of: what may be retained goes, without a word.
+            None if step.alert.state != AlertState::Cleared || step.alert.announced.is_none() => {
+                vec![Message { topic: state_topic(&self.prefix, &step.alert), body: Vec::new(), retain: true }]
+            }
             None => {
                 let last = self.state(&step.alert);
                 let nothing = Message { topic: last.topic.clone(), body: Vec::new(), retain: true };
@@ -233,7 +237,7 @@ impl MqttSink {
 
 /// Whether a late subscriber should see it.
 fn shown(alert: &Alert) -> bool {
-    alert.state != AlertState::Cleared && alert.inhibited_by.is_none()
+    alert.state.listed()
 }
 
 impl Session {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use huong_flow::Counter;
-use huong_types::{Alert, Name, Severity, Transition, TransitionKind};
+use huong_types::{About, Alert, AlertState, Name, Severity, Transition, TransitionKind};
 use serde_json::json;
 
 use crate::offset::Offset;
@@ -76,18 +76,34 @@ impl Status {
 
 impl Filter {
     pub(crate) fn wants_alert(&self, alert: &Alert) -> bool {
-        alert.severity >= self.min_severity && (self.routes.is_empty() || alert.notify.iter().any(|route| self.routes.contains(route)))
+        alert.severity >= self.min_severity && self.routed(&alert.notify)
     }
 
-    /// A hidden alert's steps are told to nobody, but its end is: who was told that it began, before it was hidden, waits for it.
+    /// What is announced, and of what was announced, while it is told singly, how it goes on and that it ends. What waits, is hidden,
+    /// shelved, counted by a group or flapping is told to nobody; only a retained state is withdrawn and comes back.
     pub(crate) fn wants(&self, transition: &Transition) -> bool {
-        self.wants_alert(&transition.alert)
+        use TransitionKind as T;
+        let alert = &transition.alert;
+        // A group is as grave as its gravest member at the time: who heard of it when it was graver waits for its end.
+        let grave = alert.severity >= self.min_severity || (alert.about == About::Group && alert.state == AlertState::Cleared);
+        let heard = alert.announced.is_some();
+        grave
+            && self.routed(&transition.recipients)
             && match transition.kind {
-                TransitionKind::Cleared => true,
-                TransitionKind::Inhibited => self.withdrawals,
-                TransitionKind::Updated => self.updates && transition.alert.inhibited_by.is_none(),
-                _ => transition.alert.inhibited_by.is_none(),
+                T::Pending | T::Settled => false,
+                // What happened once, whether or not anyone is to hear of it.
+                T::Raised if alert.state == AlertState::Cleared => alert.inhibited_by.is_none(),
+                _ if transition.announced => true,
+                _ if alert.state == AlertState::Cleared => heard || self.withdrawals,
+                T::Raised | T::Escalated => false,
+                T::Inhibited | T::Released | T::Shelved | T::Unshelved | T::Folded | T::Unfolded | T::Steadied => self.withdrawals,
+                T::Updated => self.updates && alert.state.audible(),
+                T::Receded | T::Resumed | T::Stale | T::Fresh | T::Acknowledged | T::Latched | T::Cleared => heard && alert.state.audible(),
             }
+    }
+
+    fn routed(&self, recipients: &[Name]) -> bool {
+        self.routes.is_empty() || recipients.iter().any(|route| self.routes.contains(route))
     }
 }
 

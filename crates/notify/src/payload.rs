@@ -3,7 +3,7 @@
 //! Invariant: a function of the transition and the registry alone, so what is sent again is the same bytes. Times are milliseconds
 //! since the epoch, figures are in the stream's unit.
 
-use huong_types::{Alert, Registry, Transition};
+use huong_types::{About, Alert, Registry, Transition};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -12,13 +12,15 @@ pub fn idempotency_key(transition: &Transition) -> String {
     format!("{}/{}", transition.alert.id, transition.seq)
 }
 
-/// `{seq, kind, at, decided, idempotency_key, alert, station, cause}`; `station` is null for a key that the registry does not know.
+/// `{seq, kind, at, decided, announced, by, idempotency_key, alert, station, cause}`; `station` is null for a key that the registry does not know.
 pub(crate) fn webhook_body(transition: &Transition, registry: &Registry) -> Vec<u8> {
     to_bytes(&json!({
         "seq": transition.seq,
         "kind": transition.kind,
         "at": transition.at,
         "decided": transition.decided,
+        "announced": transition.announced,
+        "by": transition.by,
         "idempotency_key": idempotency_key(transition),
         "alert": transition.alert,
         "station": place(&transition.alert, registry),
@@ -42,9 +44,13 @@ pub(crate) fn values_body(transition: &Transition) -> Vec<u8> {
     to_bytes(&body)
 }
 
-/// `<prefix>/alerts/<severity>/<rule>/<key>`. Characters with a meaning in topics become `_`.
+/// `<prefix>/alerts/<severity>/<rule>/<key>`; `<prefix>/alerts/group/<name>` for a group, whose severity changes while it stands.
+/// Characters with a meaning in topics become `_`.
 pub(crate) fn state_topic(prefix: &str, alert: &Alert) -> String {
     let level = |text: &str| text.replace(['/', '+', '#', '\0'], "_");
+    if alert.about == About::Group {
+        return format!("{prefix}/alerts/group/{}", level(&alert.rule));
+    }
     format!("{prefix}/alerts/{}/{}/{}", alert.severity, level(&alert.rule), level(&alert.key))
 }
 

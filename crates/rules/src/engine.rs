@@ -1,16 +1,19 @@
-//! The engine: readings and ticks in, signals out.
+//! The engine: readings and ticks in, signals and derived readings out.
 //!
 //! Order of signals, which is part of the contract because journals must be equal byte for byte: what a reading causes comes in the
-//! order freshness, readings rules, windows, suspicion; a tick goes stream by stream through windows, on-delays, silence. Within
-//! each, rules come in the order of the files and keys in the order of the registry, orphans after them as they appeared.
+//! order freshness, then group by group readings rules and windows, clusters, suspicion, and after that what derived readings and
+//! patterns cause; the clock goes moment by moment and within one moment stream by stream through windows, on-delays, silence.
+//! Within each, rules come in the order of the files and keys in the order of the registry, orphans after them as they appeared.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use huong_types::{Alert, Name, Problems, Reading, Registry, RuleInfo, Signal, Span, Stream, Timestamp};
 
-use crate::compile::{compile_rules, level_names, load};
-use crate::stream_engine::StreamEngine;
+use crate::compile::{compile_rules, load};
+use crate::explain::Watched;
+use crate::expr::Row;
+use crate::stream::{StreamEngine, World};
 
 /// All rules over all streams, with their state.
 #[derive(Debug)]
@@ -18,10 +21,21 @@ pub struct Engine {
     rules: Vec<RuleInfo>,
     streams: Vec<StreamEngine>,
     index: HashMap<Name, usize>,
-    /// The clock at the first event; a station never heard is silent by it.
-    started: Option<Timestamp>,
-    /// No tick before this clock time does anything. A lower bound: it may be early, never late.
-    deadline: Timestamp,
+    world: World,
+    /// By stream: the patterns that wait for something in it, as (stream, rule) of the pattern.
+    waiting: Vec<Vec<(usize, u32)>>,
+}
+
+/// What the engine says, appended to what is there.
+#[derive(Debug, Default)]
+pub struct Out {
+    pub signals: Vec<Signal>,
+    /// Readings that rules computed; the engine has judged them already.
+    pub derived: Vec<Reading>,
+    /// Every judgement of the rule and key given to [`Engine::watch`].
+    pub watched: Vec<Watched>,
+    /// Windows that changed after their successors had been judged: history only.
+    pub corrections: u64,
 }
 
 /// What the engine made of a reading; the caller stores it or not.
@@ -42,20 +56,28 @@ pub struct Orphan {
     pub key: Name,
 }
 
-const FAR_FUTURE: Timestamp = Timestamp::from_millis(i64::MAX / 4);
-
 impl Engine {
     /// Compiles the rules of all files, given as (file name, text). Every mistake goes to `problems`; `None` when there is any there.
     pub fn compile(pipelines: &[(String, String)], streams: &[Stream], registry: Arc<Registry>, problems: &mut Problems) -> Option<Engine> {
         let rules = load(pipelines, problems);
-        let levels = level_names(&registry, &rules);
-        compile_rules(&rules, streams, &registry, &levels, problems)
+        compile_rules(&rules, streams, &registry, problems)
     }
 
     /// Everything checked: `streams` in the order of the configuration, `rules` in that of the files.
-    pub(crate) fn new(rules: Vec<RuleInfo>, streams: Vec<StreamEngine>) -> Self {
-        let index = streams.iter().enumerate().map(|(i, stream)| (stream.id().clone(), i)).collect();
-        Self { rules, streams, index, started: None, deadline: FAR_FUTURE }
+    pub(crate) fn new(rules: Vec<RuleInfo>, mut streams: Vec<StreamEngine>, world: World) -> Self {
+        let mut waiting = vec![Vec::new(); streams.len()];
+        for (s, stream) in streams.iter().enumerate() {
+            for (i, rule) in (0u32..).zip(&stream.rules) {
+                if let Some(then) = &rule.then {
+                    waiting[then.stream].push((s, i));
+                }
+            }
+        }
+        for stream in &mut streams {
+            stream.populate(&world);
+        }
+        let index = streams.iter().enumerate().map(|(i, stream)| (stream.spec.id.clone(), i)).collect();
+        Self { rules, streams, index, world, waiting }
     }
 
     /// In the order of the files.
@@ -63,58 +85,97 @@ impl Engine {
         &self.rules
     }
 
-    /// How far back readings still matter to a window, an on-delay or a silence.
+    /// How far back readings still matter to a window, a delay, a pattern or a silence. Baselines reach further: see
+    /// [`Engine::longest_baseline`].
     pub fn longest_window(&self) -> Span {
-        let spans = self.streams.iter().flat_map(|stream| {
-            let rules = stream.rules().iter().map(|rule| {
-                let delay = rule.timing.hold.max(rule.timing.clear_for);
-                Span::from_millis(rule.window_size().as_millis() + delay.as_millis())
-            });
-            rules.chain(stream.longest_silence())
-        });
-        spans.max().unwrap_or(Span::ZERO)
+        self.streams.iter().map(StreamEngine::memory).max().unwrap_or(Span::ZERO)
     }
 
-    /// Judges a reading that arrived at `now`: sets the quality of its fields and says what follows from it.
-    pub fn on_reading(&mut self, reading: &mut Reading, now: Timestamp, out: &mut Vec<Signal>) -> Verdict {
-        let started = self.start(now);
-        let Some(&stream) = self.index.get(&reading.stream) else { return Verdict::History };
-        let (verdict, deadline) = self.streams[stream].on_reading(reading, now, started, out);
-        if let Some(deadline) = deadline {
-            self.deadline = self.deadline.min(deadline);
-        }
+    /// Over how many days rules compare.
+    pub fn longest_baseline(&self) -> Span {
+        let plans = self.streams.iter().flat_map(|stream| &stream.rules).filter_map(|rule| rule.extras.baseline.as_ref());
+        plans.map(|plan| Span::from_mins(i64::from(plan.spec.days) * 24 * 60)).max().unwrap_or(Span::ZERO)
+    }
+
+    /// Judges a reading that arrived at `now`: sets the quality of its fields and says what follows from it. Time must have been let
+    /// pass up to `now` before: see [`Engine::advance`].
+    pub fn on_reading(&mut self, reading: &mut Reading, now: Timestamp, out: &mut Out) -> Verdict {
+        self.start(now);
+        let derived = out.derived.len();
+        let verdict = self.judge(reading, now, out);
+        self.judge_derived(derived, now, out);
         verdict
     }
 
-    /// Lets time pass: closes windows, ends on-delays, notices silence.
-    pub fn on_tick(&mut self, now: Timestamp, out: &mut Vec<Signal>) {
-        let started = self.start(now);
-        if now < self.deadline {
-            return;
+    /// Lets time pass up to `now`: closes windows, ends delays, notices silence, each at its own due time.
+    pub fn advance(&mut self, now: Timestamp, out: &mut Out) {
+        self.start(now);
+        while let Some(due) = self.next_deadline().filter(|due| *due <= now) {
+            // What was due before the start is done at the start.
+            let at = due.max(self.world.started);
+            for s in 0..self.streams.len() {
+                let derived = out.derived.len();
+                self.streams[s].on_due(at, &self.world, out);
+                self.judge_derived(derived, at, out);
+            }
         }
-        for stream in &mut self.streams {
-            stream.on_tick(now, started, out);
-        }
-        self.deadline = self.streams.iter().filter_map(|stream| stream.deadline(started)).min().unwrap_or(FAR_FUTURE);
     }
 
-    /// The next clock time at which a tick would do something; it may be early, never late. `None` before the first event.
+    /// The next clock time at which [`Engine::advance`] would do something; it may be early, never late. `None` before the first event.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.started.map(|_| self.deadline).filter(|deadline| *deadline < FAR_FUTURE)
+        self.streams.iter().filter_map(StreamEngine::deadline).min()
+    }
+
+    /// The clock at the first event.
+    pub fn started(&self) -> Option<Timestamp> {
+        Some(self.world.started).filter(|started| *started != Timestamp::MAX)
+    }
+
+    /// Whether rules that are for exercises only are judged.
+    pub fn set_exercise(&mut self, on: bool) {
+        self.world.exercise = on;
+    }
+
+    /// From now on every judgement of `rule` about `key` is told in full.
+    pub fn watch(&mut self, rule: Name, key: Name) {
+        self.world.watch = Some((rule, key));
     }
 
     /// After a restart: makes the rules' states agree with the alerts that the table remembers.
     ///
-    /// Call it after the log of [`Engine::longest_window`] has been fed through [`Engine::on_reading`], whose signals are to be
-    /// dropped. An alert that the journal does not know is raised again by the next reading that finds its condition true.
+    /// Call it after the log of [`Engine::longest_window`] has been fed through [`Engine::advance`] and [`Engine::on_reading`], whose
+    /// output is to be dropped. An alert that the journal does not know is raised again by the next reading that finds its condition
+    /// true.
     pub fn restore(&mut self, open: &[Alert]) {
         for stream in &mut self.streams {
-            stream.restore(open);
+            stream.restore(open, &self.world);
         }
         // The clock starts anew: the readings replayed are of before the pause.
-        self.started = None;
-        // Whatever was due is due at the next tick.
-        self.deadline = Timestamp::MIN;
+        self.world.started = Timestamp::MAX;
+    }
+
+    /// Takes over from an engine with other rules: what was known of the keys, and the states of rules that have not changed.
+    pub fn adopt(&mut self, old: Engine) {
+        let patterns: Vec<(usize, usize)> = patterns(&self.streams)
+            .filter_map(|(info, new)| {
+                let same = |(was, _): &(&RuleInfo, usize)| was.id == info.id && was.version == info.version;
+                Some((patterns(&old.streams).find(same)?.1, new))
+            })
+            .collect();
+        self.world.board.adopt(old.world.board, &old.index, &self.index, &patterns);
+        self.world.exercise = old.world.exercise;
+        let mut streams: HashMap<Name, StreamEngine> = old.streams.into_iter().map(|stream| (stream.spec.id.clone(), stream)).collect();
+        for stream in &mut self.streams {
+            if let Some(old) = streams.remove(&stream.spec.id) {
+                stream.adopt(old, &self.world);
+            }
+        }
+        if old.world.started != Timestamp::MAX {
+            self.world.started = old.world.started;
+            for stream in &mut self.streams {
+                stream.wake_all(&self.world);
+            }
+        }
     }
 
     /// Keys that sent readings but are not in the registry, by stream and key.
@@ -124,16 +185,62 @@ impl Engine {
         orphans
     }
 
-    /// Readings that went unjudged because their stream has too many keys that the registry does not know.
-    pub fn unjudged_orphans(&self) -> u64 {
-        self.streams.iter().map(StreamEngine::unjudged_orphans).sum()
+    /// Readings that went unjudged: their stream has too many keys that the registry does not know, or a cluster rule too many events.
+    pub fn unjudged(&self) -> u64 {
+        self.streams.iter().map(StreamEngine::unjudged).sum()
     }
 
-    fn start(&mut self, now: Timestamp) -> Timestamp {
-        if self.started.is_none() {
-            // From here on stations that are never heard are waited for.
-            self.deadline = now;
+    fn judge(&mut self, reading: &mut Reading, now: Timestamp, out: &mut Out) -> Verdict {
+        let Some(&s) = self.index.get(&reading.stream) else { return Verdict::History };
+        let verdict = self.streams[s].on_reading(s, &mut self.world, reading, now, out);
+        if verdict == Verdict::Judged && !self.waiting[s].is_empty() {
+            self.judge_patterns(s, reading, out);
         }
-        *self.started.get_or_insert(now)
+        verdict
     }
+
+    /// Derived readings are judged as any other, in the order in which they were made; streams derive from each other without a
+    /// circle, so this ends.
+    fn judge_derived(&mut self, from: usize, now: Timestamp, out: &mut Out) {
+        let mut waiting: VecDeque<Reading> = out.derived.drain(from..).collect();
+        let mut done = Vec::new();
+        while let Some(mut reading) = waiting.pop_front() {
+            let verdict = self.judge(&mut reading, now, out);
+            waiting.extend(out.derived.drain(from..));
+            if verdict != Verdict::Duplicate {
+                done.push(reading);
+            }
+        }
+        out.derived.append(&mut done);
+    }
+
+    /// Marks what patterns wait for, and tells them.
+    fn judge_patterns(&mut self, s: usize, reading: &Reading, out: &mut Out) {
+        for w in 0..self.waiting[s].len() {
+            let (owner, i) = self.waiting[s][w];
+            let Some(then) = &self.streams[owner].rules[i as usize].then else { continue };
+            let facts = self.world.facts.of(self.world.registry.row(&reading.key).as_ref());
+            let row = Row { own: self.streams[s].cells(), facts: &facts, extra: &[] };
+            if then.when.eval(row) == Some(true) {
+                self.world.board.mark(then.pattern, &reading.key, reading.at);
+                self.streams[owner].on_mark(i, &reading.key, reading.at, &self.world, out);
+            }
+        }
+    }
+
+    fn start(&mut self, now: Timestamp) {
+        if self.world.started == Timestamp::MAX {
+            self.world.started = now;
+            // From here on stations that are never heard are waited for.
+            for stream in &mut self.streams {
+                stream.wake_all(&self.world);
+            }
+        }
+    }
+}
+
+/// Rules that wait for something to follow, with the places of their marks.
+fn patterns(streams: &[StreamEngine]) -> impl Iterator<Item = (&RuleInfo, usize)> {
+    let rules = streams.iter().flat_map(|stream| &stream.rules);
+    rules.filter_map(|rule| rule.then.as_ref().map(|then| (&rule.info, then.pattern)))
 }

@@ -5,20 +5,33 @@
 //! Invariants: this crate has no thread, does no IO and reads no clock: time is an argument, and the same readings and ticks
 //! give the same signals in the same order. A value that is suspect or bad never reaches a condition. Silence never clears.
 
+mod advice;
+mod baseline;
+mod board;
+mod cluster;
+mod cluster_rule;
 mod compile;
+mod due;
 mod engine;
-mod keys;
+mod explain;
+mod expr;
+mod group;
+mod lens;
 mod life;
-mod panes;
 mod quality;
 mod rule;
 mod rule_file;
-mod sql;
-mod stream_engine;
+mod schedule;
+mod sensor;
+mod stream;
+mod subject;
 mod template;
 mod testing;
+mod windows;
 
-pub use engine::{Engine, Orphan, Verdict};
+pub use advice::advise;
+pub use engine::{Engine, Orphan, Out, Verdict};
+pub use explain::Watched;
 pub use testing::{TestReport, run_tests};
 
 #[cfg(test)]

@@ -1,130 +1,165 @@
-//! How far a value can be trusted: range, step, conflict, gap, order. One state per stream, key and field.
+//! How far the values of a reading can be trusted: order, status of the source, range, unit, step, conflict, gap, flat line.
 //!
-//! Invariants: each instant of a field has at most one usable value, the first; a value is usable once. A suspect or bad value
-//! moves neither the watermark nor the reference of the step check; only a second reading that agrees with a suspect one does.
+//! Invariants: each instant of a gauge's field has at most one usable value, the first; a value is usable once, and so is an
+//! occurrence. A suspect or bad value moves neither the watermark nor the reference of the step check; only a second reading that
+//! agrees with one that stepped too far does. A reading dated ahead of the clock counts as of the clock, so that a fast clock does
+//! not make the gauge's own next readings late.
 
-use std::collections::VecDeque;
+mod field;
+mod flat;
+mod occurrences;
 
-use huong_types::{Check, FieldSpec, Flag, Quality, Span, Step, Timestamp};
+use huong_types::{Check, FieldSpec, Flag, Name, Quality, Reading, Row, Stream, Timestamp, Value};
 
-/// How many readings back a repeat is recognised as such. An older one than these is late, never judged twice.
-const REMEMBERED: usize = 256;
+use crate::engine::Verdict;
+use field::{FieldState, Judged, Limits, Measured, Yardstick};
+use flat::Neighbours;
+use occurrences::{Occurrences, Order};
 
-/// The limits of one field of one key: the stream's, or the registry row's.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Limits {
-    min: Option<f64>,
-    max: Option<f64>,
-    step: Option<Step>,
+/// The checks of one stream.
+#[derive(Debug)]
+pub(crate) struct Checks {
+    spec: Stream,
+    /// The number fields in order of their names.
+    fields: Vec<(Name, NumberField)>,
 }
 
-#[derive(Clone, Debug)]
-pub(crate) struct FieldState {
-    /// The newest usable value.
-    last: Option<(Timestamp, f64)>,
-    /// A value that stepped too far, until the next one agrees or not.
-    doubt: Option<(Timestamp, f64)>,
-    recent: VecDeque<Seen>,
-    /// Event time of the newest reading that fell out of `recent`.
-    forgotten: Timestamp,
+#[derive(Debug)]
+struct NumberField {
+    spec: FieldSpec,
+    /// What its keys do, when a flat line is held against that.
+    neighbours: Option<Neighbours>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Seen {
-    at: Timestamp,
-    value: f64,
-    usable: bool,
+/// What the checks remember of one key.
+#[derive(Debug)]
+pub(crate) struct Trust {
+    registered: bool,
+    /// In the order of [`Checks::fields`].
+    limits: Box<[Limits]>,
+    /// The same; empty for occurrences, of which none follows from another.
+    fields: Box<[FieldState]>,
+    /// Of readings judged as a whole.
+    whole: Option<Box<Occurrences>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Judged {
-    /// The same value for the same instant again.
-    Repeat,
-    As(Quality),
+/// What became of a reading whose fields have been flagged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Arrival {
+    pub(crate) verdict: Verdict,
+    /// It ends a long silence: it may raise, but not clear.
+    pub(crate) gap: bool,
 }
 
-impl Limits {
-    /// A row's `min` and `max` speak of the stream's main field.
-    pub(crate) fn new(spec: &FieldSpec, row_min: Option<f64>, row_max: Option<f64>) -> Self {
-        Self { min: row_min.or(spec.min), max: row_max.or(spec.max), step: spec.step }
+impl Checks {
+    pub(crate) fn new(spec: &Stream) -> Self {
+        let numbers = spec.fields.iter().filter(|(_, field)| !field.text);
+        let fields = numbers.map(|(name, spec)| {
+            let neighbours = spec.flat.as_ref().map(Neighbours::new);
+            (name.clone(), NumberField { spec: spec.clone(), neighbours })
+        });
+        Self { fields: fields.collect(), spec: spec.clone() }
     }
-}
 
-impl FieldState {
-    pub(crate) fn new() -> Self {
-        Self { last: None, doubt: None, recent: VecDeque::new(), forgotten: Timestamp::MIN }
+    /// A key of which nothing was heard yet. The `min` and `max` of its registry row speak of the field `value` or `level`.
+    pub(crate) fn key(&self, row: Option<Row<'_>>) -> Trust {
+        let level = |name: &str| row.and_then(|row| row.levels.get(name).copied());
+        let limits = self.fields.iter().map(|(name, NumberField { spec, .. })| {
+            let main = name == "value" || name == "level";
+            let (min, max) = if main { (level("min"), level("max")) } else { (None, None) };
+            Limits { min: min.or(spec.min), max: max.or(spec.max) }
+        });
+        Trust {
+            registered: row.is_some(),
+            limits: limits.collect(),
+            fields: if self.spec.events { Box::default() } else { self.fields.iter().map(|_| FieldState::new()).collect() },
+            whole: None,
+        }
     }
 
-    /// Judges the value measured `at`; `disorder` and `gap` are the stream's.
-    pub(crate) fn judge(&mut self, at: Timestamp, value: f64, limits: &Limits, disorder: Span, gap: Span) -> Judged {
-        let newest = self.last.map_or(Timestamp::MIN, |(at, _)| at);
-        let mut contradicts = false;
-        // Most readings are newer than all before: nothing to look up.
-        if at <= self.recent.back().map_or(Timestamp::MIN, |seen| seen.at) || at <= newest {
-            for seen in self.recent.iter().rev().filter(|seen| seen.at == at) {
-                if seen.value == value {
-                    return Judged::Repeat;
+    /// Sets the quality of each field of a reading that arrived at `now` from the key at position `k` of the stream.
+    pub(crate) fn judge(&mut self, k: usize, key: &mut Trust, reading: &mut Reading, now: Timestamp) -> Arrival {
+        let status = self.status(reading);
+        if self.spec.events || !self.fields.iter().any(|(name, _)| reading.number(name).is_some()) {
+            return self.judge_whole(key, reading, now, status);
+        }
+        let (mut repeated, mut judged, mut gap) = (false, false, false);
+        for field in &mut reading.fields {
+            let Some(value) = field.number() else { continue };
+            let Ok(position) = self.position(&field.name) else { continue };
+            let NumberField { spec, neighbours } = &mut self.fields[position].1;
+            let yardstick = Yardstick { stream: &self.spec, spec, limits: key.limits[position], status };
+            let measured = Measured { at: reading.at, known: reading.at.min(now), value };
+            let moving = |by| neighbours.as_ref().is_some_and(|neighbours| neighbours.moving(k, by));
+            match key.fields[position].judge(measured, &yardstick, moving) {
+                Judged::Repeat => {
+                    // Beside fields that are new: its time has been judged.
+                    field.quality = Quality::new(Flag::Late, Check::Late);
+                    repeated = true;
                 }
-                contradicts |= seen.usable;
+                Judged::As(quality) => {
+                    field.quality = quality;
+                    judged |= quality.flag != Flag::Late;
+                    gap |= quality.flag == Flag::Gap;
+                    if let Some(neighbours) = neighbours.as_mut().filter(|_| key.registered && quality.flag < Flag::Late) {
+                        neighbours.heard(k, measured.known, value);
+                    }
+                }
             }
-            if !contradicts && (at <= self.forgotten || at < newest - disorder) {
-                return Judged::As(Quality::new(Flag::Late, Check::Late));
-            }
         }
-        let quality = self.check(at, value, contradicts, limits, gap);
-        self.remember(at, value, quality.flag);
-        Judged::As(quality)
-    }
-
-    fn check(&mut self, at: Timestamp, value: f64, contradicts: bool, limits: &Limits, gap: Span) -> Quality {
-        if limits.min.is_some_and(|min| value < min) || limits.max.is_some_and(|max| value > max) {
-            return Quality::new(Flag::Bad, Check::Range);
-        }
-        if contradicts {
-            return Quality::new(Flag::Suspect, Check::Conflict);
-        }
-        let Some(last) = self.last else {
-            // Nothing is known of the time before: it may raise, it cannot call anything safe.
-            self.last = Some((at, value));
-            return Quality::new(Flag::Gap, Check::Gap);
+        let verdict = match (judged, repeated) {
+            (true, _) => Verdict::Judged,
+            (false, true) => Verdict::Duplicate,
+            (false, false) => Verdict::History,
         };
-        let newest = at > last.0;
-        if !limits.step.is_none_or(|step| within(step, last, (at, value))) {
-            let confirmed =
-                newest && self.doubt.is_some_and(|doubt| at > doubt.0 && limits.step.is_none_or(|step| within(step, doubt, (at, value))));
-            if !confirmed {
-                if newest {
-                    self.doubt = Some((at, value));
-                }
-                return Quality::new(Flag::Suspect, Check::Step);
-            }
-        }
-        if !newest {
-            return Quality::OK;
-        }
-        self.doubt = None;
-        self.last = Some((at, value));
-        if at.since(last.0) > gap { Quality::new(Flag::Gap, Check::Gap) } else { Quality::OK }
+        Arrival { verdict, gap }
     }
 
-    fn remember(&mut self, at: Timestamp, value: f64, flag: Flag) {
-        if self.recent.len() == REMEMBERED
-            && let Some(oldest) = self.recent.pop_front()
-        {
-            self.forgotten = self.forgotten.max(oldest.at);
+    /// Whether the value of a field judged last and known as of `known` is its newest: only that speaks of now.
+    pub(crate) fn is_newest(&self, key: &Trust, field: &Name, known: Timestamp) -> bool {
+        let position = self.fields.binary_search_by(|(name, _)| name.cmp(field));
+        position.ok().and_then(|position| key.fields.get(position)).is_none_or(|state| state.newest() <= known)
+    }
+
+    /// An occurrence, or a reading of texts alone: new as a whole or not at all.
+    fn judge_whole(&self, key: &mut Trust, reading: &mut Reading, now: Timestamp, status: Option<Quality>) -> Arrival {
+        let order = key.whole.get_or_insert_default().judge(reading, self.spec.id_field.as_ref(), self.spec.disorder, now);
+        for field in &mut reading.fields {
+            let Value::Number(value) = field.value else { continue };
+            let Ok(position) = self.position(&field.name) else { continue };
+            field.quality = match order {
+                Order::New if !key.limits[position].hold(value) => Quality::new(Flag::Bad, Check::Range),
+                Order::New => status.unwrap_or(Quality::OK),
+                Order::Late | Order::Repeat => Quality::new(Flag::Late, Check::Late),
+            };
         }
-        // Sorted by event time, so that the newest is at the back and the oldest is forgotten first.
-        let position = self.recent.partition_point(|seen| seen.at <= at);
-        self.recent.insert(position, Seen { at, value, usable: flag < Flag::Late });
+        let verdict = match order {
+            Order::New => Verdict::Judged,
+            Order::Late => Verdict::History,
+            Order::Repeat => Verdict::Duplicate,
+        };
+        Arrival { verdict, gap: false }
+    }
+
+    fn position(&self, field: &Name) -> Result<usize, usize> {
+        self.fields.binary_search_by(|(name, _)| name.cmp(field))
+    }
+
+    /// What the source says of its own reading, when that is not that all is well.
+    fn status(&self, reading: &Reading) -> Option<Quality> {
+        let status = self.spec.status.as_ref()?;
+        let said = reading.fields.iter().find(|field| field.name == status.field).and_then(|field| match &field.value {
+            Value::Text(text) => Some(text.trim()),
+            Value::Number(_) => None,
+        })?;
+        let among = |list: &[String]| list.iter().any(|known| known == said);
+        if among(&status.ok) {
+            return None;
+        }
+        let flag = if among(&status.bad) { Flag::Bad } else { Flag::Suspect };
+        Some(Quality::new(flag, Check::Status))
     }
 }
 
-/// Whether the change between two values is plausible, whichever of them is the older.
-fn within(step: Step, a: (Timestamp, f64), b: (Timestamp, f64)) -> bool {
-    let (older, newer) = if a.0 <= b.0 { (a, b) } else { (b, a) };
-    let hours = newer.0.since(older.0).as_hours();
-    let change = newer.1 - older.1;
-    // The limits are decimal fractions: a change of exactly the limit must not fail by its last bit.
-    const SLACK: f64 = 1e-9;
-    change <= step.rise_base + step.rise_per_hour * hours + SLACK && -change <= step.fall_base + step.fall_per_hour * hours + SLACK
-}
+#[cfg(test)]
+mod tests;

@@ -1,67 +1,92 @@
 //! A compiled rule, and how it turns a row of figures into a signal.
 
-use std::sync::Arc;
+use huong_types::{
+    Check, Field, Name, Origin, Quality, Reading, Registry, RuleInfo, Signal, SignalKind, Span, Stream, Text, Timestamp, Value, Values,
+};
+use smallvec::SmallVec;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, RecordBatch};
-use arrow::datatypes::Float64Type;
-use huong_types::{Cause, Check, Name, RuleInfo, Signal, SignalKind, Span, Text, Timestamp, Values};
-
-use crate::keys::Key;
+use crate::board::Board;
+use crate::cluster::ClusterSpec;
+use crate::engine::Out;
+use crate::expr::{Cell, Condition, Number, Output, Place, Row};
+use crate::explain::Watched;
+use crate::lens::{Extras, To};
 use crate::life::{Judgement, Timing};
-use crate::panes::{Call, Closed, Window};
-use crate::sql::{Columns, Condition, Number};
-use crate::template::{Subject, Template};
+use crate::schedule::Schedule;
+use crate::subject::{Held, Subject};
+use crate::template::{Shown, Template};
 
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) info: RuleInfo,
+    /// The group of subjects that it speaks of.
+    pub(crate) group: usize,
+    /// Position of its filter in the group.
+    pub(crate) filter: Option<usize>,
     pub(crate) judge: Judge,
     pub(crate) timing: Timing,
+    pub(crate) schedule: Option<Schedule>,
+    pub(crate) extras: Extras,
+    /// Figures over the aggregates of a window; empty for rules on readings.
+    pub(crate) figures: Vec<(Name, Output)>,
+    pub(crate) when: Option<Condition>,
+    /// `None`: the negation of `when`.
+    pub(crate) clear: Option<Condition>,
+    pub(crate) then: Option<Then>,
     pub(crate) text: Bilingual,
     /// Said when the condition no longer holds.
     pub(crate) over: Option<Bilingual>,
-    /// The columns that become the figures of a signal: the first ones of the row it is judged by.
-    pub(crate) names: Vec<Name>,
-}
-
-/// The row a judgement rests on, and what its plausibility checks said.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shown<'a> {
-    pub(crate) row: &'a RecordBatch,
-    pub(crate) flags: &'a [(&'a str, f64, Check)],
+    /// Own columns of the stream.
+    pub(crate) columns: usize,
+    /// The columns that become the figures of a signal, with their positions in the row it is judged by.
+    pub(crate) shown: Vec<(usize, Name)>,
 }
 
 /// How a rule comes to its judgement.
 #[derive(Debug)]
 pub(crate) enum Judge {
     /// On every reading.
-    Reading(Conditions),
-    /// On every closed window and, when `early`, on open ones; `place` is that of its panes in each key.
-    Window {
-        window: Window,
-        early: bool,
-        place: usize,
-        select: Box<Select>,
-        conditions: Conditions,
-    },
-    Silence,
+    Reading,
+    /// On every closed window of a plan of its group and, when `early`, on open ones.
+    Window { plan: usize, early: bool },
+    Silence { after: Option<Span> },
+    ClassSilence { share: f64, least: u32 },
     Suspect,
+    /// On events near each other; columns of latitude, longitude and class.
+    Cluster { spec: ClusterSpec, lat: usize, lon: usize, class: Option<usize> },
 }
 
+/// What must, or must not, happen once `when` holds.
 #[derive(Debug)]
-pub(crate) struct Conditions {
+pub(crate) struct Then {
+    /// Position among the marks of the board.
+    pub(crate) pattern: usize,
+    pub(crate) stream: usize,
+    pub(crate) to: To,
     pub(crate) when: Condition,
-    /// `None`: the negation of `when`.
-    pub(crate) clear: Option<Condition>,
+    pub(crate) within: Within,
+    pub(crate) before: Span,
+    pub(crate) absent: bool,
 }
 
-/// From the aggregates of closed windows to the rule's columns.
 #[derive(Debug)]
-pub(crate) struct Select {
-    pub(crate) calls: Vec<Call>,
-    pub(crate) over_calls: Columns,
-    pub(crate) figures: Vec<Number>,
-    pub(crate) columns: Columns,
+pub(crate) enum Within {
+    Span(Span),
+    /// Over the columns of the first half.
+    Hours(Number),
+}
+
+/// A figure computed for a derived stream.
+#[derive(Debug)]
+pub(crate) struct Derive {
+    pub(crate) id: Name,
+    pub(crate) group: usize,
+    pub(crate) filter: Option<usize>,
+    /// Position of its windows in the group; `None`: on every reading.
+    pub(crate) plan: Option<usize>,
+    pub(crate) extras: Extras,
+    pub(crate) fields: Vec<(Name, Output)>,
+    pub(crate) into: Name,
 }
 
 #[derive(Debug)]
@@ -70,59 +95,210 @@ pub(crate) struct Bilingual {
     pub(crate) en: Template,
 }
 
-impl Select {
-    /// One row per closed window: the selected figures and the registry row's levels.
-    pub(crate) fn batch(&self, closed: &[Closed], station: &[ArrayRef]) -> Option<RecordBatch> {
-        let calls = self.calls.iter().map(|call| closed.iter().map(|c| c.get(*call)).collect::<Float64Array>());
-        let over_calls = self.over_calls.batch(calls.map(|array| Arc::new(array) as ArrayRef), station, closed.len())?;
-        let figures = self.figures.iter().map(|figure| Arc::new(figure.evaluate(&over_calls)) as ArrayRef);
-        self.columns.batch(figures, station, closed.len())
-    }
+/// What surrounds a judgement.
+#[derive(Clone, Copy)]
+pub(crate) struct Ctx<'a> {
+    pub(crate) stream: &'a Stream,
+    pub(crate) registry: &'a Registry,
+    pub(crate) board: &'a Board,
+    pub(crate) exercise: bool,
+    /// What a text calls "since then", when that is not the moment judged: of a silence people ask since when.
+    pub(crate) told_at: Option<Timestamp>,
+    /// A rule and a key whose every judgement is to be told in full.
+    pub(crate) watch: Option<(&'a Name, &'a Name)>,
 }
 
-impl Conditions {
-    /// Per row: whether `when` and `clear` hold; `None` is SQL's NULL.
-    pub(crate) fn evaluate(&self, batch: &RecordBatch) -> Vec<(Option<bool>, Option<bool>)> {
-        let when = self.when.evaluate(batch);
-        let clear = self.clear.as_ref().map(|clear| clear.evaluate(batch));
-        let rows = when.iter().enumerate();
-        rows.map(|(row, when)| match &clear {
-            Some(clear) => (when, clear.is_valid(row).then(|| clear.value(row))),
-            None => (when, when.map(|holds| !holds)),
-        })
-        .collect()
-    }
-}
-
-impl Bilingual {
-    pub(crate) fn render(&self, row: &RecordBatch, subject: &Subject<'_>) -> Text {
-        Text { vi: self.vi.render(row, subject), en: self.en.render(row, subject) }
-    }
+/// What a rule looks at.
+#[derive(Clone, Copy)]
+pub(crate) struct Sight<'a> {
+    pub(crate) at: Timestamp,
+    /// Where its window begins; `at` without one.
+    pub(crate) start: Timestamp,
+    /// The cells of the reading, or the aggregates of the plan.
+    pub(crate) own: &'a [Cell],
+    pub(crate) may_clear: bool,
+    /// A window that is not closed yet.
+    pub(crate) open: bool,
+    /// What the plausibility checks said.
+    pub(crate) flags: &'a [(&'a str, f64, Check)],
 }
 
 impl Rule {
-    /// Takes a judgement to the rule's state for `key`, its `i`-th rule, and says what follows from it.
-    pub(crate) fn apply(&self, i: usize, key: &mut Key, judgement: Judgement, shown: Shown<'_>, out: &mut Vec<Signal>) {
-        let state = &mut key.rules[i];
-        if self.info.each {
-            if judgement.when == Some(true) && judgement.at > state.once {
-                state.once = judgement.at;
-                let window_start = judgement.at - self.window_size();
-                self.tell(i, key, judgement.at, SignalKind::Once { window_start }, shown, out);
-            }
+    /// Looks at a reading or a window and takes what it finds to the rule's state for the subject.
+    pub(crate) fn look(&self, i: u32, ctx: Ctx<'_>, subject: &mut Subject, sight: Sight<'_>, out: &mut Out) {
+        if self.extras.is_off(&subject.name) || !self.in_schedule(i, ctx, subject, sight, out) {
             return;
         }
-        let said = state.life.judge(judgement, &self.timing);
-        state.pending = state.life.is_pending().then(|| shown.row.clone());
-        if let Some((at, kind)) = said {
-            self.tell(i, key, at, kind, shown, out);
+        let mut selected = Vec::new();
+        let expected = match &self.extras.baseline {
+            Some(plan) => subject.baseline(i).expected(&plan.spec, sight.at),
+            None => None,
+        };
+        let extra = self.extras.fill(&subject.name, sight.at, ctx.board, ctx.registry, expected);
+        let facts = std::sync::Arc::clone(&subject.facts);
+        if !self.figures.is_empty() {
+            let row = Row { own: sight.own, facts: &facts, extra: &extra };
+            selected = self.figures.iter().map(|(_, figure)| figure.eval(row)).collect();
+        }
+        let own = if self.figures.is_empty() { sight.own } else { &selected };
+        let row = Row { own, facts: &facts, extra: &extra };
+        let mut when = self.when.as_ref().and_then(|when| when.eval(row));
+        if sight.open && when != Some(true) {
+            return;
+        }
+        let mut hold = self.timing.hold;
+        if let Some(then) = &self.then {
+            if !then.absent {
+                if when == Some(true) {
+                    subject.state_mut(i).once = sight.at;
+                }
+                return;
+            }
+            let since = subject.state(i).and_then(|state| state.life.since()).unwrap_or(sight.at);
+            let followed = then.to.keys(&subject.name, ctx.registry).iter().any(|key| ctx.board.marked(then.pattern, key, since - then.before));
+            when = when.map(|first| first && !followed);
+            match then.within.span(row) {
+                Some(span) => hold = span,
+                None => return,
+            }
+        }
+        let clear = match &self.clear {
+            Some(clear) => clear.eval(row),
+            None => when.map(|holds| !holds),
+        };
+        if ctx.watch.is_some_and(|(rule, key)| *rule == self.info.id && *key == subject.name) {
+            out.watched.push(Watched::new(self, sight, row, when, clear));
+        }
+        let judgement = Judgement { at: sight.at, when, clear, may_clear: sight.may_clear };
+        self.apply(i, ctx, subject, judgement, hold, sight, row, out);
+        if let Some(plan) = &self.extras.baseline
+            && let (Cell::Number(value), false) = (&own[plan.of], sight.open)
+        {
+            let clean = sight.may_clear && !subject.state(i).is_some_and(|state| state.life.is_raised());
+            subject.baseline(i).add(&plan.spec, sight.at, *value, clean);
         }
     }
 
+    /// Takes a judgement to the rule's state and says what follows from it.
+    #[expect(clippy::too_many_arguments, reason = "one judgement, its row and where they go")]
+    pub(crate) fn apply(
+        &self,
+        i: u32,
+        ctx: Ctx<'_>,
+        subject: &mut Subject,
+        judgement: Judgement,
+        hold: Span,
+        sight: Sight<'_>,
+        row: Row<'_>,
+        out: &mut Out,
+    ) {
+        if judgement.when.is_none() || (judgement.when == Some(false) && subject.state(i).is_none() && self.timing.of.1 <= 1) {
+            return;
+        }
+        if self.info.each {
+            if judgement.when == Some(true) {
+                self.once(i, ctx, subject, sight, row, out);
+            }
+            return;
+        }
+        let state = subject.state_mut(i);
+        let said = state.life.judge(judgement, &Timing { hold, ..self.timing });
+        state.pending = state.life.is_pending().then(|| Box::new(Held { own: row.own.to_vec(), extra: row.extra.to_vec() }));
+        if let Some((at, kind)) = said {
+            self.tell(i, ctx, subject, at, kind, row, sight.flags, out);
+        }
+        subject.tidy(i);
+    }
+
+    /// Says it once, under an onset of its own.
+    pub(crate) fn once(&self, i: u32, ctx: Ctx<'_>, subject: &mut Subject, sight: Sight<'_>, row: Row<'_>, out: &mut Out) {
+        let windowed = matches!(self.judge, Judge::Window { .. });
+        let state = subject.state_mut(i);
+        if windowed && sight.start <= state.once {
+            return;
+        }
+        // Two events may share a moment; their alerts must not share an id.
+        let start = if windowed { sight.start } else { sight.start.max(state.once + Span::from_millis(1)) };
+        state.once = start;
+        self.tell(i, ctx, subject, sight.at, SignalKind::Once { window_start: start }, row, sight.flags, out);
+    }
+
+    /// What the pattern waited for has happened at `at`.
+    pub(crate) fn followed(&self, i: u32, ctx: Ctx<'_>, subject: &mut Subject, at: Timestamp, out: &mut Out) {
+        let (Some(then), Some(state)) = (&self.then, subject.state(i)) else { return };
+        let nothing = vec![Cell::Null; self.width()];
+        if then.absent {
+            let at = at.max(state.life.judged());
+            self.end(i, ctx, subject, at, &nothing, out);
+            return;
+        }
+        let first = state.once;
+        let facts = std::sync::Arc::clone(&subject.facts);
+        let extra = self.extras.fill(&subject.name, at, ctx.board, ctx.registry, None);
+        let row = Row { own: &nothing, facts: &facts, extra: &extra };
+        if first <= at && then.within.span(row).is_some_and(|within| at.since(first) <= within) {
+            let sight = Sight { at, start: at, own: &nothing, may_clear: true, open: false, flags: &[] };
+            self.once(i, ctx, subject, sight, row, out);
+        }
+    }
+
+    /// How far back readings matter to its delays and patterns.
+    pub(crate) fn memory(&self) -> Span {
+        let then = self.then.as_ref().map_or(Span::ZERO, |then| match then.within {
+            Within::Span(within) => within + then.before,
+            Within::Hours(_) => then.before,
+        });
+        let joins = self.extras.joins().iter().map(|join| join.max_age).max().unwrap_or(Span::ZERO);
+        let own = match self.judge {
+            Judge::Silence { after } => after.unwrap_or(Span::ZERO),
+            Judge::Cluster { spec, .. } => spec.within,
+            _ => Span::ZERO,
+        };
+        let delays = [self.timing.hold, self.timing.clear_for, self.timing.keep, then, joins, own];
+        delays.into_iter().max().unwrap_or(Span::ZERO)
+    }
+
+    /// The end of an on-delay that the clock has reached.
+    pub(crate) fn mature(&self, i: u32, ctx: Ctx<'_>, subject: &mut Subject, upto: Timestamp, out: &mut Out) {
+        let state = subject.state_mut(i);
+        let Some((at, kind)) = state.life.mature(upto) else { return };
+        let Some(held) = state.pending.take() else { return };
+        let facts = std::sync::Arc::clone(&subject.facts);
+        let row = Row { own: &held.own, facts: &facts, extra: &held.extra };
+        self.tell(i, ctx, subject, at, kind, row, &[], out);
+    }
+
+    /// Ends the alert or the on-delay, whatever the conditions say.
+    pub(crate) fn end(&self, i: u32, ctx: Ctx<'_>, subject: &mut Subject, at: Timestamp, own: &[Cell], out: &mut Out) {
+        if subject.state(i).is_none() {
+            return;
+        }
+        let state = subject.state_mut(i);
+        let said = state.life.end(at);
+        state.pending = None;
+        if let Some((at, kind)) = said {
+            let facts = std::sync::Arc::clone(&subject.facts);
+            let extra = self.extras.fill(&subject.name, at, ctx.board, ctx.registry, None);
+            self.tell(i, ctx, subject, at, kind, Row { own, facts: &facts, extra: &extra }, &[], out);
+        }
+        subject.tidy(i);
+    }
+
     /// Says it, unless it is an update without new figures.
-    pub(crate) fn tell(&self, i: usize, key: &mut Key, at: Timestamp, kind: SignalKind, shown: Shown<'_>, out: &mut Vec<Signal>) {
-        let values = figures(&self.names, shown.row);
-        let state = &mut key.rules[i];
+    #[expect(clippy::too_many_arguments, reason = "one signal, its row and where they go")]
+    pub(crate) fn tell(
+        &self,
+        i: u32,
+        ctx: Ctx<'_>,
+        subject: &mut Subject,
+        at: Timestamp,
+        kind: SignalKind,
+        row: Row<'_>,
+        flags: &[(&str, f64, Check)],
+        out: &mut Out,
+    ) {
+        let values = figures(&self.shown, row.own);
+        let state = subject.state_mut(i);
         if kind == SignalKind::Update {
             if values == state.told {
                 return;
@@ -130,44 +306,121 @@ impl Rule {
             state.life.spoken(at);
         }
         state.told.clone_from(&values);
-        out.push(self.signal(key, at, kind, values, shown));
-        let of_silence = matches!(self.judge, Judge::Silence);
-        if let (SignalKind::Raise { .. }, Some(since), false) = (kind, key.silent_since, of_silence) {
-            key.rules[i].life.stale = true;
-            out.push(self.bare_signal(key, at, SignalKind::Stale { since }));
-        }
+        let signal = self.signal(ctx, subject, at, kind, values, row, flags);
+        out.signals.push(signal);
     }
 
     /// Of silence: there are no new figures, the table keeps those of before.
-    pub(crate) fn bare_signal(&self, key: &Key, at: Timestamp, kind: SignalKind) -> Signal {
-        let cause = Vec::<Cause>::new();
-        Signal { rule: self.info.id.clone(), key: key.id.clone(), at, kind, values: Values::new(), text: Text::default(), cause }
+    pub(crate) fn bare_signal(&self, key: &Name, at: Timestamp, kind: SignalKind) -> Signal {
+        let (rule, key) = (self.info.id.clone(), key.clone());
+        Signal { rule, key, at, kind, values: Values::new(), text: Text::default(), cause: Vec::new() }
     }
 
-    pub(crate) fn window_size(&self) -> Span {
-        if let Judge::Window { window, .. } = &self.judge { window.size } else { Span::ZERO }
+    #[expect(clippy::too_many_arguments, reason = "everything a signal says")]
+    fn signal(
+        &self,
+        ctx: Ctx<'_>,
+        subject: &Subject,
+        at: Timestamp,
+        kind: SignalKind,
+        values: Values,
+        row: Row<'_>,
+        flags: &[(&str, f64, Check)],
+    ) -> Signal {
+        let name = names(&subject.name, ctx);
+        let text = self.render(kind, &Shown { name, key: &subject.name, at: ctx.told_at.unwrap_or(at), flags }, row);
+        let cause = subject.cause(&self.info.stream, at);
+        Signal { rule: self.info.id.clone(), key: subject.name.clone(), at, kind, values, text, cause }
     }
 
-    fn signal(&self, key: &Key, at: Timestamp, kind: SignalKind, values: Values, shown: Shown<'_>) -> Signal {
+    pub(crate) fn render(&self, kind: SignalKind, shown: &Shown<'_>, row: Row<'_>) -> Text {
         let text = match (kind, &self.over) {
             (SignalKind::Recede | SignalKind::Clear, Some(over)) => over,
             _ => &self.text,
         };
-        // Of a silence people ask since when, not when it was noticed.
-        let of_silence = matches!(self.judge, Judge::Silence);
-        let told_at = key.silent_since.filter(|_| of_silence).unwrap_or(at);
-        let subject = Subject { name: key.names(), key: &key.id, at: told_at, flags: shown.flags };
-        let text = text.render(shown.row, &subject);
-        Signal { rule: self.info.id.clone(), key: key.id.clone(), at, kind, values, text, cause: key.cause(&self.info.stream, at) }
+        Text { vi: text.vi.render(row, shown), en: text.en.render(row, shown) }
+    }
+
+    /// Columns of the row it is judged by.
+    fn width(&self) -> usize {
+        if self.figures.is_empty() { self.columns } else { self.figures.len() }
+    }
+
+    /// False when the rule is off at this hour; an alert that stands then ends.
+    fn in_schedule(&self, i: u32, ctx: Ctx<'_>, subject: &mut Subject, sight: Sight<'_>, out: &mut Out) -> bool {
+        let Some(schedule) = &self.schedule else { return true };
+        if schedule.holds(sight.at) && (ctx.exercise || !schedule.exercise()) {
+            return true;
+        }
+        let nothing = vec![Cell::Null; self.figures.len()];
+        let own = if self.figures.is_empty() { sight.own } else { &nothing };
+        self.end(i, ctx, subject, sight.at, own, out);
+        false
     }
 }
 
-/// The figures of a one-row batch under their names, NULLs left out.
-fn figures(names: &[Name], row: &RecordBatch) -> Values {
-    let columns = names.iter().zip(row.columns());
-    let numbers = columns.filter_map(|(name, array)| {
-        let array = array.as_primitive_opt::<Float64Type>()?;
-        (!array.is_empty() && array.is_valid(0)).then(|| (name.clone(), array.value(0)))
+impl Derive {
+    /// Hands a new reading to its stream; nothing when every field is NULL.
+    pub(crate) fn emit(&self, ctx: Ctx<'_>, subject: &Subject, at: Timestamp, own: &[Cell], now: Timestamp, out: &mut Out) {
+        if self.extras.is_off(&subject.name) {
+            return;
+        }
+        let extra = self.extras.fill(&subject.name, at, ctx.board, ctx.registry, None);
+        let row = Row { own, facts: &subject.facts, extra: &extra };
+        let field = |(name, figure): &(Name, Output)| match figure.eval(row) {
+            Cell::Null => None,
+            Cell::Number(number) => Some(Field::ok(name.clone(), number)),
+            Cell::Text(text) => Some(Field { name: name.clone(), value: Value::Text(text), quality: Quality::OK }),
+        };
+        let fields: SmallVec<[Field; 1]> = self.fields.iter().filter_map(field).collect();
+        if !fields.is_empty() {
+            out.derived.push(Reading {
+                stream: self.into.clone(),
+                key: subject.name.clone(),
+                at,
+                received: now,
+                fields,
+                source: self.id.clone(),
+                origin: Origin::Derived,
+                orphan: ctx.registry.row(&subject.name).is_none(),
+            });
+        }
+    }
+}
+
+impl Within {
+    pub(crate) fn span(&self, row: Row<'_>) -> Option<Span> {
+        match self {
+            Within::Span(span) => Some(*span),
+            Within::Hours(hours) => hours.eval(row).filter(|hours| *hours >= 0.0).map(|hours| Span::from_millis((hours * 3_600_000.0) as i64)),
+        }
+    }
+}
+
+impl Bilingual {
+    /// What its figures read.
+    pub(crate) fn columns(&self) -> Vec<Place> {
+        [self.vi.columns(), self.en.columns()].concat()
+    }
+}
+
+/// Vietnamese and English: the registry's names of a row or ward, the stream's for all of it, or the key itself.
+pub(crate) fn names<'a>(key: &'a Name, ctx: Ctx<'a>) -> (&'a str, &'a str) {
+    if let Some(row) = ctx.registry.row(key) {
+        return (row.name, row.name_en);
+    }
+    if *key == ctx.stream.id {
+        return (&ctx.stream.name, &ctx.stream.name_en);
+    }
+    let ward = ctx.registry.wards.iter().find(|ward| ward.id == *key);
+    ward.map_or((key, key), |ward| (&ward.name, &ward.name_en))
+}
+
+/// The figures of a row under their names, NULLs and texts left out.
+pub(crate) fn figures(shown: &[(usize, Name)], own: &[Cell]) -> Values {
+    let numbers = shown.iter().filter_map(|(position, name)| match own.get(*position) {
+        Some(Cell::Number(number)) => Some((name.clone(), *number)),
+        _ => None,
     });
     numbers.collect()
 }

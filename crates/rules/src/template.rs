@@ -1,12 +1,11 @@
-//! Texts for people: `"{station.name} {level:.2} m"`, where braces hold an SQL expression over the rule's columns.
+//! Texts for people: `"{station.name} {level:.2} m"`, where braces hold an SQL expression over the rule's columns, number or text.
 //!
 //! `{station.name}`, `{key}`, `{at}` (local time) and `{flags}` (which checks failed) are text. A NULL figure reads "–".
 //! `{{` and `}}` are braces.
 
-use arrow::array::{Array, RecordBatch};
 use huong_types::{Check, Timestamp, format_number, local_date_time};
 
-use crate::sql::{Columns, Compiler, Number};
+use crate::expr::{Cell, Compiler, Output, Place, Row, Schema};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Language {
@@ -27,12 +26,12 @@ enum Part {
     Key,
     At,
     Flags,
-    Figure { number: Number, decimals: Option<usize> },
+    Figure { figure: Output, decimals: Option<usize> },
 }
 
 /// What a text may speak of beside its columns.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Subject<'a> {
+pub(crate) struct Shown<'a> {
     /// The registry's names, Vietnamese and English; the key itself for one it does not know.
     pub(crate) name: (&'a str, &'a str),
     pub(crate) key: &'a str,
@@ -43,7 +42,7 @@ pub(crate) struct Subject<'a> {
 
 impl Template {
     /// Parses and compiles; the message says what is wrong with which placeholder.
-    pub(crate) fn compile(text: &str, language: Language, columns: &Columns, compiler: &Compiler) -> Result<Self, String> {
+    pub(crate) fn compile(text: &str, language: Language, schema: &Schema, compiler: &Compiler) -> Result<Self, String> {
         let mut parts = Vec::new();
         let mut literal = String::new();
         let mut chars = text.char_indices().peekable();
@@ -60,7 +59,7 @@ impl Template {
                     if !literal.is_empty() {
                         parts.push(Part::Text(std::mem::take(&mut literal)));
                     }
-                    parts.push(Part::compile(inside[..length].trim(), columns, compiler)?);
+                    parts.push(Part::compile(inside[..length].trim(), schema, compiler)?);
                 }
                 '}' => return Err("`}` without `{`".to_owned()),
                 other => literal.push(other),
@@ -72,27 +71,31 @@ impl Template {
         Ok(Self { parts, language })
     }
 
+    /// What its figures read.
+    pub(crate) fn columns(&self) -> Vec<Place> {
+        let figures = self.parts.iter().filter_map(|part| if let Part::Figure { figure, .. } = part { Some(figure) } else { None });
+        figures.flat_map(Output::columns).collect()
+    }
+
     /// `row` is one row of the rule's columns.
-    pub(crate) fn render(&self, row: &RecordBatch, subject: &Subject<'_>) -> String {
+    pub(crate) fn render(&self, row: Row<'_>, shown: &Shown<'_>) -> String {
         let vietnamese = self.language == Language::Vietnamese;
         let mut text = String::new();
         for part in &self.parts {
             match part {
                 Part::Text(literal) => text.push_str(literal),
-                Part::Name => text.push_str(if vietnamese { subject.name.0 } else { subject.name.1 }),
-                Part::Key => text.push_str(subject.key),
-                Part::At => text.push_str(&local_date_time(subject.at)),
-                Part::Flags => text.push_str(&flags(subject.flags, vietnamese)),
-                Part::Figure { number, decimals } => {
-                    let figure = number.evaluate(row);
-                    if figure.is_empty() || figure.is_null(0) {
-                        text.push('–');
-                    } else {
-                        let value = figure.value(0);
+                Part::Name => text.push_str(if vietnamese { shown.name.0 } else { shown.name.1 }),
+                Part::Key => text.push_str(shown.key),
+                Part::At => text.push_str(&local_date_time(shown.at)),
+                Part::Flags => text.push_str(&flags(shown.flags, vietnamese)),
+                Part::Figure { figure, decimals } => match figure.eval(row) {
+                    Cell::Null => text.push('–'),
+                    Cell::Text(words) => text.push_str(&words),
+                    Cell::Number(value) => {
                         let decimals = decimals.unwrap_or(if value.fract() == 0.0 { 0 } else { 2 });
                         text.push_str(&format_number(value, decimals, vietnamese));
                     }
-                }
+                },
             }
         }
         text
@@ -100,7 +103,7 @@ impl Template {
 }
 
 impl Part {
-    fn compile(inside: &str, columns: &Columns, compiler: &Compiler) -> Result<Self, String> {
+    fn compile(inside: &str, schema: &Schema, compiler: &Compiler) -> Result<Self, String> {
         let (expression, decimals) = match inside.rsplit_once(":.") {
             Some((expression, digits)) => {
                 let decimals = digits.parse().ok().filter(|d| *d <= 9);
@@ -116,7 +119,7 @@ impl Part {
             "key" => Part::Key,
             "at" => Part::At,
             "flags" => Part::Flags,
-            sql => Part::Figure { number: compiler.number(sql, columns).map_err(|e| format!("`{{{inside}}}`: {e}"))?, decimals },
+            sql => Part::Figure { figure: compiler.value(sql, schema).map_err(|e| format!("`{{{inside}}}`: {e}"))?, decimals },
         })
     }
 }
@@ -134,6 +137,12 @@ fn flags(flags: &[(&str, f64, Check)], vietnamese: bool) -> String {
             (Check::Gap, false) => "after a gap",
             (Check::Late, true) => "đến muộn",
             (Check::Late, false) => "late",
+            (Check::UnitSlip, true) => "nhầm đơn vị đo",
+            (Check::UnitSlip, false) => "in another unit",
+            (Check::Flat, true) => "đứng yên quá lâu",
+            (Check::Flat, false) => "unchanged for too long",
+            (Check::Status, true) => "thiết bị báo không đo bình thường",
+            (Check::Status, false) => "the source says it is not measuring",
         };
         format!("{field} = {} ({reason})", format_number(*value, 2, vietnamese))
     });

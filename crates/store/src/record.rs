@@ -4,6 +4,7 @@
 //! as all records from the beginning.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use huong_types::{Alert, AlertState, Name, Quarantined, Reading, RejectReason, Timestamp, Transition};
 use serde::{Deserialize, Serialize};
@@ -12,8 +13,15 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Record {
     Reading(Reading),
-    Transition(Transition),
+    /// Large beside the others, and shared with the tail that the sinks read.
+    Transition(Arc<Transition>),
     Quarantined(Quarantined),
+}
+
+impl From<Transition> for Record {
+    fn from(transition: Transition) -> Self {
+        Record::Transition(Arc::new(transition))
+    }
 }
 
 /// The ledger of the store since the data directory was made, by stream; `None` when the stream of a refused payload is unknown.

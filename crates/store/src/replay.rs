@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use arrow::record_batch::RecordBatch;
 use huong_types::{Origin, Reading, Timestamp, Transition};
@@ -71,7 +72,7 @@ pub fn transitions_after(dir: &Path, seq: u64, limit: usize) -> Result<Vec<Trans
                 found.extend(transitions.into_values());
             }
             Source::Log(log) => found.extend(log.read()?.records().filter_map(|(_, record)| match record {
-                Record::Transition(transition) if transition.seq > seq => Some(transition),
+                Record::Transition(transition) if transition.seq > seq => Some(Arc::unwrap_or_clone(transition)),
                 _ => None,
             })),
         }

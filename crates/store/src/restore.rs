@@ -7,7 +7,7 @@ use arrow::array::{Array, AsArray, BooleanArray, PrimitiveArray, StringArray};
 use arrow::datatypes::{ArrowPrimitiveType, Float64Type, TimestampMillisecondType, UInt64Type};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
-use huong_types::{Ack, Alert, Field, Interner, Name, Origin, Quality, Reading, Text, Timestamp, Transition, Value, Values};
+use huong_types::{Ack, Alert, Field, Interner, Name, Origin, Quality, Reading, Shelf, Text, Timestamp, Transition, Value, Values};
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error as NameError, StrDeserializer};
 use smallvec::SmallVec;
@@ -57,49 +57,103 @@ pub(crate) fn readings(
 
 /// Adds the transitions of `batch` with a sequence above `after` to `transitions`.
 pub(crate) fn transitions(batch: &RecordBatch, after: u64, transitions: &mut BTreeMap<u64, Transition>) -> Result<(), StoreError> {
-    let seqs = primitive::<UInt64Type>(batch, "seq")?;
-    let column = |name| text(batch, name);
-    let time = |name| times(batch, name);
-    let (at, decided, since, raised, updated) = (time("at")?, time("decided")?, time("since")?, time("raised")?, time("updated")?);
-    let (stale_since, ack_at) = (time("stale_since")?, time("ack_at")?);
-    let (kind, id, rule, key, stream) = (column("kind")?, column("id")?, column("rule")?, column("key")?, column("stream")?);
-    let (severity, state, values, vi, en) =
-        (column("severity")?, column("state")?, column("values")?, column("text_vi")?, column("text_en")?);
-    let (ack_by, inhibited_by, notify, cause) = (column("ack_by")?, column("inhibited_by")?, column("notify")?, column("cause")?);
-    let (holds, silence) = (truth(batch, "holds")?, truth(batch, "silence")?);
-    let name = |column: &StringArray, row: usize| Name::new(column.value(row));
+    let rows = AlertRows(batch);
     for row in 0..batch.num_rows() {
-        let seq = seqs.value(row);
-        if seq <= after {
-            continue;
+        let seq = rows.whole("seq", row)?;
+        if seq > after {
+            transitions.insert(seq, rows.transition(seq, row)?);
         }
-        let instant = |column: &PrimitiveArray<TimestampMillisecondType>| Timestamp::from_millis(column.value(row));
-        let figures: BTreeMap<Name, Option<f64>> = serde_json::from_str(values.value(row))?;
-        let values: Values = figures.into_iter().map(|(name, figure)| (name, figure.unwrap_or(f64::NAN))).collect();
-        let alert = Alert {
-            id: name(id, row),
-            rule: name(rule, row),
-            key: name(key, row),
-            stream: name(stream, row),
-            severity: parse(severity.value(row))?,
-            state: parse(state.value(row))?,
-            holds: holds.value(row),
-            stale_since: stale_since.is_valid(row).then(|| instant(stale_since)),
-            since: instant(since),
-            raised: instant(raised),
-            updated: instant(updated),
-            values,
-            text: Text { vi: vi.value(row).to_owned(), en: en.value(row).to_owned() },
-            ack: ack_by.is_valid(row).then(|| Ack { by: ack_by.value(row).to_owned(), at: instant(ack_at) }),
-            inhibited_by: inhibited_by.is_valid(row).then(|| name(inhibited_by, row)),
-            silence: silence.value(row),
-            notify: serde_json::from_str(notify.value(row))?,
-        };
-        let cause = serde_json::from_str(cause.value(row))?;
-        transitions
-            .insert(seq, Transition { seq, kind: parse(kind.value(row))?, at: instant(at), decided: instant(decided), alert, cause });
     }
     Ok(())
+}
+
+/// Rows of transitions, read by the name of their columns: there are few of them, and each is read once.
+struct AlertRows<'a>(&'a RecordBatch);
+
+impl AlertRows<'_> {
+    fn transition(&self, seq: u64, row: usize) -> Result<Transition, StoreError> {
+        let figures: BTreeMap<Name, Option<f64>> = self.json("values", row)?;
+        let ack = self.note("ack_by", row)?.map(|by| Ok::<_, StoreError>(Ack { by, at: self.time("ack_at", row)? })).transpose()?;
+        let shelf = self.note("shelved_by", row)?.map(|by| {
+            let (why, at, until) = (self.text("shelved_why", row)?, self.time("shelved_at", row)?, self.time("shelved_until", row)?);
+            Ok::<_, StoreError>(Shelf { by, why: why.to_owned(), at, until })
+        });
+        let alert = Alert {
+            id: self.name("id", row)?,
+            about: parse(self.text("about", row)?)?,
+            rule: self.name("rule", row)?,
+            rule_version: self.name("rule_version", row)?,
+            key: self.name("key", row)?,
+            stream: self.name("stream", row)?,
+            severity: parse(self.text("severity", row)?)?,
+            state: parse(self.text("state", row)?)?,
+            pending: self.truth("pending", row)?,
+            holds: self.truth("holds", row)?,
+            stale_since: self.moment("stale_since", row)?,
+            since: self.time("since", row)?,
+            raised: self.time("raised", row)?,
+            updated: self.time("updated", row)?,
+            ended: self.moment("ended", row)?,
+            values: figures.into_iter().map(|(name, figure)| (name, figure.unwrap_or(f64::NAN))).collect::<Values>(),
+            text: Text { vi: self.text("text_vi", row)?.to_owned(), en: self.text("text_en", row)?.to_owned() },
+            ack,
+            latch: self.truth("latch", row)?,
+            shelf: shelf.transpose()?,
+            inhibited_by: self.note("inhibited_by", row)?.map(Name::from),
+            folded_into: self.note("folded_into", row)?.map(Name::from),
+            flapping_until: self.moment("flapping_until", row)?,
+            announced: self.moment("announced_at", row)?,
+            escalated: u32::try_from(self.whole("escalated", row)?).unwrap_or(u32::MAX),
+            exercise: self.truth("exercise", row)?,
+            silence: self.truth("silence", row)?,
+            notify: self.json("notify", row)?,
+        };
+        Ok(Transition {
+            seq,
+            kind: parse(self.text("kind", row)?)?,
+            at: self.time("at", row)?,
+            decided: self.time("decided", row)?,
+            announced: self.truth("announced", row)?,
+            recipients: self.json("recipients", row)?,
+            by: self.note("by", row)?,
+            alert,
+            cause: self.json("cause", row)?,
+        })
+    }
+
+    fn whole(&self, column: &str, row: usize) -> Result<u64, StoreError> {
+        Ok(primitive::<UInt64Type>(self.0, column)?.value(row))
+    }
+
+    fn truth(&self, column: &str, row: usize) -> Result<bool, StoreError> {
+        Ok(truth(self.0, column)?.value(row))
+    }
+
+    fn text(&self, column: &str, row: usize) -> Result<&str, StoreError> {
+        Ok(text(self.0, column)?.value(row))
+    }
+
+    fn name(&self, column: &str, row: usize) -> Result<Name, StoreError> {
+        Ok(Name::new(self.text(column, row)?))
+    }
+
+    fn note(&self, column: &str, row: usize) -> Result<Option<String>, StoreError> {
+        let column = text(self.0, column)?;
+        Ok(column.is_valid(row).then(|| column.value(row).to_owned()))
+    }
+
+    fn time(&self, column: &str, row: usize) -> Result<Timestamp, StoreError> {
+        Ok(Timestamp::from_millis(times(self.0, column)?.value(row)))
+    }
+
+    fn moment(&self, column: &str, row: usize) -> Result<Option<Timestamp>, StoreError> {
+        let column = times(self.0, column)?;
+        Ok(column.is_valid(row).then(|| Timestamp::from_millis(column.value(row))))
+    }
+
+    fn json<T: DeserializeOwned>(&self, column: &str, row: usize) -> Result<T, StoreError> {
+        Ok(serde_json::from_str(self.text(column, row)?)?)
+    }
 }
 
 /// Shares the few names of many readings.

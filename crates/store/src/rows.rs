@@ -144,23 +144,40 @@ struct AlertColumns {
     day: Date32Builder,
     decided: Times,
     kind: StringBuilder,
+    announced: BooleanBuilder,
+    recipients: StringBuilder,
+    by: StringBuilder,
     id: StringBuilder,
+    about: StringBuilder,
     rule: StringBuilder,
+    rule_version: StringBuilder,
     key: StringBuilder,
     stream: StringBuilder,
     severity: StringBuilder,
     state: StringBuilder,
+    pending: BooleanBuilder,
     holds: BooleanBuilder,
     stale_since: Times,
     since: Times,
     raised: Times,
     updated: Times,
+    ended: Times,
     values: StringBuilder,
     text_vi: StringBuilder,
     text_en: StringBuilder,
     ack_by: StringBuilder,
     ack_at: Times,
+    latch: BooleanBuilder,
+    shelved_by: StringBuilder,
+    shelved_why: StringBuilder,
+    shelved_at: Times,
+    shelved_until: Times,
     inhibited_by: StringBuilder,
+    folded_into: StringBuilder,
+    flapping_until: Times,
+    announced_at: Times,
+    escalated: UInt64Builder,
+    exercise: BooleanBuilder,
     silence: BooleanBuilder,
     notify: StringBuilder,
     cause: StringBuilder,
@@ -170,9 +187,10 @@ impl AlertColumns {
     /// One row per transition. Its `seq` is the transition's, by which sinks resume.
     fn push(&mut self, transition: &Transition) -> Result<(), StoreError> {
         let alert = &transition.alert;
-        // The three that may fail come first, so that the columns stay equally long.
-        let (values, notify, cause) =
-            (serde_json::to_string(&alert.values)?, serde_json::to_string(&alert.notify)?, serde_json::to_string(&transition.cause)?);
+        // Those that may fail come first, so that the columns stay equally long.
+        let (values, notify) = (serde_json::to_string(&alert.values)?, serde_json::to_string(&alert.notify)?);
+        let (recipients, cause) = (serde_json::to_string(&transition.recipients)?, serde_json::to_string(&transition.cause)?);
+        self.recipients.append_value(recipients);
         self.values.append_value(values);
         self.notify.append_value(notify);
         self.cause.append_value(cause);
@@ -181,22 +199,39 @@ impl AlertColumns {
         self.day.append_value(local_day(transition.at));
         self.decided.push(transition.decided);
         self.kind.append_value(transition.kind.as_str());
+        self.announced.append_value(transition.announced);
+        self.by.append_option(transition.by.as_ref());
         self.id.append_value(alert.id.as_str());
+        self.about.append_value(alert.about.as_str());
         self.rule.append_value(alert.rule.as_str());
+        self.rule_version.append_value(alert.rule_version.as_str());
         self.key.append_value(alert.key.as_str());
         self.stream.append_value(alert.stream.as_str());
         self.severity.append_value(alert.severity.as_str());
         self.state.append_value(alert.state.as_str());
+        self.pending.append_value(alert.pending);
         self.holds.append_value(alert.holds);
         self.stale_since.push_option(alert.stale_since);
         self.since.push(alert.since);
         self.raised.push(alert.raised);
         self.updated.push(alert.updated);
+        self.ended.push_option(alert.ended);
         self.text_vi.append_value(&alert.text.vi);
         self.text_en.append_value(&alert.text.en);
         self.ack_by.append_option(alert.ack.as_ref().map(|ack| &ack.by));
         self.ack_at.push_option(alert.ack.as_ref().map(|ack| ack.at));
+        self.latch.append_value(alert.latch);
+        let shelf = alert.shelf.as_ref();
+        self.shelved_by.append_option(shelf.map(|shelf| &shelf.by));
+        self.shelved_why.append_option(shelf.map(|shelf| &shelf.why));
+        self.shelved_at.push_option(shelf.map(|shelf| shelf.at));
+        self.shelved_until.push_option(shelf.map(|shelf| shelf.until));
         self.inhibited_by.append_option(alert.inhibited_by.as_deref());
+        self.folded_into.append_option(alert.folded_into.as_deref());
+        self.flapping_until.push_option(alert.flapping_until);
+        self.announced_at.push_option(alert.announced);
+        self.escalated.append_value(alert.escalated.into());
+        self.exercise.append_value(alert.exercise);
         self.silence.append_value(alert.silence);
         Ok(())
     }
@@ -208,23 +243,40 @@ impl AlertColumns {
             &mut self.day,
             &mut self.decided.0,
             &mut self.kind,
+            &mut self.announced,
+            &mut self.recipients,
+            &mut self.by,
             &mut self.id,
+            &mut self.about,
             &mut self.rule,
+            &mut self.rule_version,
             &mut self.key,
             &mut self.stream,
             &mut self.severity,
             &mut self.state,
+            &mut self.pending,
             &mut self.holds,
             &mut self.stale_since.0,
             &mut self.since.0,
             &mut self.raised.0,
             &mut self.updated.0,
+            &mut self.ended.0,
             &mut self.values,
             &mut self.text_vi,
             &mut self.text_en,
             &mut self.ack_by,
             &mut self.ack_at.0,
+            &mut self.latch,
+            &mut self.shelved_by,
+            &mut self.shelved_why,
+            &mut self.shelved_at.0,
+            &mut self.shelved_until.0,
             &mut self.inhibited_by,
+            &mut self.folded_into,
+            &mut self.flapping_until.0,
+            &mut self.announced_at.0,
+            &mut self.escalated,
+            &mut self.exercise,
             &mut self.silence,
             &mut self.notify,
             &mut self.cause,

@@ -14,7 +14,7 @@ use crate::{StoreError, disk};
 
 const MAGIC: &[u8; 8] = b"huonglog";
 /// Of header, checkpoint and records together.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Magic, version u32, first sequence u64, crc32 of these: little endian.
 const HEADER: usize = 24;
 

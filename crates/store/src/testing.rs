@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use huong_types::{
-    Ack, Alert, AlertState, Cause, Check, Field, Flag, Name, Origin, Quality, Reading, Reject, RejectReason, Severity, Text, Timestamp,
-    Transition, TransitionKind, Value,
+    About, Ack, Alert, AlertState, Cause, Check, Field, Flag, Name, Origin, Quality, Reading, Reject, RejectReason, Severity, Shelf, Text,
+    Timestamp, Transition, TransitionKind, Value,
 };
 use smallvec::smallvec;
 
@@ -68,30 +68,48 @@ pub(crate) fn transition(seq: u64, id: u64, state: AlertState) -> Record {
     let (kind, ack) = match state {
         AlertState::Open => (TransitionKind::Raised, None),
         AlertState::Acknowledged => (TransitionKind::Acknowledged, Some(Ack { by: "chị Lan".to_owned(), at: minute(seq as i64) })),
-        AlertState::Cleared => (TransitionKind::Cleared, None),
+        _ => (TransitionKind::Cleared, None),
     };
     let at = minute(seq as i64);
     let alert = Alert {
         id: format!("river-bd2/kimlong/{id}").into(),
+        about: About::Rule,
         rule: "river-bd2".into(),
+        rule_version: "7f3a".into(),
         key: "kimlong".into(),
         stream: "water_level".into(),
         severity: Severity::Severe,
         state,
+        pending: false,
         holds: state != AlertState::Cleared,
         stale_since: seq.is_multiple_of(2).then_some(at),
         since: minute(id as i64),
         raised: minute(id as i64 + 10),
         updated: at,
+        ended: (state == AlertState::Cleared).then_some(at),
         values: [(Name::new("level"), 2.71), (Name::new("n"), 3.0)].into(),
         text: Text { vi: "Mực nước Kim Long 2,71 m".to_owned(), en: "Level at Kim Long 2.71 m".to_owned() },
         ack,
+        latch: seq.is_multiple_of(5),
+        shelf: seq.is_multiple_of(4).then(|| Shelf {
+            by: "anh Sơn".to_owned(),
+            why: "đang sửa".to_owned(),
+            at,
+            until: minute(seq as i64 + 60),
+        }),
         inhibited_by: seq.is_multiple_of(3).then(|| "river-bd3/kimlong/1".into()),
+        folded_into: seq.is_multiple_of(7).then(|| "group:river/1".into()),
+        flapping_until: seq.is_multiple_of(5).then(|| minute(seq as i64 + 30)),
+        announced: (!seq.is_multiple_of(3)).then_some(at),
+        escalated: (seq % 3) as u32,
+        exercise: seq.is_multiple_of(6),
         silence: false,
         notify: vec!["flood-staff".into()],
     };
     let cause = vec![Cause { stream: "water_level".into(), key: "kimlong".into(), at }];
-    Record::Transition(Transition { seq, kind, at, decided: at, alert, cause })
+    let recipients = alert.notify.clone();
+    let by = (state == AlertState::Acknowledged).then(|| "chị Lan".to_owned());
+    Record::from(Transition { seq, kind, at, decided: at, announced: kind == TransitionKind::Raised, recipients, by, alert, cause })
 }
 
 /// One of each kind and more: two alerts, of which the first is cleared.

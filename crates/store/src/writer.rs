@@ -90,7 +90,7 @@ impl Writer {
         for (_, record) in &mut records {
             state.apply(&record);
             if let Record::Transition(transition) = record {
-                tail.extend(std::iter::once(Arc::new(transition)));
+                tail.extend(std::iter::once(transition));
             }
         }
         let end = records.end();
@@ -120,7 +120,7 @@ impl Writer {
         self.next_seq += 1;
         self.state.apply(record);
         if let Record::Transition(transition) = record {
-            self.pending.push(Arc::new(transition.clone()));
+            self.pending.push(Arc::clone(transition));
         }
         Ok(())
     }

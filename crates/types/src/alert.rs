@@ -120,24 +120,59 @@ pub struct Cause {
     pub at: Timestamp,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// Where an alert stands, derived from its facts by `huong_alerts::state`; the first that applies, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AlertState {
-    Open,
-    Acknowledged,
+    /// Over, and nothing waits for anybody: it has left the table.
     Cleared,
+    /// The condition holds, the on-delay runs: nobody is told.
+    Pending,
+    /// A graver alert, or one that says the sensor or camera is down, hides it by design.
+    Suppressed,
+    /// A person has put it away for a time, with a reason.
+    Shelved,
+    /// Told as one of a group's count, not singly.
+    Grouped,
+    /// Comes and goes too often to be told of each time: open and quiet.
+    Flapping,
+    /// The condition is over, and somebody must still acknowledge that it was.
+    Latched,
+    /// Its sensor fell silent: frozen at its level.
+    Stale,
+    Acknowledged,
+    /// Holds, and nobody has acknowledged it.
+    Open,
+}
+
+/// What an alert speaks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum About {
+    /// One key of one rule.
+    Rule,
+    /// The folded members of a group: `rule` is the group's name, `key` is `*`, `values` are the counts.
+    Group,
+    /// That exercise mode is on.
+    Exercise,
 }
 
 /// What holds for one rule and key. The id derives from rule, key and onset, so a replay cannot raise it twice.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alert {
     pub id: Name,
+    pub about: About,
     pub rule: Name,
+    /// Of the rule that raised it, as it was written then.
+    pub rule_version: Name,
     pub key: Name,
     pub stream: Name,
     pub severity: Severity,
+    /// What follows from the facts below; kept for those who read an alert and not its logic.
     pub state: AlertState,
-    /// False while only hysteresis keeps it open.
+    /// The on-delay runs; it is not raised yet.
+    pub pending: bool,
+    /// False while only hysteresis, a latch, a shelf or flapping keeps it.
     pub holds: bool,
     /// Set while the key is silent: the figures are of before this moment.
     pub stale_since: Option<Timestamp>,
@@ -147,12 +182,28 @@ pub struct Alert {
     pub raised: Timestamp,
     /// Event time of the last change.
     pub updated: Timestamp,
+    /// Event time at which the clear condition was met.
+    pub ended: Option<Timestamp>,
     pub values: Values,
     pub text: Text,
     pub ack: Option<Ack>,
+    /// Once over it still waits for an acknowledgement.
+    pub latch: bool,
+    pub shelf: Option<Shelf>,
     /// The open alert that hides this one.
     pub inhibited_by: Option<Name>,
+    /// The alert of the group that counts this one.
+    pub folded_into: Option<Name>,
+    /// Set while it is flapping: processing time until which it must be still.
+    pub flapping_until: Option<Timestamp>,
+    /// Processing time at which it was last announced; `None`: nobody has heard of it.
+    pub announced: Option<Timestamp>,
+    /// Escalation steps taken.
+    pub escalated: u32,
+    /// Raised in exercise mode.
+    pub exercise: bool,
     pub silence: bool,
+    /// Names of notification routes; those it was escalated to are added.
     pub notify: Vec<Name>,
 }
 
@@ -160,6 +211,15 @@ pub struct Alert {
 pub struct Ack {
     pub by: String,
     pub at: Timestamp,
+}
+
+/// Who put an alert away, why and until when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Shelf {
+    pub by: String,
+    pub why: String,
+    pub at: Timestamp,
+    pub until: Timestamp,
 }
 
 /// One step of an alert's life, journalled before anyone is told.
@@ -172,14 +232,25 @@ pub struct Transition {
     pub at: Timestamp,
     /// Processing time.
     pub decided: Timestamp,
+    /// An operator hears this step: it is what the load figures count and what is pushed to people.
+    pub announced: bool,
+    /// The routes it is for: the alert's, or those of the escalation step.
+    pub recipients: Vec<Name>,
+    /// The person who ordered it.
+    pub by: Option<String>,
     /// The alert after this step.
     pub alert: Alert,
     pub cause: Vec<Cause>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// What happened to an alert; with the state before it one of the rows of `huong_alerts::TABLE`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TransitionKind {
+    /// The on-delay began to run.
+    Pending,
+    /// The condition stopped holding before the on-delay was over.
+    Settled,
     Raised,
     Updated,
     Receded,
@@ -189,6 +260,19 @@ pub enum TransitionKind {
     Acknowledged,
     Inhibited,
     Released,
+    Shelved,
+    /// By a person, or because the shelf's time is over.
+    Unshelved,
+    /// Counted by its group from here on.
+    Folded,
+    /// Told singly again.
+    Unfolded,
+    /// It has been still for long enough and the condition holds.
+    Steadied,
+    /// Nobody has acknowledged it: others are told.
+    Escalated,
+    /// Over, and waits for an acknowledgement.
+    Latched,
     Cleared,
 }
 
@@ -206,11 +290,51 @@ impl Severity {
 }
 
 impl AlertState {
+    pub const ALL: [AlertState; 10] = [
+        AlertState::Cleared,
+        AlertState::Pending,
+        AlertState::Suppressed,
+        AlertState::Shelved,
+        AlertState::Grouped,
+        AlertState::Flapping,
+        AlertState::Latched,
+        AlertState::Stale,
+        AlertState::Acknowledged,
+        AlertState::Open,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
-            AlertState::Open => "open",
-            AlertState::Acknowledged => "acknowledged",
             AlertState::Cleared => "cleared",
+            AlertState::Pending => "pending",
+            AlertState::Suppressed => "suppressed",
+            AlertState::Shelved => "shelved",
+            AlertState::Grouped => "grouped",
+            AlertState::Flapping => "flapping",
+            AlertState::Latched => "latched",
+            AlertState::Stale => "stale",
+            AlertState::Acknowledged => "acknowledged",
+            AlertState::Open => "open",
+        }
+    }
+
+    /// On the operator's list, told singly.
+    pub fn listed(self) -> bool {
+        self == AlertState::Flapping || self.audible()
+    }
+
+    /// On the list, and a change of it may be announced.
+    pub fn audible(self) -> bool {
+        matches!(self, AlertState::Latched | AlertState::Stale | AlertState::Acknowledged | AlertState::Open)
+    }
+}
+
+impl About {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            About::Rule => "rule",
+            About::Group => "group",
+            About::Exercise => "exercise",
         }
     }
 }
@@ -218,6 +342,8 @@ impl AlertState {
 impl TransitionKind {
     pub fn as_str(self) -> &'static str {
         match self {
+            TransitionKind::Pending => "pending",
+            TransitionKind::Settled => "settled",
             TransitionKind::Raised => "raised",
             TransitionKind::Updated => "updated",
             TransitionKind::Receded => "receded",
@@ -227,6 +353,13 @@ impl TransitionKind {
             TransitionKind::Acknowledged => "acknowledged",
             TransitionKind::Inhibited => "inhibited",
             TransitionKind::Released => "released",
+            TransitionKind::Shelved => "shelved",
+            TransitionKind::Unshelved => "unshelved",
+            TransitionKind::Folded => "folded",
+            TransitionKind::Unfolded => "unfolded",
+            TransitionKind::Steadied => "steadied",
+            TransitionKind::Escalated => "escalated",
+            TransitionKind::Latched => "latched",
             TransitionKind::Cleared => "cleared",
         }
     }

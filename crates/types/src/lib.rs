@@ -7,11 +7,14 @@
 
 mod alert;
 pub mod decode;
+mod duty;
 mod format;
 mod frame;
 pub mod geo;
 mod load;
+mod local;
 mod name;
+mod place;
 mod quarantine;
 mod reading;
 mod registry;
@@ -20,14 +23,18 @@ mod time;
 pub mod units;
 
 pub use alert::{
-    Ack, Alert, AlertState, Cause, Escalation, Flap, RuleInfo, Severity, Signal, SignalKind, Text, Transition, TransitionKind, Values,
+    About, Ack, Alert, AlertState, Cause, Escalation, Flap, RuleInfo, Severity, Shelf, Signal, SignalKind, Text, Transition,
+    TransitionKind, Values,
 };
+pub use duty::{LoadFigures, LoadSource, Order};
 pub use format::{format_number, local_date_time, local_time};
 pub use frame::{BoundingBox, Detection, Frame};
 pub use load::{Problem, Problems, load_toml};
+pub use local::LocalDay;
 pub use name::{Interner, Name};
+pub use place::Place;
 pub use quarantine::{Quarantined, Reject, RejectReason};
 pub use reading::{AckToken, Check, Field, Flag, Inbound, Origin, Quality, Reading, Value};
 pub use registry::{Camera, Registry, Row, Station, Ward, Zone};
-pub use stream::{FieldSpec, Step, Stream};
+pub use stream::{FieldSpec, FlatLine, SourceStatus, Step, Stream};
 pub use time::{Span, Timestamp};

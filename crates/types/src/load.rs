@@ -3,52 +3,100 @@
 //! serde stops at the first mistake. [`load_toml`] notes it, takes the offending entry out and tries again until the rest
 //! is valid, so one run of `huong check` lists everything that must be mended.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
+use toml::de::DeTable;
+
+use crate::place::{Place, Places, place_at};
 
 /// One mistake in one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     pub file: String,
-    /// E.g. `ingest.port` or `station[3].lat`.
+    /// E.g. `ingest.port`, `station[3].lat` or ``rule `river-bd3`.when``.
     pub path: String,
     pub found: String,
     pub expected: String,
+    /// Known where the file cannot be parsed; otherwise the path tells it.
+    place: Option<Place>,
 }
 
 /// Mistakes gathered over a whole configuration. Empty means valid.
+///
+/// Who finds a mistake names its path; the line and column are looked up when the list is printed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems {
     pub list: Vec<Problem>,
+    /// What is allowed and probably not meant.
+    pub warnings: Vec<Problem>,
+    /// The files read so far, by name.
+    texts: BTreeMap<String, String>,
 }
 
 impl Problems {
     pub fn add(&mut self, file: &str, path: impl Into<String>, found: impl Into<String>, expected: impl Into<String>) {
-        self.list.push(Problem { file: file.to_owned(), path: path.into(), found: found.into(), expected: expected.into() });
+        self.list.push(Problem::new(file, path.into(), found.into(), expected.into()));
     }
 
+    /// Notes what is allowed and probably not meant.
+    pub fn warn(&mut self, file: &str, path: impl Into<String>, found: impl Into<String>, expected: impl Into<String>) {
+        self.warnings.push(Problem::new(file, path.into(), found.into(), expected.into()));
+    }
+
+    /// Whether there are no mistakes, warnings aside.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// The warnings as [`fmt::Display`] gives the mistakes.
+    pub fn warnings_text(&self) -> String {
+        self.lines(&self.warnings).join("\n")
+    }
+
+    /// Each with its place, by file and place.
+    fn lines(&self, problems: &[Problem]) -> Vec<String> {
+        let mut files: BTreeMap<&str, Vec<&Problem>> = BTreeMap::new();
+        for problem in problems {
+            files.entry(&problem.file).or_default().push(problem);
+        }
+        let mut lines = Vec::with_capacity(problems.len());
+        for (file, problems) in files {
+            let places = self.texts.get(file).map(|text| Places::of(text));
+            let find = |problem: &Problem| places.as_ref()?.find(&problem.path, &problem.found);
+            let mut placed: Vec<(Option<Place>, &Problem)> = problems.into_iter().map(|p| (p.place.or_else(|| find(p)), p)).collect();
+            placed.sort_by_key(|(place, _)| *place);
+            lines.extend(placed.into_iter().map(|(place, problem)| problem.line(place)));
+        }
+        lines
+    }
+}
+
+impl Problem {
+    fn new(file: &str, path: String, found: String, expected: String) -> Self {
+        Self { file: file.to_owned(), path, found, expected, place: None }
+    }
+
+    fn line(&self, place: Option<Place>) -> String {
+        let Problem { file, path, found, expected, .. } = self;
+        match place {
+            Some(place) => format!("{file}:{place}: {path}: found {found}, expected {expected}"),
+            None => format!("{file}: {path}: found {found}, expected {expected}"),
+        }
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}: found {}, expected {}", self.file, self.path, self.found, self.expected)
+        f.write_str(&self.line(self.place))
     }
 }
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, problem) in self.list.iter().enumerate() {
-            if i > 0 {
-                f.write_str("\n")?;
-            }
-            write!(f, "{problem}")?;
-        }
-        Ok(())
+        f.write_str(&self.lines(&self.list).join("\n"))
     }
 }
 
@@ -59,11 +107,17 @@ impl std::error::Error for Problems {}
 /// Returns what is left without the offending entries, so that later checks can still look at the rest, or `None` when
 /// nothing usable remains. The caller must not run on a result when `problems` is not empty.
 pub fn load_toml<T: DeserializeOwned>(file: &str, text: &str, problems: &mut Problems) -> Option<T> {
+    problems.texts.insert(file.to_owned(), text.to_owned());
     let mut table = match text.parse::<toml::Table>() {
         Ok(table) => toml::Value::Table(table),
-        Err(error) => {
-            let at = error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-            problems.add(file, format!("line {at}"), error.message().to_owned(), "valid TOML");
+        Err(_) => {
+            let start = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
+            let mut errors = DeTable::parse_recoverable(text).1;
+            errors.sort_by_key(start);
+            problems.list.extend(errors.iter().map(|error| Problem {
+                place: Some(place_at(text, start(error))),
+                ..Problem::new(file, "(syntax)".to_owned(), error.message().to_owned(), "valid TOML".to_owned())
+            }));
             return None;
         }
     };
@@ -78,7 +132,11 @@ pub fn load_toml<T: DeserializeOwned>(file: &str, text: &str, problems: &mut Pro
         let message = error.inner().message().to_owned();
         let as_in_file = undo_shifts(&segments, &removed);
         let (path, found, expected) = explain(&segments, &as_in_file, &message, &table);
-        problems.add(file, path, found, expected);
+        // A value taken out as ill-typed is not missing.
+        let told = problems.list.iter().any(|problem| problem.file == file && problem.path == path);
+        if !(told && message.starts_with("missing field")) {
+            problems.add(file, path, found, expected);
+        }
         if !remove(&mut table, &segments, &message) {
             return None;
         }
@@ -235,9 +293,42 @@ mod tests {
     }
 
     #[test]
-    fn broken_toml_names_the_line() {
+    fn a_required_value_of_the_wrong_type_is_one_mistake() {
+        #[derive(Debug, Deserialize)]
+        struct Strict {
+            #[expect(dead_code, reason = "only read")]
+            port: u16,
+        }
         let mut problems = Problems::default();
-        assert!(load_toml::<Outer>("a.toml", "wait = \"1s\"\n[broker\n", &mut problems).is_none());
-        assert_eq!(problems.list[0].path, "line 2");
+        assert!(load_toml::<Strict>("a.toml", "port = \"x\"\n", &mut problems).is_none());
+        assert_eq!(problems.to_string(), "a.toml:1:8: port: found `\"x\"`, expected u16");
+    }
+
+    #[test]
+    fn broken_toml_is_shown_where_it_breaks() {
+        let mut problems = Problems::default();
+        assert!(load_toml::<Outer>("a.toml", "wait = \n[broker]\nport = 1 2\n[list\n", &mut problems).is_none());
+        let places: Vec<String> = problems.list.iter().map(|p| p.to_string().split(": ").take(2).collect::<Vec<_>>().join(": ")).collect();
+        assert_eq!(places, ["a.toml:1:8: (syntax)", "a.toml:3:8: (syntax)", "a.toml:4:6: (syntax)"], "{problems}");
+    }
+
+    #[test]
+    fn the_list_is_printed_with_places_and_warnings_apart() {
+        let text = "wait = \"soon\"\n[broker]\nport = 99999\n[[list]]\nname = \"a\"\n[[list]]\nprot = 2\nname = \"b\"\n";
+        let mut problems = Problems::default();
+        load_toml::<Outer>("a.toml", text, &mut problems);
+        problems.add("a.toml", "list `b`.port", "nothing", "a port");
+        problems.add("b.toml", "wait", "nothing", "a file that was read");
+        problems.warn("a.toml", "list `a`", "no port", "one");
+        let printed = problems.to_string();
+        let starts: Vec<&str> = printed.lines().map(|line| line.split(" found").next().unwrap_or_default()).collect();
+        assert_eq!(
+            starts,
+            ["a.toml:1:8: wait:", "a.toml:3:8: broker.port:", "a.toml:6:1: list `b`.port:", "a.toml:7:1: list[1].prot:", "b.toml: wait:"],
+            "{printed}"
+        );
+        assert_eq!(problems.warnings_text(), "a.toml:4:1: list `a`: found no port, expected one");
+        problems.list.clear();
+        assert!(problems.is_empty(), "warnings are no mistakes");
     }
 }

@@ -82,6 +82,12 @@ pub enum Check {
     Conflict,
     Gap,
     Late,
+    /// Right in another unit: millimetres sent as metres.
+    UnitSlip,
+    /// The same for too long while the neighbours move.
+    Flat,
+    /// The source itself says that it is calibrating or faulty, or says something unknown.
+    Status,
 }
 
 /// What one MQTT message became: valid readings and refused parts side by side, and the right to acknowledge it once both are on disk.
@@ -152,6 +158,9 @@ impl Check {
             Check::Conflict => "conflict",
             Check::Gap => "gap",
             Check::Late => "late",
+            Check::UnitSlip => "unit_slip",
+            Check::Flat => "flat",
+            Check::Status => "status",
         }
     }
 }

@@ -19,6 +19,9 @@ impl Timestamp {
     /// The earliest representable instant; the identity of `max`.
     pub const MIN: Timestamp = Timestamp(i64::MIN / 4);
 
+    /// The latest, as far as sums with any span stay representable; the identity of `min`: what never comes is due then.
+    pub const MAX: Timestamp = Timestamp(i64::MAX / 4);
+
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
@@ -40,6 +43,13 @@ impl Timestamp {
     /// Parses RFC 3339 with an offset or `Z`, the form that files of this project use.
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         text.parse::<jiff::Timestamp>().ok().map(|t| Self(t.as_millisecond()))
+    }
+}
+
+impl std::ops::Add for Span {
+    type Output = Span;
+    fn add(self, other: Span) -> Span {
+        Span(self.0.saturating_add(other.0))
     }
 }
 

@@ -11,13 +11,18 @@ const LEVELS = { extreme: 1, severe: 2, moderate: 3, minor: 4 };
 /** @param {any} alert @returns {number} 1 (gravest) to 4; what speaks of a sensor and not of the city is always 4 */
 export const level = (alert) => (alert.silence ? 4 : LEVELS[alert.severity] ?? 4);
 
+/** States told singly; the others are suppressed, shelved or counted by a group. @type {Set<string>} */
+const LISTED = new Set(["open", "acknowledged", "stale", "latched", "flapping"]);
+
 /** @param {any} alert */
-const shown = (alert) => !alert.inhibited_by;
+const shown = (alert) => LISTED.has(alert.state);
+
+/** @param {any} alert */
+const taken = (alert) => alert.ack !== null;
 
 /** @param {any} a @param {any} b */
 function order(a, b) {
-  const taken = (/** @type {any} */ alert) => (alert.state === "acknowledged" ? 1 : 0);
-  return level(a) - level(b) || taken(a) - taken(b) || b.raised - a.raised || (a.id < b.id ? -1 : 1);
+  return level(a) - level(b) || Number(taken(a)) - Number(taken(b)) || b.raised - a.raised || (a.id < b.id ? -1 : 1);
 }
 
 export class Alerts {
@@ -77,15 +82,14 @@ class Row {
   update(alert, now, nameOf) {
     show(this.element, alert !== undefined);
     if (!alert) return;
-    const taken = alert.state === "acknowledged";
     this.symbol.set(level(alert));
     this.text.write(alert.text);
     write(this.place, nameOf(alert.key));
-    this.state.write(taken ? this.texts.both("alert.acknowledged", { by: alert.ack?.by ?? "" }) : this.texts.both("alert.new"));
+    this.state.write(taken(alert) ? this.texts.both("alert.acknowledged", { by: alert.ack?.by ?? "" }) : this.texts.both("alert.new"));
     show(this.stale.element, alert.stale_since !== null);
     show(this.receding.element, !alert.holds);
     write(this.age, age(now - alert.raised));
-    mark(this.element, "new", !taken);
+    mark(this.element, "new", !taken(alert));
     mark(this.element, "stale", alert.stale_since !== null);
   }
 }

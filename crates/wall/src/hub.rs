@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use huong_flow::{Counter, Mailbox, Stop};
-use huong_types::{Alert, AlertState, Name, Reading, Registry, Stream, Transition};
+use huong_types::{Alert, AlertState, Name, Reading, Registry, Stream, Transition, TransitionKind};
 use serde::Serialize;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -96,6 +96,7 @@ impl Hub {
         let (ask, asked) = mpsc::channel(64);
         let desk = Desk { ask, stats: Arc::new(HubStats::default()) };
         let feed = Feed::new(keys, Arc::clone(&latest), capacity, tell, Arc::clone(&desk.stats));
+        let open: Vec<Alert> = open.into_iter().filter(|alert| alert.state != AlertState::Pending).collect();
         desk.stats.alerts_open.store(open.len() as u64, Ordering::Relaxed);
         let never =
             |camera: &huong_types::Camera| (camera.id.clone(), CameraNow { id: camera.id.clone(), last_frame: None, failing: false });
@@ -153,6 +154,11 @@ impl Hub {
             && let Ok(step) = self.steps.try_recv()
         {
             steps.push(step);
+        }
+        // What is pending may come to nothing: no screen hears of it.
+        steps.retain(|step| step.kind != TransitionKind::Settled && step.alert.state != AlertState::Pending);
+        if steps.is_empty() {
+            return;
         }
         for step in &steps {
             if step.alert.state == AlertState::Cleared {

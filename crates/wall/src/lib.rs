@@ -15,6 +15,7 @@ mod feed;
 mod hub;
 mod metrics;
 mod model;
+mod orders;
 mod server;
 mod view;
 
@@ -22,5 +23,5 @@ pub use auth::Role;
 pub use config::WallConfig;
 pub use feed::Feed;
 pub use hub::{Hub, HubStats};
-pub use model::{AcknowledgeError, Backend, CameraNow, Figures, FrameFigures, Latency, Ledger, Picture, SinkFigures, WallClock};
+pub use model::{Backend, CameraNow, Figures, FrameFigures, Latency, Ledger, OrderError, Picture, SinkFigures, WallClock};
 pub use server::{ROUTES, Route, Wall, WallError};

@@ -48,6 +48,25 @@ pub(crate) fn render(figures: &Figures, stats: &HubStats) -> String {
     for sink in &figures.sinks {
         text.sample("huong_sink_behind", "gauge", &[("sink", &sink.name)], sink.behind as f64);
     }
+    let load = &figures.load;
+    for (figure, value) in [
+        ("last_10_min", load.last_10_min),
+        ("last_hour", load.last_hour),
+        ("per_hour", load.per_hour),
+        ("standing", load.standing.into()),
+        ("unacknowledged", load.unacknowledged.into()),
+        ("chattering", load.chattering.into()),
+        ("stale", load.stale.into()),
+        ("shelved", load.shelved.into()),
+        ("suppressed", load.suppressed.into()),
+        ("grouped", load.grouped.into()),
+        ("top_share", load.top_share),
+        ("in_flood", f64::from(u8::from(load.in_flood))),
+        ("flood_share", load.flood_share),
+    ] {
+        let missed = if load.missed.iter().any(|missed| *missed == figure) { "true" } else { "false" };
+        text.sample("huong_alarm_load", "gauge", &[("figure", figure), ("missed", missed)], value);
+    }
     text.sample("huong_alerts_open", "gauge", &[], stats.alerts_open.load(Ordering::Relaxed) as f64);
     text.sample("huong_screens", "gauge", &[], stats.screens.load(Ordering::Relaxed) as f64);
     text.sample("huong_screens_cut_total", "counter", &[], stats.screens_cut.get() as f64);

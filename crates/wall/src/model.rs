@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use huong_types::{Name, Timestamp};
+use huong_types::{LoadFigures, Name, Order, Timestamp};
 use serde::Serialize;
 
-/// What only the root knows. Every method but `acknowledge` is called on the network runtime, some of them each second:
+/// What only the root knows. Every method but `order` is called on the network runtime, some of them each second:
 /// they must return at once (atomics, an `ArcSwap`), never wait for disk or another thread.
 pub trait Backend: Send + Sync + 'static {
     fn clock(&self) -> WallClock;
@@ -22,8 +22,8 @@ pub trait Backend: Send + Sync + 'static {
     /// The latest frame of a camera.
     fn frame(&self, camera: &str) -> Option<Picture>;
 
-    /// Asks the alert table to acknowledge; resolves when it has decided.
-    fn acknowledge(&self, alert: String, by: String) -> BoxFuture<'static, Result<(), AcknowledgeError>>;
+    /// Hands an operator's order to the alert table; resolves when it has decided.
+    fn order(&self, order: Order) -> BoxFuture<'static, Result<(), OrderError>>;
 }
 
 /// The processor's time, so that a browser computes ages in it even when a demo runs at 600 times real speed.
@@ -61,6 +61,8 @@ pub struct Figures {
     pub latency: Option<Latency>,
     pub broker_connected: bool,
     pub sinks: Vec<SinkFigures>,
+    /// What the alarms ask of an operator.
+    pub load: LoadFigures,
     /// Whatever else is counted, by the name it gets in `/metrics` (`huong_<name>_total`).
     pub counters: BTreeMap<String, u64>,
 }
@@ -106,12 +108,12 @@ pub struct SinkFigures {
     pub failing: Option<String>,
 }
 
-/// Why an alert could not be acknowledged.
+/// Why an order could not be followed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AcknowledgeError {
+pub enum OrderError {
     #[error("no open alert has this id: {0}")]
     NotFound(String),
-    #[error("the alert cannot be acknowledged: {0}")]
+    #[error("the order cannot be followed: {0}")]
     Refused(String),
     #[error("the processor is stopping")]
     Stopping,

@@ -6,10 +6,8 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Path, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
@@ -19,10 +17,8 @@ use axum::{Extension, Json, Router};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use huong_flow::Stop;
-use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 
 use crate::assets;
@@ -31,7 +27,8 @@ use crate::config::WallConfig;
 use crate::connection::{Cut, accept};
 use crate::hub::{Desk, Hub};
 use crate::metrics;
-use crate::model::{AcknowledgeError, Backend};
+use crate::model::Backend;
+use crate::orders;
 
 /// A path, its method and who may use it.
 #[derive(Clone, Copy, Debug)]
@@ -54,14 +51,13 @@ pub const ROUTES: &[Route] = &[
     Route { method: "GET", path: "/api/snapshot", role: Role::Viewer },
     Route { method: "GET", path: "/api/cameras/{id}/frame", role: Role::Viewer },
     Route { method: "POST", path: "/api/alerts/{id}/acknowledge", role: Role::Operator },
+    Route { method: "POST", path: "/api/alerts/{id}/shelve", role: Role::Operator },
+    Route { method: "POST", path: "/api/alerts/{id}/unshelve", role: Role::Operator },
+    Route { method: "POST", path: "/api/exercise", role: Role::Operator },
 ];
 
 /// A request's body is one small JSON object.
 const BODY_LIMIT: usize = 4096;
-/// How long the alert table may take to decide before the operator is told that it did not.
-const DECIDE_WITHIN: Duration = Duration::from_secs(5);
-/// A name is for people to read in a list.
-const LONGEST_NAME: usize = 64;
 
 #[derive(Debug, thiserror::Error)]
 pub enum WallError {
@@ -81,17 +77,11 @@ pub struct Wall {
     config: WallConfig,
 }
 
-struct Shared {
+pub(crate) struct Shared {
     tokens: Tokens,
     desk: Desk,
-    backend: Arc<dyn Backend>,
+    pub(crate) backend: Arc<dyn Backend>,
     config: WallConfig,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Acknowledge {
-    by: String,
 }
 
 impl Wall {
@@ -143,7 +133,10 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/events", get(events))
         .route("/api/snapshot", get(snapshot))
         .route("/api/cameras/{id}/frame", get(frame))
-        .route("/api/alerts/{id}/acknowledge", post(acknowledge))
+        .route("/api/alerts/{id}/acknowledge", post(orders::acknowledge))
+        .route("/api/alerts/{id}/shelve", post(orders::shelve))
+        .route("/api/alerts/{id}/unshelve", post(orders::unshelve))
+        .route("/api/exercise", post(orders::exercise))
         .route_layer(from_fn_with_state(Arc::clone(&shared), admit))
         .fallback(|| async { refusal(StatusCode::NOT_FOUND, "no such page") })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
@@ -250,34 +243,6 @@ async fn frame(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Res
     }
 }
 
-async fn acknowledge(
-    State(shared): State<Arc<Shared>>,
-    Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
-    body: Result<Json<Acknowledge>, JsonRejection>,
-) -> Response {
-    let by = match body {
-        Ok(Json(body)) => body.by.trim().to_owned(),
-        Err(rejection) => return refusal(rejection.status(), &rejection.body_text()),
-    };
-    if by.is_empty() || by.chars().count() > LONGEST_NAME || by.chars().any(char::is_control) {
-        return refusal(StatusCode::BAD_REQUEST, "`by` must be a name of 1 to 64 characters");
-    }
-    let (status, why) = match timeout(DECIDE_WITHIN, shared.backend.acknowledge(id.clone(), by.clone())).await {
-        Ok(Ok(())) => {
-            tracing::info!(alert = id, by, token = caller.name, "alert acknowledged");
-            return Json(json!({ "alert": id, "by": by })).into_response();
-        }
-        Ok(Err(error @ AcknowledgeError::NotFound(_))) => (StatusCode::NOT_FOUND, error.to_string()),
-        Ok(Err(error @ AcknowledgeError::Refused(_))) => (StatusCode::CONFLICT, error.to_string()),
-        Ok(Err(error @ AcknowledgeError::Stopping)) => (StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
-        Err(_) => {
-            (StatusCode::GATEWAY_TIMEOUT, "the processor did not answer in time: look whether the alert shows as acknowledged".to_owned())
-        }
-    };
-    refusal(status, &why)
-}
-
-fn refusal(status: StatusCode, why: &str) -> Response {
+pub(crate) fn refusal(status: StatusCode, why: &str) -> Response {
     (status, Json(json!({ "error": why }))).into_response()
 }

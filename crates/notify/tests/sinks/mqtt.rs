@@ -96,6 +96,7 @@ fn a_late_subscriber_sees_exactly_the_open_alerts_even_after_the_broker_forgot_t
     journal.append(TransitionKind::Raised, street.clone());
     let mut hidden = bd2.clone();
     hidden.inhibited_by = Some(bd3.id.clone());
+    hidden.state = AlertState::Suppressed;
     journal.append(TransitionKind::Raised, bd3.clone());
     journal.append(TransitionKind::Inhibited, hidden.clone());
     let mut higher = bd3.clone();
@@ -125,6 +126,7 @@ fn a_late_subscriber_sees_exactly_the_open_alerts_even_after_the_broker_forgot_t
     wait_for("the loss to be noticed", || running.of("state").failing.is_some());
     let mut shown = hidden;
     shown.inhibited_by = None;
+    shown.state = AlertState::Open;
     journal.append(TransitionKind::Cleared, bd3);
     running.sinks.wake(journal.append(TransitionKind::Released, shown));
     let still = alert("reservoir", "taTrach", Severity::Severe);

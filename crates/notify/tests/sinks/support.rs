@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use huong_flow::Stop;
 use huong_notify::{Journal, MqttTarget, Setup, SinkConfig, Sinks, start_sinks};
-use huong_types::{Alert, AlertState, Problems, Registry, Severity, Text, Timestamp, Transition, TransitionKind, load_toml};
+use huong_types::{About, Alert, AlertState, Problems, Registry, Severity, Text, Timestamp, Transition, TransitionKind, load_toml};
 
 /// Far longer than anything here takes, so that only a fault reaches it.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -33,7 +33,9 @@ impl Memory {
             alert.state = AlertState::Cleared;
         }
         let at = Timestamp::from_millis(1_761_500_000_000 + seq as i64 * 1000);
-        steps.push(Transition { seq, kind, at, decided: at, alert, cause: Vec::new() });
+        let announced = kind == TransitionKind::Raised && alert.state.audible();
+        let recipients = alert.notify.clone();
+        steps.push(Transition { seq, kind, at, decided: at, announced, recipients, by: None, alert, cause: Vec::new() });
         seq
     }
 }
@@ -61,20 +63,31 @@ pub(crate) fn alert(rule: &str, key: &str, severity: Severity) -> Alert {
     let at = Timestamp::from_millis(1_761_500_000_000);
     Alert {
         id: format!("{rule}.{key}.{}", at.as_millis()).into(),
+        about: About::Rule,
         rule: rule.into(),
+        rule_version: "v1".into(),
         key: key.into(),
         stream: "water_level".into(),
         severity,
         state: AlertState::Open,
+        pending: false,
         holds: true,
         stale_since: None,
         since: at,
         raised: at,
         updated: at,
+        ended: None,
         values: [("level".into(), 3.62)].into(),
         text: Text { vi: "Kim Long 3,62 m, trên báo động III".to_owned(), en: "Kim Long 3.62 m, above alarm level III".to_owned() },
         ack: None,
+        latch: false,
+        shelf: None,
         inhibited_by: None,
+        folded_into: None,
+        flapping_until: None,
+        announced: Some(at),
+        escalated: 0,
+        exercise: false,
         silence: false,
         notify: vec!["flood-staff".into()],
     }

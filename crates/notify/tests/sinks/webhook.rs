@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use huong_types::{Severity, TransitionKind};
+use huong_types::{AlertState, Severity, TransitionKind};
 use serde_json::Value;
 
 use crate::support::{Memory, alert, free_port, start, wait_for};
@@ -121,6 +121,7 @@ fn a_receiver_that_was_down_gets_everything_later_once_and_in_order() {
     let bd3 = alert("river-bd3", "kimlong", Severity::Extreme);
     let mut hidden = alert("river-bd2", "kimlong", Severity::Severe);
     hidden.inhibited_by = Some(bd3.id.clone());
+    hidden.state = AlertState::Suppressed;
     journal.append(TransitionKind::Raised, bd3.clone());
     journal.append(TransitionKind::Updated, bd3.clone());
     journal.append(TransitionKind::Inhibited, hidden);

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use huong_types::{Flag, Registry, SignalKind};
+use huong_types::{Flag, Registry, SignalKind, Span};
 
 use super::{engine, minute, reading, registry, told};
-use crate::{Engine, Verdict};
+use crate::{Engine, Out, Verdict};
 
 const LEVEL: &str = r#"
     [[rule]]
@@ -25,20 +25,22 @@ fn rules(text: &str) -> Vec<(String, String)> {
 
 /// Feeds `(minute, key, value)` of the water level, the clock standing at each reading, then lets it run to `until`.
 fn play(engine: &mut Engine, story: &[(i64, &str, f64)], until: i64) -> Vec<String> {
-    let mut out = Vec::new();
+    let mut out = Out::default();
     for (at, key, value) in story {
         tick_to(engine, *at, &mut out);
         engine.on_reading(&mut reading("water_level", key, minute(*at), &[("value", *value)]), minute(*at), &mut out);
     }
     tick_to(engine, until, &mut out);
-    told(&out)
+    told(&out.signals)
 }
 
-fn tick_to(engine: &mut Engine, until: i64, out: &mut Vec<huong_types::Signal>) {
-    while let Some(due) = engine.next_deadline().filter(|due| *due < minute(until)) {
-        engine.on_tick(due, out);
-        assert!(engine.next_deadline().is_none_or(|next| next > due), "a tick leaves nothing that was due");
+/// What is due at the very moment `until` is left for after the reading of that moment.
+fn tick_to(engine: &mut Engine, until: i64, out: &mut Out) {
+    let until = minute(until) - Span::from_millis(1);
+    if engine.next_deadline().is_some() {
+        engine.advance(until, out);
     }
+    assert!(engine.next_deadline().is_none_or(|next| next > until), "nothing that was due is left");
 }
 
 #[test]
@@ -60,15 +62,15 @@ fn hysteresis_tells_every_step() {
 #[test]
 fn a_signal_says_what_where_and_why() {
     let mut engine = engine(&rules(LEVEL), registry("water_level", &[("kimlong", "bd2 = 2.0")]));
-    let mut out = Vec::new();
+    let mut out = Out::default();
     engine.on_reading(&mut reading("water_level", "kimlong", minute(0), &[("value", 2.5)]), minute(3), &mut out);
     engine.on_reading(&mut reading("water_level", "kimlong", minute(60), &[("value", 1.8)]), minute(63), &mut out);
-    assert_eq!(told(&out), ["kimlong high raise@0", "kimlong high clear@60"]);
-    assert_eq!((out[0].text.vi.as_str(), out[0].text.en.as_str()), ("Trạm kimlong 2,50 m", "kimlong station 2.50 m"));
-    assert_eq!(out[1].text.vi, "đã xuống 1,80");
-    assert_eq!(out[0].values.get("value"), Some(&2.5));
-    assert_eq!(out[0].cause.iter().map(|c| c.at).collect::<Vec<_>>(), [minute(0)]);
-    assert_eq!(out[0].kind, SignalKind::Raise { since: minute(0) });
+    assert_eq!(told(&out.signals), ["kimlong high raise@0", "kimlong high clear@60"]);
+    assert_eq!((out.signals[0].text.vi.as_str(), out.signals[0].text.en.as_str()), ("Trạm kimlong 2,50 m", "kimlong station 2.50 m"));
+    assert_eq!(out.signals[1].text.vi, "đã xuống 1,80");
+    assert_eq!(out.signals[0].values.get("value"), Some(&2.5));
+    assert_eq!(out.signals[0].cause.iter().map(|c| c.at).collect::<Vec<_>>(), [minute(0)]);
+    assert_eq!(out.signals[0].kind, SignalKind::Raise { since: minute(0) });
 }
 
 #[test]
@@ -149,14 +151,14 @@ fn windows_hold_their_end_and_not_their_start() {
 #[test]
 fn the_clock_closes_windows_of_all_keys_in_one_order() {
     let mut engine = engine(&rules(SUM), registry("water_level", &[("b", ""), ("a", "")]));
-    let mut out = Vec::new();
+    let mut out = Out::default();
     for key in ["a", "b", "c"] {
         engine.on_reading(&mut reading("water_level", key, minute(5), &[("value", 7.0)]), minute(5), &mut out);
     }
-    assert!(out.is_empty(), "nothing is said of an open window");
-    engine.on_tick(minute(12), &mut out);
-    assert_eq!(told(&out), ["b sum raise@10", "a sum raise@10", "c sum raise@10"], "registry first, then orphans");
-    assert_eq!(out[0].text.vi, "7,0 1");
+    assert!(out.signals.is_empty(), "nothing is said of an open window");
+    engine.advance(minute(12), &mut out);
+    assert_eq!(told(&out.signals), ["b sum raise@10", "a sum raise@10", "c sum raise@10"], "registry first, then orphans");
+    assert_eq!(out.signals[0].text.vi, "7,0 1");
 }
 
 #[test]
@@ -169,7 +171,7 @@ fn a_sum_that_falls_because_nothing_arrives_clears_nothing() {
 #[test]
 fn a_late_reading_is_history_and_a_repeat_is_a_duplicate() {
     let mut engine = engine(&rules(LEVEL), registry("water_level", &[("a", "bd2 = 2.0")]));
-    let mut out = Vec::new();
+    let mut out = Out::default();
     let mut give = |at: i64, value: f64| {
         let mut reading = reading("water_level", "a", minute(at), &[("value", value)]);
         let verdict = engine.on_reading(&mut reading, minute(100), &mut out);
@@ -183,7 +185,7 @@ fn a_late_reading_is_history_and_a_repeat_is_a_duplicate() {
     assert_eq!(give(60, 1.2).0, Verdict::Duplicate, "also of what was doubted");
     assert_eq!(give(55, 3.0), (Verdict::History, Flag::Late));
     assert_eq!(give(59, 1.15), (Verdict::Judged, Flag::Ok), "within the disorder");
-    assert!(out.is_empty(), "{out:?}");
+    assert!(out.signals.is_empty(), "{:?}", out.signals);
 }
 
 #[test]
@@ -198,7 +200,7 @@ fn partial_readings_of_one_moment_complete_each_other() {
         text = { vi = "{level:.1} {q_in}", en = "{level:.1} {q_in}" }
     "#;
     let mut engine = engine(&rules(text), registry("reservoir", &[("tatrach", "")]));
-    let mut out = Vec::new();
+    let mut out = Out::default();
     let mut give =
         |at: i64, fields: &[(&str, f64)]| engine.on_reading(&mut reading("reservoir", "tatrach", minute(at), fields), minute(at), &mut out);
     assert_eq!(give(0, &[("level", 45.2)]), Verdict::Judged);
@@ -207,8 +209,8 @@ fn partial_readings_of_one_moment_complete_each_other() {
     assert_eq!(give(60, &[("q_in", 950.0)]), Verdict::Judged);
     assert_eq!(give(120, &[("level", 44.0), ("q_in", -1.0)]), Verdict::Judged);
     // A reading without the level says nothing about it; a bad inflow does not spoil the level beside it.
-    assert_eq!(told(&out), ["tatrach full raise@0", "tatrach full clear@120"]);
-    assert_eq!(out[0].text.vi, "45,2 –");
+    assert_eq!(told(&out.signals), ["tatrach full raise@0", "tatrach full clear@120"]);
+    assert_eq!(out.signals[0].text.vi, "45,2 –");
 }
 
 #[test]
@@ -223,13 +225,13 @@ fn an_each_rule_speaks_once_per_reading_and_forgets() {
 fn after_a_restart_the_engine_agrees_with_the_journal() {
     let stations = registry("water_level", &[("a", "bd2 = 2.0"), ("b", "bd2 = 2.0")]);
     let mut before = engine(&rules(LEVEL), Arc::clone(&stations));
-    let mut table = Vec::new();
+    let mut table = Out::default();
     before.on_reading(&mut reading("water_level", "a", minute(0), &[("value", 2.5)]), minute(0), &mut table);
-    assert_eq!(told(&table), ["a high raise@0"]);
-    let alert = alert_of(&table[0]);
+    assert_eq!(told(&table.signals), ["a high raise@0"]);
+    let alert = alert_of(&table.signals[0]);
 
     let mut after = engine(&rules(LEVEL), stations);
-    let mut dropped = Vec::new();
+    let mut dropped = Out::default();
     // The log also holds a raise of `b` that never reached the journal.
     after.on_reading(&mut reading("water_level", "b", minute(0), &[("value", 2.5)]), minute(0), &mut dropped);
     after.restore(std::slice::from_ref(&alert));
@@ -240,20 +242,31 @@ fn after_a_restart_the_engine_agrees_with_the_journal() {
 fn alert_of(signal: &huong_types::Signal) -> huong_types::Alert {
     huong_types::Alert {
         id: "id".into(),
+        about: huong_types::About::Rule,
         rule: signal.rule.clone(),
+        rule_version: "v1".into(),
         key: signal.key.clone(),
         stream: "water_level".into(),
         severity: huong_types::Severity::Severe,
         state: huong_types::AlertState::Open,
+        pending: false,
         holds: true,
         stale_since: None,
         since: signal.at,
         raised: signal.at,
         updated: signal.at,
+        ended: None,
         values: signal.values.clone(),
         text: signal.text.clone(),
         ack: None,
+        latch: false,
+        shelf: None,
         inhibited_by: None,
+        folded_into: None,
+        flapping_until: None,
+        announced: None,
+        escalated: 0,
+        exercise: false,
         silence: false,
         notify: vec![],
     }
@@ -263,6 +276,6 @@ fn alert_of(signal: &huong_types::Signal) -> huong_types::Alert {
 fn how_far_back_the_log_must_be_replayed() {
     let text = format!("{LEVEL}{SUM}");
     let engine = engine(&rules(&text), registry("water_level", &[("a", "bd2 = 2.0")]));
-    assert_eq!(engine.longest_window(), huong_types::Span::from_mins(30), "window 30 min, silence 3 × 10 min");
+    assert_eq!(engine.longest_window(), huong_types::Span::from_mins(60), "window 30 min, and after it silence of 3 × 10 min");
     assert_eq!(engine.rules().iter().map(|r| r.id.as_str()).collect::<Vec<_>>(), ["high", "sum"]);
 }

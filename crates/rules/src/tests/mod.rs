@@ -3,7 +3,8 @@
 mod engine;
 mod mistakes;
 mod properties;
-mod series;
+pub(crate) mod series;
+mod trust;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -80,7 +81,7 @@ pub(crate) fn reading(stream: &str, key: &str, at: Timestamp, fields: &[(&str, f
     }
 }
 
-/// `rule kind@minute`, for comparing stories.
+/// `key rule kind@minute`, for comparing stories; on-delays apart.
 pub(crate) fn told(signals: &[Signal]) -> Vec<String> {
     let kind = |kind| match kind {
         SignalKind::Pending { .. } => "pending",
@@ -94,7 +95,8 @@ pub(crate) fn told(signals: &[Signal]) -> Vec<String> {
         SignalKind::Fresh => "fresh",
         SignalKind::Once { .. } => "once",
     };
-    signals.iter().map(|s| format!("{} {} {}@{}", s.key, s.rule, kind(s.kind), s.at.as_millis() / 60_000)).collect()
+    let told = signals.iter().filter(|s| !matches!(s.kind, SignalKind::Pending { .. } | SignalKind::Settled));
+    told.map(|s| format!("{} {} {}@{}", s.key, s.rule, kind(s.kind), s.at.as_millis() / 60_000)).collect()
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use huong_types::{Flag, Name, Signal, SignalKind, Span, Timestamp};
+use huong_types::{Flag, Name, Signal, SignalKind, Timestamp};
 use proptest::prelude::*;
 
 use super::{engine, minute, reading, registry, shipped};
-use crate::panes::{Aggregate, Call, Panes, Window};
+use crate::Out;
 
 /// Readings of two stations in order of arrival: minutes between arrivals, how late each is, its value.
 fn story() -> impl Strategy<Value = Vec<(i64, i64, bool, f64)>> {
@@ -22,17 +22,15 @@ type Flagged = (Name, Timestamp, f64, Flag);
 fn play(story: &[(i64, i64, bool, f64)]) -> (Vec<Signal>, Vec<Flagged>) {
     let stations = registry("water_level", &[("a", "bd1 = 1.0, bd2 = 2.0, bd3 = 3.5"), ("b", "bd1 = 1.5, bd2 = 3.0, bd3 = 4.5")]);
     let mut engine = engine(&shipped(&["river.toml", "silence.toml", "suspect.toml"]), stations);
-    let (mut out, mut flags, mut clock) = (Vec::new(), Vec::new(), 1000);
+    let (mut out, mut flags, mut clock) = (Out::default(), Vec::new(), 1000);
     for (wait, late, first, value) in story {
         clock += wait;
-        while let Some(due) = engine.next_deadline().filter(|due| *due <= minute(clock)) {
-            engine.on_tick(due, &mut out);
-        }
+        engine.advance(minute(clock), &mut out);
         let mut reading = reading("water_level", if *first { "a" } else { "b" }, minute(clock - late), &[("value", *value)]);
         engine.on_reading(&mut reading, minute(clock), &mut out);
         flags.push((reading.key.clone(), reading.at, *value, reading.flag()));
     }
-    (out, flags)
+    (out.signals, flags)
 }
 
 proptest! {
@@ -85,41 +83,6 @@ proptest! {
         for signal in signals.iter().filter(level).filter(|s| matches!(s.kind, SignalKind::Raise { .. } | SignalKind::Clear)) {
             let value = seen.get(&(signal.key.clone(), signal.at));
             prop_assert!(value.is_some_and(|value| signal.values.get("value") == Some(value)), "{signal:?}");
-        }
-    }
-
-    #[test]
-    fn windows_agree_with_a_plain_sum(
-        readings in prop::collection::vec((0i64..200, -100i64..100), 1..60),
-        (hop, hops) in (1i64..15, 1i64..8),
-    ) {
-        let window = Window { size: Span::from_mins(hop * hops), hop: Span::from_mins(hop) };
-        // One value per moment, in order, as the quality checks leave them.
-        let readings: BTreeMap<i64, f64> = readings.into_iter().map(|(at, value)| (at, value as f64)).collect();
-        let (mut panes, mut closed) = (Panes::new(), Vec::new());
-        for (at, value) in &readings {
-            panes.add(window, minute(*at), &[Some(*value)], false);
-            panes.close(window, minute(*at) - Span::from_millis(1), |c| closed.push(c));
-        }
-        panes.close(window, minute(1000), |c| closed.push(c));
-        let mut ends: BTreeSet<i64> = BTreeSet::new();
-        for at in readings.keys() {
-            ends.insert((at + hop - 1).div_euclid(hop) * hop);
-        }
-        prop_assert_eq!(closed.iter().map(|c| c.end).collect::<Vec<_>>(), ends.iter().map(|end| minute(*end)).collect::<Vec<_>>());
-        for c in closed {
-            let end = c.end.as_millis() / 60_000;
-            let inside: Vec<(i64, f64)> = readings.range(end - hop * hops + 1..=end).map(|(at, value)| (*at, *value)).collect();
-            let get = |kind| c.get(Call { kind, field: Some(0) });
-            prop_assert_eq!(c.get(Call { kind: Aggregate::Count, field: None }), Some(inside.len() as f64));
-            prop_assert_eq!(get(Aggregate::Sum), Some(inside.iter().map(|(_, value)| value).sum()));
-            prop_assert_eq!(get(Aggregate::Max), inside.iter().map(|(_, value)| *value).reduce(f64::max));
-            prop_assert_eq!(get(Aggregate::Min), inside.iter().map(|(_, value)| *value).reduce(f64::min));
-            prop_assert_eq!(get(Aggregate::First), inside.first().map(|(_, value)| *value));
-            prop_assert_eq!(get(Aggregate::Last), inside.last().map(|(_, value)| *value));
-            let (first, last) = (inside[0], inside[inside.len() - 1]);
-            let rate = (last.0 > first.0).then(|| (last.1 - first.1) / ((last.0 - first.0) as f64 / 60.0));
-            prop_assert_eq!(get(Aggregate::Rate).map(|r| (r * 1e6).round()), rate.map(|r| (r * 1e6).round()));
         }
     }
 }

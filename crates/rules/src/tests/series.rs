@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
-use huong_types::{Flag, Signal, SignalKind, Timestamp};
+use huong_types::{Flag, Signal, SignalKind, Span, Timestamp};
 
 use super::{engine, reading, registry, root, shipped};
-use crate::Engine;
+use crate::{Engine, Out};
 
 /// The shared data, from the environment or beside the repository.
-fn shared() -> Option<PathBuf> {
+pub(crate) fn shared() -> Option<PathBuf> {
     let folder = std::env::var_os("HUONG_SHARED_DATA").map_or_else(|| root().join("../shared/data"), PathBuf::from);
     let found = folder.is_dir().then_some(folder);
     if found.is_none() {
@@ -21,7 +21,7 @@ fn shared() -> Option<PathBuf> {
 }
 
 /// The named columns of a CSV file with quotes, one row per line.
-fn rows(path: &std::path::Path, columns: &[&str]) -> Vec<Vec<String>> {
+pub(crate) fn rows(path: &std::path::Path, columns: &[&str]) -> Vec<Vec<String>> {
     let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let mut lines = text.lines().map(cells);
     let header = lines.next().expect("a header");
@@ -45,14 +45,14 @@ fn cells(line: &str) -> Vec<String> {
     cells
 }
 
-fn time(text: &str) -> Timestamp {
+pub(crate) fn time(text: &str) -> Timestamp {
     Timestamp::parse_rfc3339(text).unwrap_or_else(|| panic!("not a time: {text}"))
 }
 
 /// The clock stands at each reading; between readings it stops wherever something is due.
-fn feed(engine: &mut Engine, stream: &str, key: &str, at: Timestamp, value: f64, out: &mut Vec<Signal>) -> Flag {
-    while let Some(due) = engine.next_deadline().filter(|due| *due < at) {
-        engine.on_tick(due, out);
+fn feed(engine: &mut Engine, stream: &str, key: &str, at: Timestamp, value: f64, out: &mut Out) -> Flag {
+    if engine.next_deadline().is_some() {
+        engine.advance(at - Span::from_millis(1), out);
     }
     let mut reading = reading(stream, key, at, &[("value", value)]);
     engine.on_reading(&mut reading, at, out);
@@ -77,14 +77,14 @@ fn the_flood_of_2025_crosses_its_alarm_levels_as_published() {
     // As they would have come in; the misprints are fed on purpose.
     observations.retain(|row| row[2] == "water_level" && row[4] != "doubtful");
     observations.sort_by_key(|row| time(&row[0]));
-    let mut out = Vec::new();
+    let mut out = Out::default();
     for row in &observations {
         let (at, value) = (time(&row[0]), row[3].parse().expect("a number"));
-        let before = out.len();
+        let before = out.signals.len();
         let flag = feed(&mut engine, "water_level", &row[1], at, value, &mut out);
         if row[4] == "wrong" {
             let raised =
-                out[before..].iter().filter(|s| matches!(s.kind, SignalKind::Raise { .. } | SignalKind::Clear | SignalKind::Recede));
+                out.signals[before..].iter().filter(|s| matches!(s.kind, SignalKind::Raise { .. } | SignalKind::Clear | SignalKind::Recede));
             let of_city: Vec<&Signal> = raised.filter(|s| s.rule.starts_with("river")).collect();
             assert!(of_city.is_empty(), "{row:?}: {of_city:?}");
             assert!(flag >= Flag::Gap, "{row:?} passed as {flag}");
@@ -94,7 +94,7 @@ fn the_flood_of_2025_crosses_its_alarm_levels_as_published() {
     }
 
     let crossings = rows(&folder.join("flood/crossings_2025.csv"), &["station", "level", "direction", "last_ts_before", "first_ts_after"]);
-    let mut answered = vec![false; out.len()];
+    let mut answered = vec![false; out.signals.len()];
     let mut missed = Vec::new();
     for crossing in &crossings {
         let rule = format!("river-bd{}", crossing[1].trim_start_matches("BĐ"));
@@ -111,7 +111,7 @@ fn the_flood_of_2025_crosses_its_alarm_levels_as_published() {
             };
             kind && signal.rule == *rule && signal.key == *crossing[0] && signal.at > after && signal.at <= until
         };
-        let found: Vec<usize> = (0..out.len()).filter(|i| fits(&out[*i])).collect();
+        let found: Vec<usize> = (0..out.signals.len()).filter(|i| fits(&out.signals[*i])).collect();
         found.iter().for_each(|i| answered[*i] = true);
         if found.is_empty() {
             missed.push(format!("{} {} {} {}", crossing[0], crossing[1], crossing[2], crossing[4]));
@@ -127,6 +127,7 @@ fn the_flood_of_2025_crosses_its_alarm_levels_as_published() {
     let of_level =
         |s: &Signal| ["Kim Long", "Phú Ốc"].contains(&s.key.as_str()) && ["river-bd1", "river-bd2", "river-bd3"].contains(&s.rule.as_str());
     let left: Vec<String> = out
+        .signals
         .iter()
         .zip(answered)
         .filter(|(s, answered)| !answered && of_level(s) && matches!(s.kind, SignalKind::Raise { .. } | SignalKind::Resume))
@@ -140,7 +141,7 @@ fn the_flood_of_2025_crosses_its_alarm_levels_as_published() {
 fn no_sentinel_passes_and_nothing_genuine_is_filtered(file: &str, column: &str, stream: &str, levels: &str) {
     let Some(folder) = shared() else { return };
     let mut engine = engine(&shipped(&["river.toml", "rain.toml"]), registry(stream, &[("x", levels)]));
-    let (mut out, mut sentinels, mut measured) = (Vec::new(), 0, 0);
+    let (mut out, mut sentinels, mut measured) = (Out::default(), 0, 0);
     for row in rows(&folder.join("series").join(file), &["ts_utc", column]) {
         let Ok(value) = row[1].parse::<f64>() else { continue };
         let flag = feed(&mut engine, stream, "x", time(&row[0]), value, &mut out);
@@ -153,7 +154,7 @@ fn no_sentinel_passes_and_nothing_genuine_is_filtered(file: &str, column: &str, 
         }
     }
     assert!(measured > 100, "{file}: {measured} values, {sentinels} sentinels");
-    for signal in out {
+    for signal in out.signals {
         assert!(signal.values.values().all(|value| *value > -1000.0), "{signal:?}");
     }
 }

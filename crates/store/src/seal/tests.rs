@@ -18,7 +18,8 @@ fn contents(dir: &Path) -> (Vec<Reading>, Vec<Transition>) {
 
 fn expected(records: &[Record]) -> (Vec<Reading>, Vec<Transition>) {
     let readings = records.iter().filter_map(|r| if let Record::Reading(reading) = r { Some(reading.clone()) } else { None });
-    let transitions = records.iter().filter_map(|r| if let Record::Transition(transition) = r { Some(transition.clone()) } else { None });
+    let transitions =
+        records.iter().filter_map(|r| if let Record::Transition(transition) = r { Some(Transition::clone(transition)) } else { None });
     (readings.collect(), transitions.collect())
 }
 

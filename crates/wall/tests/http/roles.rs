@@ -1,6 +1,6 @@
 //! Who may do what, and what every answer carries.
 
-use huong_types::TransitionKind;
+use huong_types::{Order, Span, TransitionKind};
 use huong_wall::{ROUTES, Role, WallConfig};
 use serde_json::Value;
 use ureq::{Agent, Body, http::Response};
@@ -35,7 +35,13 @@ fn status(served: &Served, method: &str, path: &str, token: Option<&str>) -> u16
     let bearer = token.map(|token| format!("Bearer {token}"));
     let mut headers = vec![("content-type", "application/json")];
     headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
-    call(&served.url(&path), method, &headers, if method == "POST" { r#"{"by": "Anh Sơn"}"# } else { "" }).status().as_u16()
+    let body = match (method, path.rsplit('/').next()) {
+        ("POST", Some("shelve")) => r#"{"by": "Anh Sơn", "why": "đang sửa", "for": "2h"}"#,
+        ("POST", Some("exercise")) => r#"{"by": "Anh Sơn", "on": true}"#,
+        ("POST", _) => r#"{"by": "Anh Sơn"}"#,
+        _ => "",
+    };
+    call(&served.url(&path), method, &headers, body).status().as_u16()
 }
 
 #[test]
@@ -75,7 +81,8 @@ fn an_operator_acknowledges_and_every_screen_sees_it() {
     let post = |path: &str, body: &str| call(&served.url(path), "POST", &headers, body).status().as_u16();
     assert_eq!(post("/api/alerts/river-bd3.kimlong/acknowledge", r#"{"by": "  Chị Hương "}"#), 200);
     assert_eq!(post("/api/alerts/none/acknowledge", r#"{"by": "Chị Hương"}"#), 404);
-    assert_eq!(served.city.asked(), [("river-bd3.kimlong", "Chị Hương"), ("none", "Chị Hương")].map(|(a, b)| (a.to_owned(), b.to_owned())));
+    let order = |alert: &str| Order::Acknowledge { alert: alert.to_owned(), by: "Chị Hương".to_owned() };
+    assert_eq!(served.city.asked(), [order("river-bd3.kimlong"), order("none")]);
     for (body, expected) in [(r#"{"by": " "}"#, 400), (r#"{"by": 7}"#, 422), (r#"{"who": "x"}"#, 422), ("{", 400), ("", 400)] {
         assert_eq!(post("/api/alerts/river-bd3.kimlong/acknowledge", body), expected, "{body}");
     }
@@ -92,6 +99,40 @@ fn an_operator_acknowledges_and_every_screen_sees_it() {
         found
     });
     assert_eq!(snapshot.expect("at least one look")["alerts"][0]["ack"]["by"], "Chị Hương");
+}
+
+#[test]
+fn an_operator_shelves_for_a_time_and_begins_an_exercise() {
+    let (_dir, config) = with_tokens();
+    let served = Served::start(config);
+    let bearer = format!("Bearer {OPERATOR}");
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let post = |path: &str, body: &str| call(&served.url(path), "POST", &headers, body).status().as_u16();
+    let shelve = "/api/alerts/river-bd3.kimlong/shelve";
+    assert_eq!(post(shelve, r#"{"by": "Anh Sơn", "why": " cảm biến đang sửa ", "for": "2h"}"#), 200);
+    assert_eq!(post("/api/alerts/river-bd3.kimlong/unshelve", r#"{"by": "Anh Sơn"}"#), 200);
+    assert_eq!(post("/api/exercise", r#"{"by": "Anh Sơn", "on": true}"#), 200);
+    let (alert, by) = ("river-bd3.kimlong".to_owned(), "Anh Sơn".to_owned());
+    let expected = [
+        Order::Shelve {
+            alert: alert.clone(), by: by.clone(), why: "cảm biến đang sửa".to_owned(), until: NOW + Span::from_mins(120)
+        },
+        Order::Unshelve { alert, by: by.clone() },
+        Order::Exercise { on: true, by },
+    ];
+    assert_eq!(served.city.asked(), expected);
+    let refused = [
+        (r#"{"by": "Anh Sơn", "why": " ", "for": "2h"}"#, 400),
+        (r#"{"by": "Anh Sơn", "why": "x\u0000", "for": "2h"}"#, 400),
+        (r#"{"by": "", "why": "x", "for": "2h"}"#, 400),
+        (r#"{"by": "Anh Sơn", "why": "x"}"#, 422),
+        (r#"{"by": "Anh Sơn", "why": "x", "for": "two hours"}"#, 422),
+    ];
+    for (body, expected) in refused {
+        assert_eq!(post(shelve, body), expected, "{body}");
+    }
+    assert_eq!(post("/api/exercise", r#"{"by": "Anh Sơn", "on": "yes"}"#), 422);
+    assert_eq!(served.city.asked().len(), 3, "what is malformed reaches nobody");
 }
 
 #[test]

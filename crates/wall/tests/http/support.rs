@@ -11,9 +11,10 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use huong_flow::Stop;
 use huong_types::{
-    Ack, Alert, AlertState, Field, Name, Origin, Problems, Reading, Registry, Severity, Stream, Text, Timestamp, Transition, TransitionKind,
+    About, Ack, Alert, AlertState, Field, Name, Order, Origin, Problems, Reading, Registry, Severity, Stream, Text, Timestamp, Transition,
+    TransitionKind,
 };
-use huong_wall::{AcknowledgeError, Backend, CameraNow, Feed, Figures, Hub, HubStats, Ledger, Picture, Wall, WallClock, WallConfig};
+use huong_wall::{Backend, CameraNow, Feed, Figures, Hub, HubStats, Ledger, OrderError, Picture, Wall, WallClock, WallConfig};
 use serde_json::Value;
 use smallvec::smallvec;
 
@@ -64,7 +65,7 @@ pub(crate) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
 
 /// What the root would know.
 pub(crate) struct City {
-    asked: Mutex<Vec<(String, String)>>,
+    asked: Mutex<Vec<Order>>,
 }
 
 impl Backend for City {
@@ -85,16 +86,21 @@ impl Backend for City {
         (camera == "cam-1").then(|| Picture { at: NOW, jpeg: Bytes::from_static(b"\xff\xd8\xff\xd9") })
     }
 
-    fn acknowledge(&self, alert: String, by: String) -> BoxFuture<'static, Result<(), AcknowledgeError>> {
-        let known = alert == alert_of("kimlong").id.as_str();
-        self.asked.lock().expect("no test panics with the list in hand").push((alert.clone(), by));
-        async move { if known { Ok(()) } else { Err(AcknowledgeError::NotFound(alert)) } }.boxed()
+    fn order(&self, order: Order) -> BoxFuture<'static, Result<(), OrderError>> {
+        self.asked.lock().expect("no test panics with the list in hand").push(order.clone());
+        let unknown = match order {
+            Order::Acknowledge { alert, .. } | Order::Shelve { alert, .. } | Order::Unshelve { alert, .. } => {
+                Some(alert).filter(|alert| *alert != alert_of("kimlong").id.as_str())
+            }
+            Order::Exercise { .. } => None,
+        };
+        async move { unknown.map_or(Ok(()), |alert| Err(OrderError::NotFound(alert))) }.boxed()
     }
 }
 
 impl City {
-    /// Who asked to acknowledge what.
-    pub(crate) fn asked(&self) -> Vec<(String, String)> {
+    /// Who ordered what.
+    pub(crate) fn asked(&self) -> Vec<Order> {
         self.asked.lock().expect("no test panics with the list in hand").clone()
     }
 }
@@ -137,7 +143,17 @@ impl Served {
 
     /// Tells of one step of the alert of `key`.
     pub(crate) fn step(&mut self, seq: u64, kind: TransitionKind, alert: Alert) {
-        self.feed.alert(&Transition { seq, kind, at: NOW, decided: NOW, alert, cause: Vec::new() });
+        self.feed.alert(&Transition {
+            seq,
+            kind,
+            at: NOW,
+            decided: NOW,
+            announced: true,
+            recipients: Vec::new(),
+            by: None,
+            alert,
+            cause: Vec::new(),
+        });
     }
 }
 
@@ -154,20 +170,31 @@ impl Drop for Served {
 pub(crate) fn alert_of(key: &str) -> Alert {
     Alert {
         id: format!("river-bd3.{key}").into(),
+        about: About::Rule,
         rule: "river-bd3".into(),
+        rule_version: "v1".into(),
         key: key.into(),
         stream: "water_level".into(),
         severity: Severity::Extreme,
         state: AlertState::Open,
+        pending: false,
         holds: true,
         stale_since: None,
         since: NOW,
         raised: NOW,
         updated: NOW,
+        ended: None,
         values: [("level".into(), 3.62)].into(),
         text: Text { vi: "Kim Long 3,62 m, trên báo động III".to_owned(), en: "Kim Long 3.62 m, above alarm level III".to_owned() },
         ack: None,
+        latch: false,
+        shelf: None,
         inhibited_by: None,
+        folded_into: None,
+        flapping_until: None,
+        announced: None,
+        escalated: 0,
+        exercise: false,
         silence: false,
         notify: Vec::new(),
     }

@@ -1,0 +1,167 @@
+//! The subjects of one stream gathered in one way: by key, by a text of the reading, by a fact of the row, or all in one.
+//!
+//! Rules over the same stream, gathering, filter and window share their windows: what any of them asks is computed once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use huong_types::{Name, Span, Timestamp};
+
+use crate::expr::{Cell, Condition};
+use crate::subject::Subject;
+use crate::windows::{Plan, Windows};
+
+#[derive(Debug)]
+pub(crate) struct Group {
+    pub(crate) by: By,
+    pub(crate) filters: Vec<Filter>,
+    pub(crate) plans: Vec<Shared>,
+    /// Rules and derivations on readings.
+    pub(crate) rules: Vec<u32>,
+    pub(crate) derives: Vec<u32>,
+    pub(crate) subjects: Vec<Subject>,
+    index: HashMap<Name, u32>,
+    /// Places of subjects that were forgotten.
+    free: Vec<u32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum By {
+    Key,
+    All,
+    /// A text column of the reading.
+    Field(usize),
+    /// A text among the facts.
+    Fact(usize),
+}
+
+#[derive(Debug)]
+pub(crate) struct Filter {
+    pub(crate) sql: String,
+    pub(crate) condition: Condition,
+}
+
+/// A window with all who look through it.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) plan: Plan,
+    pub(crate) filter: Option<usize>,
+    pub(crate) rules: Vec<u32>,
+    pub(crate) derives: Vec<u32>,
+    /// Some rule wants to know before the window closes.
+    pub(crate) early: bool,
+}
+
+impl Group {
+    pub(crate) fn new(by: By) -> Self {
+        Self {
+            by,
+            filters: Vec::new(),
+            plans: Vec::new(),
+            rules: Vec::new(),
+            derives: Vec::new(),
+            subjects: Vec::new(),
+            index: HashMap::new(),
+            free: Vec::new(),
+        }
+    }
+
+    /// `rules` of this group: position, and the window with whether it is looked at early.
+    pub(crate) fn with_rules(mut self, rules: impl Iterator<Item = (u32, Option<(usize, bool)>)>) -> Self {
+        for (i, window) in rules {
+            match window {
+                None => self.rules.push(i),
+                Some((plan, early)) => {
+                    self.plans[plan].rules.push(i);
+                    self.plans[plan].early |= early;
+                }
+            }
+        }
+        self
+    }
+
+    pub(crate) fn with_derives(mut self, derives: impl Iterator<Item = (u32, Option<usize>)>) -> Self {
+        for (i, plan) in derives {
+            match plan {
+                None => self.derives.push(i),
+                Some(plan) => self.plans[plan].derives.push(i),
+            }
+        }
+        self
+    }
+
+    /// What a reading belongs to; `None` when the text that tells is missing.
+    pub(crate) fn name(&self, key: &Name, stream: &Name, cells: &[Cell], facts: &[Cell]) -> Option<Name> {
+        let text = match self.by {
+            By::Key => return Some(key.clone()),
+            By::All => return Some(stream.clone()),
+            By::Field(column) => &cells[column],
+            By::Fact(column) => &facts[column],
+        };
+        match text {
+            Cell::Text(text) => Some(Name::from(&**text)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn find(&self, name: &Name) -> Option<u32> {
+        self.index.get(name).copied()
+    }
+
+    /// The position of a subject, made when there is none. `facts` are those of a key.
+    pub(crate) fn subject(&mut self, name: &Name, facts: &Arc<[Cell]>) -> u32 {
+        if let Some(position) = self.index.get(name) {
+            return *position;
+        }
+        let subject = Subject::new(name.clone(), Arc::clone(facts), self.plans.iter().map(|shared| Windows::new(&shared.plan)));
+        let position = match self.free.pop() {
+            Some(position) => {
+                self.subjects[position as usize] = subject;
+                position
+            }
+            None => {
+                self.subjects.push(subject);
+                (self.subjects.len() - 1) as u32
+            }
+        };
+        self.index.insert(name.clone(), position);
+        position
+    }
+
+    /// Takes over the subjects of the same gathering under other rules; `places` says where each rule has gone.
+    pub(crate) fn adopt(&mut self, old: &mut Group, places: &[Option<u32>], nothing: &Arc<[Cell]>) {
+        let sql = |group: &Group, shared: &Shared| shared.filter.map(|filter| group.filters[filter].sql.clone());
+        let plans: Vec<Option<usize>> = old
+            .plans
+            .iter()
+            .map(|was| {
+                let same = |is: &&Shared| {
+                    is.plan.window() == was.plan.window() && is.plan.calls() == was.plan.calls() && sql(self, is) == sql(old, was)
+                };
+                self.plans.iter().position(|is| same(&is))
+            })
+            .collect();
+        let mut names: Vec<(Name, u32)> = old.index.drain().collect();
+        names.sort();
+        for (name, position) in names {
+            let facts = self.find(&name).map_or_else(|| Arc::clone(nothing), |s| Arc::clone(&self.subjects[s as usize].facts));
+            let s = self.subject(&name, &facts);
+            let was = std::mem::replace(&mut old.subjects[position as usize], Subject::new(name, facts, std::iter::empty()));
+            self.subjects[s as usize].adopt(was, places, |p| plans[p]);
+        }
+    }
+
+    /// Frees the place of a subject that has nothing left to remember.
+    pub(crate) fn forget(&mut self, position: u32) {
+        let subject = &mut self.subjects[position as usize];
+        self.index.remove(&subject.name);
+        subject.newest = None;
+        subject.scheduled = Timestamp::MAX;
+        self.free.push(position);
+    }
+
+    /// How far back readings matter to its windows.
+    pub(crate) fn longest(&self) -> Span {
+        self.plans.iter().map(|shared| shared.plan.longest()).max().unwrap_or(Span::ZERO)
+    }
+}
