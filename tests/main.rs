@@ -5,6 +5,7 @@ mod cameras;
 mod city;
 mod commands;
 mod demo;
+mod flood;
 mod reload;
 mod support;
 mod walls;

@@ -14,6 +14,8 @@ use huong_types::{About, Alert, Name, Order, Problems, Reading, Registry, Span, 
 pub(crate) enum Event<'a> {
     /// From a sensor or, as an observation, from a camera. The quality flags are set in place.
     Reading(&'a mut Reading),
+    /// A source has said that nothing will come from this key of this stream any more.
+    Silent(&'a Name, &'a Name),
     /// The clock moved: closes windows of silent keys, matures on-delays, finds the silent.
     Tick,
     /// Of an operator.
@@ -53,6 +55,10 @@ impl Brain {
                 let verdict = self.engine.on_reading(reading, now, &mut self.out);
                 self.apply(now, out);
                 return Ok(verdict);
+            }
+            Event::Silent(stream, key) => {
+                self.engine.on_silence(stream, key, now, &mut self.out);
+                self.apply(now, out);
             }
             Event::Tick => {}
             Event::Order(order) => {

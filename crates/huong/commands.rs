@@ -12,8 +12,7 @@ use huong_store::{write_csv, write_json, write_pretty};
 use huong_types::{Problems, Registry};
 
 use crate::config::{Config, overlay, read_pipelines};
-use crate::score::{Feed, Score};
-use crate::{replay, score, series, vision};
+use crate::{flood, series, vision};
 
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
@@ -26,6 +25,9 @@ pub(crate) struct ReplayArgs {
     /// Official notices to compare with; by default `*_warnings.csv` beside the readings, when it is there.
     #[arg(long)]
     notices: Option<PathBuf>,
+    /// A Markdown file: the tables of detection, false alarms and lead times are written between its two marks.
+    #[arg(long, requires = "readings")]
+    table: Option<PathBuf>,
     /// A list of sensor series with thresholds, such as config/replay/series.toml.
     #[arg(long, requires = "data")]
     series: Option<PathBuf>,
@@ -138,55 +140,13 @@ pub(crate) fn replay(args: &ReplayArgs) -> Result<()> {
     let config = Config::load(&args.config)?;
     let mut failed = Vec::new();
     if let (Some(readings), Some(crossings)) = (&args.readings, &args.score) {
-        replay_flood(readings, crossings, args.notices.as_deref(), &config, &mut failed)?;
+        let files = flood::Files { readings, crossings, notices: args.notices.as_deref(), table: args.table.as_deref() };
+        flood::replay(&files, &config, &mut failed)?;
     }
     if let (Some(list), Some(folder)) = (&args.series, &args.data) {
         replay_series(list, folder, &config, &mut failed)?;
     }
     ensure!(failed.is_empty(), "the replay does not hold: {}", failed.join("; "));
-    Ok(())
-}
-
-fn replay_flood(readings: &Path, crossings: &Path, notices: Option<&Path>, config: &Config, failed: &mut Vec<String>) -> Result<()> {
-    let rows = score::read_rows(readings)?;
-    let crossings = score::read_crossings(crossings, &config.registry)?;
-    let beside = PathBuf::from(readings.to_string_lossy().replace(".csv", "_warnings.csv"));
-    let notices = match notices {
-        Some(path) => score::read_notices(path)?,
-        None if beside != *readings && beside.exists() => score::read_notices(&beside)?,
-        None => Vec::new(),
-    };
-    let mut onsets: Vec<BTreeSet<_>> = Vec::new();
-    for (feed, title) in [
-        (Feed::Published, "as published (rows ok, derived, approx_time)"),
-        (Feed::Interpolated, "interpolated to 10 minutes"),
-        (Feed::WithMisprints, "as published, with the proven misprints among them"),
-    ] {
-        let fed = score::readings(readings, &rows, feed, &config.registry)?;
-        let mut problems = Problems::default();
-        let mut brain = config.brain(&mut problems).with_context(|| problems.to_string())?;
-        let transitions = replay::run(&mut brain, fed.clone())?;
-        let Score { text, found, words_only, missed, left_over, onsets: on } =
-            score::score(&transitions, &fed, &crossings, &notices, &config.registry);
-        let raised = |silence: bool| {
-            let raised = transitions.iter().filter(|t| t.kind == huong_types::TransitionKind::Raised);
-            raised.filter(|t| t.alert.silence == silence).count()
-        };
-        say(&format!("== {title}: {} readings\n{text}", fed.len()))?;
-        say(&format!(
-            "{found} crossings that readings show found in their interval, {missed} missed, {words_only} rest on words alone, {left_over} level alarms left over"
-        ))?;
-        say(&format!("{} alarms of all rules, and {} of silence, which so sparse a series must cause\n", raised(false), raised(true)))?;
-        if missed + left_over > 0 {
-            failed.push(format!("{title}: {missed} missed, {left_over} left over"));
-        }
-        onsets.push(on.into_iter().collect());
-    }
-    let extra: Vec<_> = onsets[2].difference(&onsets[0]).collect();
-    say(&format!("misprints: {} flood alarms that the believed rows alone do not raise", extra.len()))?;
-    if !extra.is_empty() {
-        failed.push(format!("misprints raised {extra:?}"));
-    }
     Ok(())
 }
 

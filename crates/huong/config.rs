@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use huong_alerts::TableConfig;
-use huong_ingest::{BrokerConfig, MqttConfig};
+use huong_ingest::{BrokerConfig, FolderConfig, MqttConfig, PostsConfig};
 use huong_notify::SinkConfig;
 use huong_store::{QueryLimits, StoreConfig};
 use huong_types::decode::{Decoder, Limits, SourceConfig};
@@ -33,6 +33,8 @@ struct Raw {
     pipelines: PathBuf,
     broker: BrokerConfig,
     mqtt: MqttConfig,
+    folder: Vec<FolderConfig>,
+    posts: Option<PostsConfig>,
     store: StoreConfig,
     query: QueryLimits,
     vision: VisionSection,
@@ -82,6 +84,8 @@ impl Default for Raw {
             pipelines: "pipelines".into(),
             broker: BrokerConfig::default(),
             mqtt: MqttConfig::default(),
+            folder: Vec::new(),
+            posts: None,
             store: StoreConfig::new("data"),
             query: QueryLimits::default(),
             vision: VisionSection::default(),
@@ -106,6 +110,8 @@ pub(crate) struct Config {
     pub(crate) pipelines: Vec<Pipeline>,
     pub(crate) broker: BrokerConfig,
     pub(crate) mqtt: MqttConfig,
+    pub(crate) folders: Vec<FolderConfig>,
+    pub(crate) posts: Option<PostsConfig>,
     pub(crate) store: StoreConfig,
     pub(crate) vision: VisionSection,
     pub(crate) wall: WallConfig,
@@ -129,7 +135,11 @@ impl Config {
         let config = Self::read(path, &mut problems);
         // What can be read is compiled even when something else is wrong, so that one run lists it all.
         config.brain(&mut problems);
-        config.decoder(&mut problems);
+        let decoder = config.decoder(&mut problems);
+        for folder in config.folders.iter().filter(|folder| !decoder.takes(&format!("{}/x", folder.topic))) {
+            let at = format!("folder `{}`.topic", folder.dir.display());
+            problems.add(&path.display().to_string(), at, format!("`{}`", folder.topic), "a topic whose next level some source takes");
+        }
         (config, problems)
     }
 
@@ -153,6 +163,20 @@ impl Config {
         }
         raw.broker.check(&file, "broker", problems);
         raw.mqtt.check(&file, "mqtt", problems);
+        for (i, folder) in raw.folder.iter().enumerate() {
+            folder.check(&file, &format!("folder[{i}]"), problems);
+        }
+        if let Some(posts) = &raw.posts {
+            posts.check(&file, "posts", problems);
+            if !raw.folder.iter().any(|folder| folder.dir == posts.dir) {
+                problems.add(
+                    &file,
+                    "posts.dir",
+                    format!("`{}`", posts.dir.display()),
+                    "the dir of a [[folder]], which reads what is kept there",
+                );
+            }
+        }
         raw.store.check(&file, "store", problems);
         raw.query.check(&file, "query", problems);
         raw.wall.check(&file, "wall", problems);
@@ -175,7 +199,6 @@ impl Config {
         let (name, content) = read(&raw.sources, problems);
         let sources = SourceConfig::parse_all(&name, &content, problems);
         let mut config = Config {
-            prefix: raw.prefix,
             registry,
             streams,
             sources: (name, sources),
@@ -183,11 +206,14 @@ impl Config {
             pipelines_dir: raw.pipelines,
             broker: raw.broker,
             mqtt: raw.mqtt,
+            posts: raw.posts,
+            folders: raw.folder.into_iter().map(|folder| folder.under(&raw.prefix)).collect(),
             store: raw.store,
             vision: raw.vision,
             wall: raw.wall,
             alerts: raw.alerts,
             sinks: raw.sink,
+            prefix: raw.prefix,
         };
         if config.broker.embedded {
             config.embed_broker(config.broker.listen);

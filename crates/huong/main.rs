@@ -7,6 +7,7 @@ mod commands;
 mod config;
 mod demo;
 mod explain;
+mod flood;
 mod latency;
 mod ledger;
 mod recovery;
@@ -18,6 +19,7 @@ mod series;
 mod shared;
 mod truth;
 mod vision;
+mod waves;
 mod writer;
 
 use std::path::PathBuf;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use huong_alerts::Load;
 use huong_flow::{Counter, Mailbox, Ring, Stop, Worker};
-use huong_ingest::{EmbeddedBroker, IngestStats, MqttConfig, run_frames, run_readings};
+use huong_ingest::{EmbeddedBroker, IngestStats, MqttConfig, Posts, run_frames, run_readings};
 use huong_notify::{MqttTarget, Setup, Sinks, start_sinks};
 use huong_rules::{Engine, Verdict};
 use huong_store::{Record, Writer};
@@ -90,6 +90,7 @@ impl System {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("net").enable_all().build()?;
         let wall = runtime.block_on(Wall::bind(config.wall.clone()))?;
         let address = wall.address();
+        let posts = config.posts.clone().map(|posts| runtime.block_on(Posts::bind(posts))).transpose()?;
 
         let open = Arc::new(ArcSwap::from_pointee(recovered.open_alerts.clone()));
         let shared = Arc::new(Shared {
@@ -182,9 +183,9 @@ impl System {
         let (mut ingest, mut wall_task) = (JoinSet::new(), JoinSet::new());
         let handle = runtime.handle();
         {
-            let (mqtt, now, ring, stats, stop) =
-                (config.mqtt.clone(), clock.shared(), Arc::clone(&ring), Arc::clone(&shared.ingest), entrance.clone());
-            ingest.spawn_on(async move { Ok(run_readings(mqtt, decoder, now, ring, acks_in, stats, stop).await?) }, handle);
+            let (mqtt, folders, now, ring, stats, stop) =
+                (config.mqtt.clone(), config.folders, clock.shared(), Arc::clone(&ring), Arc::clone(&shared.ingest), entrance.clone());
+            ingest.spawn_on(async move { Ok(run_readings(mqtt, folders, decoder, now, ring, acks_in, stats, stop).await?) }, handle);
         }
         {
             let (mqtt, now, stats, stop) = (config.mqtt, clock.shared(), Arc::clone(&shared.ingest), entrance.clone());
@@ -192,6 +193,14 @@ impl System {
                 (config.registry, Arc::clone(&shared.mailbox), config.vision.pipeline().limits, config.prefix);
             let check = Arc::new(move |jpeg: &[u8]| validate_jpeg(jpeg, &limits));
             ingest.spawn_on(async move { Ok(run_frames(mqtt, &prefix, registry, now, check, mailbox, ring, stats, stop).await?) }, handle);
+        }
+        if let Some(posts) = posts {
+            let (now, stats, stop) = (clock.shared(), Arc::clone(&shared.ingest), entrance.clone());
+            let serve = async move {
+                posts.run(now, stats, stop).await;
+                Ok(())
+            };
+            ingest.spawn_on(serve, handle);
         }
         {
             let (backend, stop) = (Arc::clone(&shared), wall_stop.clone());
@@ -373,6 +382,11 @@ fn take(
                 derived(brain, batch, entrance, shared);
             }
             Err(error) => tracing::error!(%error, "the alert table refused an event"),
+        }
+    }
+    for (stream, key) in &inbound.silent {
+        if let Err(error) = brain.on(Event::Silent(stream, key), shared.clock.now(), transitions) {
+            tracing::error!(%error, "the alert table refused an event");
         }
     }
     for refused in inbound.rejected {

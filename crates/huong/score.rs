@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use huong_types::{Field, Name, Origin, Reading, Registry, Span, Timestamp, Transition, TransitionKind, local_date_time};
+use huong_types::{Field, Name, Origin, Reading, Registry, Span, Station, Timestamp, Transition, TransitionKind, local_date_time};
 use serde::Deserialize;
 
 /// Qualities of rows that a replay believes.
@@ -21,6 +21,9 @@ pub(crate) struct Row {
     station: String,
     kind: String,
     value: f64,
+    /// Of a rain total: over how many hours.
+    #[serde(default)]
+    interval_h: Option<f64>,
     #[serde(default)]
     quality: String,
 }
@@ -42,6 +45,12 @@ struct NoticeRow {
     kind: String,
     subject: String,
     level: String,
+    #[serde(default)]
+    expected_value: String,
+    #[serde(default)]
+    flow_from_m3s: Option<f64>,
+    #[serde(default)]
+    flow_to_m3s: Option<f64>,
 }
 
 /// One time a station passed one alarm level.
@@ -58,11 +67,17 @@ pub(crate) struct Crossing {
 
 #[derive(Debug)]
 pub(crate) struct Notice {
-    issued: Timestamp,
+    pub(crate) issued: Timestamp,
     issuer: String,
-    kind: String,
-    subject: String,
-    level: String,
+    pub(crate) kind: String,
+    /// Stations, rivers or reservoirs.
+    pub(crate) subject: String,
+    /// As printed: `BĐ3`, `>BĐ2`, `<BĐ3`, ...
+    pub(crate) level: String,
+    /// The lowest level expected, m, when a figure is given.
+    pub(crate) expected: Option<f64>,
+    /// By how much a release is raised, m³/s.
+    pub(crate) release_step: Option<f64>,
 }
 
 /// Which rows to feed.
@@ -119,7 +134,17 @@ pub(crate) fn read_notices(path: &Path) -> Result<Vec<Notice>> {
     rows.into_iter()
         .map(|row| {
             let issued = time(path, &row.issued_ts_local)?;
-            Ok(Notice { issued, issuer: row.issuer, kind: row.kind, subject: row.subject, level: row.level })
+            let first = row.expected_value.split(|c: char| c != '.' && !c.is_ascii_digit()).next().unwrap_or_default();
+            let release_step = row.flow_to_m3s.zip(row.flow_from_m3s).map(|(to, from)| to - from);
+            Ok(Notice {
+                issued,
+                issuer: row.issuer,
+                kind: row.kind,
+                subject: row.subject,
+                level: row.level,
+                expected: first.parse().ok(),
+                release_step,
+            })
         })
         .collect()
 }
@@ -136,10 +161,13 @@ fn time(path: &Path, text: &str) -> Result<Timestamp> {
 
 /// The registry's id for a name as a bulletin prints it; a place the registry does not know keeps its name and is an orphan.
 fn key_of(registry: &Registry, name: &str, stream: &str) -> Name {
-    if let Some(station) = registry.station(name) {
+    // Totals come from the gauges that report rain; a river station or a reservoir may bear the same name.
+    let stream = if stream == "rain_total" { "rain" } else { stream };
+    let reports = |s: &&Station| s.streams.iter().any(|id| id == stream);
+    if let Some(station) = registry.station(name).filter(reports) {
         return station.id.clone();
     }
-    let of_stream = || registry.stations.iter().filter(|s| s.streams.iter().any(|id| id == stream));
+    let of_stream = || registry.stations.iter().filter(reports);
     of_stream()
         .find(|s| s.name == name || s.name_en == name)
         .or_else(|| of_stream().find(|s| s.name.strip_suffix(name).is_some_and(|head| head.ends_with(' '))))
@@ -147,13 +175,14 @@ fn key_of(registry: &Registry, name: &str, stream: &str) -> Name {
         .map_or_else(|| Name::new(name), |s| s.id.clone())
 }
 
-/// (stream, field) of a published kind; rain totals over hours are no 10-minute readings and stay out.
+/// (stream, field) of a published kind.
 fn stream_of(kind: &str) -> Option<(&'static str, &'static str)> {
     match kind {
         "water_level" => Some(("water_level", "value")),
         "reservoir_level" => Some(("reservoir", "level")),
         "inflow" => Some(("reservoir", "q_in")),
         "outflow" => Some(("reservoir", "q_out")),
+        "rain_total" => Some(("rain_total", "value")),
         _ => None,
     }
 }
@@ -172,7 +201,13 @@ pub(crate) fn readings(path: &Path, rows: &[Row], feed: Feed, registry: &Registr
         }
         let at = time(path, &row.ts_local)?;
         let key = key_of(registry, &row.station, stream);
-        if feed == Feed::Interpolated {
+        if row.kind == "rain_total" {
+            // A fact of its own, never a point of a line; what fell in an unknown time cannot be judged.
+            let Some(hours) = row.interval_h else { continue };
+            let mut total = reading(&key, stream, field, at, row.value, registry);
+            total.fields.push(Field::ok(Name::new("hours"), hours));
+            fed.push(total);
+        } else if feed == Feed::Interpolated {
             series.entry((key, stream, field)).or_default().push((at, row.value));
         } else {
             fed.push(reading(&key, stream, field, at, row.value, registry));
@@ -311,7 +346,7 @@ pub(crate) fn score(
     score
 }
 
-fn inside(crossing: &Crossing, at: Timestamp) -> bool {
+pub(crate) fn inside(crossing: &Crossing, at: Timestamp) -> bool {
     crossing.interval.is_some_and(|(before, after)| before <= at && at <= after)
 }
 

@@ -123,6 +123,9 @@ impl Backend for Shared {
             ("shed", ingest.shed.get() + self.vision.shed.get()),
             ("oversized", ingest.readings.oversized.get() + ingest.frames.oversized.get()),
             ("orphans", self.orphans.get()),
+            ("posts", ingest.posts.get()),
+            ("posts_lost", ingest.posts_lost.get()),
+            ("commands_unsent", ingest.readings.unsent.get()),
         ];
         Figures {
             readings_per_second: self.readings_per_second(),

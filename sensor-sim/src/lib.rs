@@ -5,8 +5,10 @@
 //!
 //! Invariant: the same seed gives the same bytes.
 
+mod city;
 mod curve;
 mod dice;
+mod events;
 mod faults;
 mod frames;
 mod payload;

@@ -5,6 +5,7 @@
 use huong_types::{Station, Timestamp};
 use jiff::tz::{Offset, TimeZone};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::weather::Measured;
 
@@ -33,6 +34,12 @@ pub(crate) fn feed_id<'a>(station: &'a Station, stream: &str) -> Option<&'a str>
     }
 }
 
+/// The second level of the topic a station sends on by itself: `sensors` for gauges, `city` for machines.
+pub(crate) fn branch(measured: &Measured) -> &'static str {
+    use Measured::{Air, Depth, Lake, Level, Rain, Wind};
+    if matches!(measured, Level(_) | Rain(_) | Lake { .. } | Wind { .. } | Air { .. } | Depth(_)) { "sensors" } else { "city" }
+}
+
 /// A message of one sensor: `{"sensor","kind","ts","value","unit"}`, or one key per field.
 pub(crate) fn single(stream: &str, row: &Row<'_>) -> Vec<u8> {
     let value = |value: f64, unit: &'static str| Fields::Value { value, unit };
@@ -43,13 +50,33 @@ pub(crate) fn single(stream: &str, row: &Row<'_>) -> Vec<u8> {
         Measured::Lake { level, inflow, outflow, gates } => Fields::Lake { level, q_in: inflow, q_out: outflow, gates_open: gates },
         Measured::Wind { speed, gust, direction } => Fields::Wind { speed, gust, dir: direction },
         Measured::Air { pm25, pm10, so2, no2, o3, co } => Fields::Air { pm25, pm10, so2, no2, o3, co },
+        Measured::Water { ph, oxygen, cod, tss, nh4 } => Fields::Water { ph, oxygen, cod, tss, nh4 },
+        Measured::Effluent { ph, cod, tss, nh4, flow, status } => Fields::Effluent { ph, cod, tss, nh4, flow, status },
+        Measured::Counters { attacks, spam } => Fields::Counters { attacks, spam },
+        Measured::Screen { content, emergency } => {
+            Fields::Screen { on: 1, content: format!("{content:x}"), mode: if emergency { "emergency" } else { "normal" } }
+        }
+        Measured::Gateway { requests, errors } => Fields::Gateway { requests, errors },
+        Measured::Heartbeat { battery } => Fields::Heartbeat { up: 1, battery },
     };
     bytes(&Single { sensor: row.id, kind: stream, ts: row.dated.as_millis(), fields })
+}
+
+/// An event, with the time its sender gives.
+pub(crate) fn event(at: Timestamp, fields: &Map<String, Value>) -> Vec<u8> {
+    bytes(&Event { at: at.as_millis(), fields })
 }
 
 /// An array as the city's feeds send it.
 pub(crate) fn feed(rows: &[Row<'_>]) -> Vec<u8> {
     bytes(&rows.iter().filter_map(feed_row).collect::<Vec<_>>())
+}
+
+#[derive(Serialize)]
+struct Event<'a> {
+    at: i64,
+    #[serde(flatten)]
+    fields: &'a Map<String, Value>,
 }
 
 #[derive(Serialize)]
@@ -68,6 +95,12 @@ enum Fields {
     Lake { level: f64, q_in: f64, q_out: f64, gates_open: u32 },
     Wind { speed: f64, gust: f64, dir: f64 },
     Air { pm25: f64, pm10: f64, so2: f64, no2: f64, o3: f64, co: f64 },
+    Water { ph: f64, oxygen: f64, cod: f64, tss: f64, nh4: f64 },
+    Effluent { ph: f64, cod: f64, tss: f64, nh4: f64, flow: f64, status: &'static str },
+    Counters { attacks: f64, spam: f64 },
+    Screen { on: u8, content: String, mode: &'static str },
+    Gateway { requests: f64, errors: f64 },
+    Heartbeat { up: u8, battery: f64 },
 }
 
 #[derive(Serialize)]
@@ -112,7 +145,7 @@ fn feed_row<'a>(row: &Row<'a>) -> Option<FeedRow<'a>> {
             let ngaylaysolieu = local(row.dated, "%Y-%m-%dT%H:%M:%S");
             FeedRow::Lake { id: station_id, ngaylaysolieu, htl: level, hhl: None, qden: inflow, qdi: outflow, socuamo: gates }
         }
-        Measured::Depth(_) | Measured::Air { .. } => return None,
+        _ => return None,
     })
 }
 

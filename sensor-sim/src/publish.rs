@@ -299,11 +299,12 @@ impl Photographer {
             let at = (self.clock)();
             let jpeg =
                 self.studio.frame(index, number / cameras as u64, at).inspect_err(|error| tracing::error!("no more frames: {error:#}"))?;
+            number += 1;
+            let Some(jpeg) = jpeg else { continue };
             let topic = format!("{}/cameras/{}/frame", self.prefix, self.registry.cameras[index].id);
             if self.sender.try_send(Shot { topic, at, jpeg }).is_err() {
                 self.counts.frames_skipped.fetch_add(1, Ordering::Relaxed);
             }
-            number += 1;
         }
         Ok(())
     }

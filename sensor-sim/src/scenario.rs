@@ -10,8 +10,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use huong_types::{Registry, Span, Station, Timestamp};
 
+use crate::city;
 use crate::dice::Dice;
+use crate::events;
 use crate::faults::{self, Fault, FaultCounts};
+use crate::frames;
 use crate::payload::{self, Row};
 use crate::weather::{Measured, ScenarioKind, Weather};
 
@@ -88,6 +91,12 @@ impl Scenario {
         &self.counts
     }
 
+    /// Vehicles that a faultless detector would count at `at` in the view of the camera at `index` of the registry; `None` while it is
+    /// dark. Cameras send frames, which this sequence does not hold.
+    pub fn vehicles(&self, index: usize, at: Timestamp) -> Option<usize> {
+        frames::vehicles(&self.registry, self.seed, &self.weather, index, at)
+    }
+
     pub(crate) fn weather(&self) -> Arc<Weather> {
         self.weather.clone()
     }
@@ -117,6 +126,7 @@ impl Scenario {
                 }
                 let row = self.row(station, minute, measured, fault);
                 match payload::feed_id(station, stream) {
+                    Some(_) if self.with_faults && city::collector_is_out(&self.weather, stream, minute) => self.counts.add(Fault::Gap),
                     Some(id) => {
                         let row = Row { id, ..row };
                         // What happens to a whole message must not happen to the rows beside it.
@@ -128,18 +138,19 @@ impl Scenario {
                             feed.faults.extend(fault);
                         }
                     }
-                    None => self.send_row(
-                        &format!("sensors/{stream}/{}", station.id),
-                        minute,
-                        &station.id,
-                        payload::single(stream, &row),
-                        fault,
-                    ),
+                    None => {
+                        let topic = format!("{}/{stream}/{}", payload::branch(&measured), station.id);
+                        self.send_row(&topic, minute, &station.id, payload::single(stream, &row), fault);
+                    }
                 }
             }
         }
         for (stream, feed) in feeds {
             self.send(&format!("feeds/{stream}"), minute, 30.0, payload::feed(&feed.rows).into(), feed.faults);
+        }
+        for event in events::at_minute(&self.weather, &registry, self.seed, minute) {
+            let payload = payload::event(event.at, &event.fields);
+            self.send_event(&format!("city/{}/{}", event.stream, event.key), event.at, &event.key, payload);
         }
         if self.with_faults && local(minute).floor(Span::from_mins(10)) == local(minute) {
             self.send_orphans(minute);
@@ -164,6 +175,17 @@ impl Scenario {
         self.send(topic, at, seconds, payload.clone(), fault.into_iter().collect());
         if fault == Some(Fault::Duplicate) {
             self.send(topic, at, seconds + dice.between(1.0, 60.0), payload, vec![Fault::Duplicate]);
+        }
+    }
+
+    /// Events come from systems that queue: they are sent twice now and then, but not lost, and soon.
+    fn send_event(&mut self, topic: &str, at: Timestamp, key: &str, payload: Vec<u8>) {
+        let mut dice = Dice::new(self.seed, key, at.as_millis() ^ 0x7365_6e64);
+        let twice = self.with_faults && dice.chance(faults::DUPLICATES);
+        let payload = Bytes::from(payload);
+        self.send(topic, at, dice.between(0.2, 3.0), payload.clone(), Vec::new());
+        if twice {
+            self.send(topic, at, dice.between(3.0, 9.0), payload, vec![Fault::Duplicate]);
         }
     }
 

@@ -41,13 +41,26 @@ fn the_registry_is_sound_and_complete() {
     for station in &registry.stations {
         *kinds.entry(&station.kind).or_default() += 1;
     }
-    assert_eq!(kinds, BTreeMap::from([("river", 17), ("reservoir", 19), ("rain", 56), ("wind", 4), ("air", 5), ("flood", 60)]));
-    assert_eq!((registry.cameras.len(), registry.wards.len()), (200, 40));
-    let names: Vec<String> = registry.level_names().iter().map(|n| n.to_string()).collect();
     assert_eq!(
-        names,
-        ["bd1", "bd2", "bd3", "congested", "crest", "dead", "design_flood", "full_supply", "max", "min", "record", "storage"]
+        kinds,
+        BTreeMap::from([
+            ("river", 17),
+            ("reservoir", 19),
+            ("rain", 56),
+            ("wind", 4),
+            ("air", 5),
+            ("flood", 60),
+            ("surface", 4),
+            ("effluent", 5),
+            ("fire", 8),
+            ("screen", 10),
+            ("soc", 3),
+            ("api", 6),
+            ("gateway", 24),
+            ("siren", 4),
+        ])
     );
+    assert_eq!((registry.cameras.len(), registry.wards.len()), (200, 40));
     assert_eq!(registry.station("74647403").map(|s| s.id.as_str()), Some("davien"));
     let levels = &registry.station("kimlong").expect("the gauge of the city").levels;
     assert_eq!(["bd1", "bd2", "bd3"].map(|level| levels[level]), [1.0, 2.0, 3.5]);
@@ -211,19 +224,81 @@ fn every_message_is_understood_as_the_city_is_configured() {
     assert!(problems.is_empty(), "{problems}");
     let mut seen = BTreeSet::new();
     let mut da_vien = None;
+    let mut streams_seen = BTreeSet::new();
     for emission in until(&mut storm(&registry, true), at("2025-10-27T12:00")) {
         let inbound = decoder.decode(&emission.topic, &emission.payload, emission.send);
         let refused = emission.faults.iter().any(|f| matches!(f, Fault::Malformed | Fault::Future));
         assert_eq!(!inbound.rejected.is_empty(), refused, "{emission:?}: {:?}", inbound.rejected);
         for reading in &inbound.readings {
-            assert_eq!(reading.orphan, emission.faults.contains(&Fault::Orphan), "{reading:?}");
+            // Calls, boats and the like are in no registry.
+            let known = registry.row(&reading.key).is_some();
+            assert_eq!(reading.orphan, !known, "{reading:?}");
+            assert_eq!(emission.faults.contains(&Fault::Orphan), !known && !emission.topic.starts_with("hue/city/"), "{reading:?}");
             assert_eq!(reading.at, emission.at, "{reading:?}");
             if reading.key == *"davien" && reading.at == at("2025-10-27T07:00") {
                 da_vien = reading.number("value");
             }
-            seen.insert((reading.stream.to_string(), reading.key.to_string()));
+            if !reading.orphan || emission.faults.contains(&Fault::Orphan) {
+                seen.insert((reading.stream.to_string(), reading.key.to_string()));
+            }
+            streams_seen.insert(reading.stream.to_string());
         }
     }
     assert!(da_vien.is_some_and(|level| (level - 3.42).abs() < 0.02), "millimetres are read as metres: {da_vien:?}");
-    assert_eq!(seen.len(), registry.stations.len() + 3, "every station and the three unknown ones report");
+    // Fire panels speak only when something burns.
+    let silent = registry.stations.iter().filter(|s| s.kind == *"fire" && !seen.contains(&("fire".to_owned(), s.id.to_string()))).count();
+    assert_eq!(seen.len() + silent, registry.stations.len() + 3, "every station and the three unknown ones report");
+    let expected = ["agents", "boats", "bulletins", "calls", "malware", "press", "reports", "services", "api", "devices", "screens", "soc"];
+    assert!(expected.iter().all(|stream| streams_seen.contains(*stream)), "{streams_seen:?}");
+}
+
+/// Events of one stream by key, in the order of their times.
+fn events(emissions: &[Emission], stream: &str) -> Vec<(Timestamp, String, Value)> {
+    let prefix = format!("hue/city/{stream}/");
+    let own = emissions.iter().filter(|e| e.faults.is_empty());
+    let mut list: Vec<_> = own
+        .filter_map(|e| Some((e.at, e.topic.strip_prefix(&prefix)?.to_owned(), serde_json::from_slice(&e.payload).expect("JSON"))))
+        .collect();
+    list.sort_by_key(|(at, ..)| *at);
+    list
+}
+
+#[test]
+fn people_call_report_and_fish_at_the_citys_rates() {
+    let registry = Arc::new(registry());
+    let mut calm = Scenario::new(ScenarioKind::Calm, registry.clone(), 1).starting(at("2025-06-01T00:00"));
+    let emissions = until(&mut calm, at("2025-06-04T00:00"));
+    let per_day = |stream: &str, field: &str, value: &str| {
+        events(&emissions, stream).iter().filter(|(.., json)| field.is_empty() || json[field] == value).count() as f64 / 3.0
+    };
+    for (stream, field, value, low, high) in [
+        ("calls", "state", "ringing", 20.0, 55.0),
+        ("reports", "state", "open", 60.0, 90.0),
+        ("press", "", "", 85.0, 125.0),
+        ("malware", "", "", 230.0, 290.0),
+        ("boats", "", "", 1350.0, 1440.0),
+        ("agents", "", "", 1440.0, 1440.0),
+    ] {
+        let count = per_day(stream, field, value);
+        assert!((low..=high).contains(&count), "{stream}: {count} a day");
+    }
+    let attacks: f64 = events(&emissions, "soc").iter().map(|(.., json)| json["attacks"].as_f64().expect("a number")).sum();
+    assert!((17_000.0..24_000.0).contains(&(attacks / 3.0)), "{}", attacks / 3.0);
+    let speeds = events(&emissions, "boats").into_iter().map(|(.., json)| json["speed"].as_f64().expect("a number"));
+    assert!(speeds.clone().all(|knots| knots < 15.0), "{:?}", speeds.reduce(f64::max));
+    assert!(events(&emissions, "boats").iter().any(|(.., json)| json["status"] == "in_port"));
+}
+
+#[test]
+fn the_storm_brings_calls_and_boats_in() {
+    let registry = Arc::new(registry());
+    let mut scenario = storm(&registry, true).starting(at("2025-10-27T12:00"));
+    let emissions = until(&mut scenario, at("2025-10-28T00:00"));
+    let ringing = events(&emissions, "calls").iter().filter(|(.., json)| json["state"] == "ringing").count() as f64 / 12.0;
+    assert!((10.0..30.0).contains(&ringing), "{ringing} calls an hour");
+    let boats = events(&emissions, "boats");
+    let at_sea: BTreeSet<&String> = boats.iter().filter(|(.., json)| json["status"] == "at_sea").map(|(_, key, _)| key).collect();
+    assert!(at_sea.len() <= 2, "{at_sea:?}");
+    assert_eq!(scenario.vehicles(0, at("2025-10-27T22:00")), None, "the feeder is cut");
+    assert_eq!(scenario.vehicles(1, at("2025-10-27T20:00")), Some(0), "streets are empty at the peak");
 }

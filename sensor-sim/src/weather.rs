@@ -5,6 +5,7 @@
 
 use huong_types::{Span, Station, Timestamp};
 
+use crate::city;
 use crate::curve::Curve;
 use crate::dice::Dice;
 use crate::storm;
@@ -45,6 +46,18 @@ pub(crate) enum Measured {
     Air { pm25: f64, pm10: f64, so2: f64, no2: f64, o3: f64, co: f64 },
     /// cm over the crown of the road.
     Depth(f64),
+    /// mg/L beside the pH.
+    Water { ph: f64, oxygen: f64, cod: f64, tss: f64, nh4: f64 },
+    /// mg/L beside the pH; m³/h; 00 measuring, 01 calibrating.
+    Effluent { ph: f64, cod: f64, tss: f64, nh4: f64, flow: f64, status: &'static str },
+    /// Since the report before.
+    Counters { attacks: f64, spam: f64 },
+    /// Hash of what is shown.
+    Screen { content: u32, emergency: bool },
+    /// Since the report before.
+    Gateway { requests: f64, errors: f64 },
+    /// V.
+    Heartbeat { battery: f64 },
 }
 
 /// How a gauge follows Kim Long or Phú Ốc: `offset + scale · level(t − lag)`, plus tide.
@@ -131,8 +144,12 @@ impl Weather {
             "wind" => self.wind(at, &mut dice),
             "air" => self.air(at, &mut dice),
             "street_flood" => Measured::Depth(round(self.street(station, at, &mut dice), 0)),
-            _ => return None,
+            _ => return city::measure(self, station, stream, at, &mut dice),
         })
+    }
+
+    pub(crate) fn kind(&self) -> ScenarioKind {
+        self.kind
     }
 
     /// m at Kim Long.

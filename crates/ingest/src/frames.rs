@@ -39,7 +39,7 @@ pub async fn run_frames(
     let counters = Arc::clone(&stats);
     let mut cameras = Cameras { root, registry, clock, check, mailbox, ring, stats, config: config.clone() };
     let session = Session { config, role: Role::Frames, filters, stop };
-    session.run(None, &counters.void_acks, &counters.frames, &mut cameras).await
+    session.run(None, None, &counters.void_acks, &counters.frames, &mut cameras).await
 }
 
 struct Cameras {

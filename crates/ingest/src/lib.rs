@@ -1,12 +1,16 @@
 //! MQTT in: readings at QoS 1 over a persistent session, frames at QoS 0 over a connection of their own, and a broker to embed.
+//! Files of watched folders come in as messages, too, and so do the posts of cameras, which are first made files.
 //!
 //! Invariant: a reading is acknowledged to the broker only by an [`huong_types::AckToken`] that comes back from whoever made it
 //! durable, and only on the connection that it arrived on. No message ends the process, and no broker's absence.
 
 mod broker;
 mod config;
+mod folder;
 mod frames;
 mod link;
+mod multipart;
+mod posts;
 mod readings;
 mod session;
 mod stats;
@@ -21,7 +25,9 @@ use huong_types::Timestamp;
 
 pub use broker::EmbeddedBroker;
 pub use config::{BrokerConfig, MqttConfig, Protocol, TlsConfig};
+pub use folder::FolderConfig;
 pub use frames::{FrameCheck, run_frames};
+pub use posts::{Posts, PostsConfig};
 pub use readings::run_readings;
 pub use stats::{IngestStats, LinkStats};
 
@@ -40,6 +46,8 @@ pub enum IngestError {
     File { path: PathBuf, source: io::Error },
     #[error("cannot use {}: {reason}", path.display())]
     Pem { path: PathBuf, reason: String },
+    #[error("the receiver of posts cannot listen on {listen}: {reason}")]
+    Posts { listen: SocketAddr, reason: String },
     #[error("the embedded broker cannot listen on {listen}: {reason}")]
     Listen { listen: SocketAddr, reason: String },
     #[error("ingest task ended: {0}")]

@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use bytes::Bytes;
-use huong_types::Name;
+use huong_types::{Name, Publish};
 use rumqttc::{TlsConfiguration, TlsError, Transport, mqttbytes, v5};
 
 use crate::{IngestError, MqttConfig, Protocol, tls};
@@ -157,6 +157,14 @@ impl Sender {
         match self {
             Sender::V4(client) => client.try_publish(topic, rumqttc::QoS::AtLeastOnce, true, status).is_ok(),
             Sender::V5(client) => client.try_publish(topic, v5::mqttbytes::QoS::AtLeastOnce, true, status).is_ok(),
+        }
+    }
+
+    /// At QoS 0, as devices' commands are.
+    pub(crate) fn publish(&self, command: Publish) -> bool {
+        match self {
+            Sender::V4(client) => client.try_publish(command.topic, rumqttc::QoS::AtMostOnce, false, command.payload).is_ok(),
+            Sender::V5(client) => client.try_publish(command.topic, v5::mqttbytes::QoS::AtMostOnce, false, command.payload).is_ok(),
         }
     }
 

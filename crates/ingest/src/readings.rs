@@ -1,7 +1,7 @@
-//! The connection of the readings: QoS 1, acknowledged once durable.
+//! Readings: from the broker at QoS 1 and from folders, acknowledged once durable.
 //!
 //! Network and decoding are two tasks with a bounded queue between, so that both cores work and a full ring holds back the broker:
-//! nothing at QoS 1 is dropped, it waits unacknowledged at the broker.
+//! nothing at QoS 1 is dropped, it waits unacknowledged at the broker, and a file waits in its folder.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,16 +10,21 @@ use bytes::Bytes;
 use huong_flow::{Ring, Stop};
 use huong_types::decode::{Decoder, Limits};
 use huong_types::{AckToken, Inbound, Quarantined};
-use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::sync::mpsc::{self, UnboundedReceiver, unbounded_channel};
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use crate::folder::{FIRST_FOLDER, Folder};
 use crate::link::{Message, Role};
 use crate::session::{Deliver, Session};
-use crate::{Clock, IngestError, IngestStats, MqttConfig};
+use crate::{Clock, FolderConfig, IngestError, IngestStats, MqttConfig};
+
+/// Commands that wait for the connection; what finds no room is asked for again by the next message that needs it.
+const COMMANDS: usize = 64;
 
 /// Receives, decodes and hands over readings until `stop` is set. What comes back through `acks` is acknowledged to the broker;
-/// the rest it sends again after the next connection.
+/// the rest it sends again after the next connection. Files of `folders` go the same way, and are moved away instead.
 ///
 /// A packet above `max_packet_readings`: an MQTT 5 broker is told the limit and discards such packets itself. Where one comes all
 /// the same it ends the connection, is logged as an error once and counted, and from then on such packets are received (to MQTT's
@@ -27,8 +32,10 @@ use crate::{Clock, IngestError, IngestStats, MqttConfig};
 ///
 /// # Errors
 /// When the configuration cannot be used: what [`MqttConfig::check`] finds.
+#[expect(clippy::too_many_arguments, reason = "the wiring of one task; each is named at its one call")]
 pub async fn run_readings(
     config: MqttConfig,
+    folders: Vec<FolderConfig>,
     decoder: Decoder,
     clock: Clock,
     ring: Arc<Ring<Inbound>>,
@@ -39,23 +46,32 @@ pub async fn run_readings(
     let limits = Limits { payload: config.max_payload, items: config.max_items };
     let mut decoder = decoder.with_limits(limits);
     let (queue, mut waiting) = mpsc::channel(usize::from(config.receive_maximum));
+    let (commands, orders) = mpsc::channel(COMMANDS);
     let session = Session { config, role: Role::Readings, filters: decoder.filters(), stop: stop.clone() };
-    // A set, so that the network task ends with this one when this one is dropped.
+    // A set, so that the other tasks end with this one when this one is dropped.
     let mut network = JoinSet::new();
+    let acks = watch(folders, acks, &queue, limits.payload, &stop, &mut network);
     let counters = Arc::clone(&stats);
     network.spawn(async move {
         let mut queue = Queue { queue, limit: limits.payload };
-        session.run(Some(acks), &counters.void_acks, &counters.readings, &mut queue).await
+        session.run(Some(acks), Some(orders), &counters.void_acks, &counters.readings, &mut queue).await
     });
     let mut batch = Vec::new();
     'handing: while waiting.recv_many(&mut batch, 64).await > 0 {
-        for Arrived { message, length, ack } in batch.drain(..) {
+        for Arrived { message, length, ack, verdict } in batch.drain(..) {
             let now = clock();
             let mut inbound = match length {
                 None => decoder.decode(&message.topic, &message.payload, now),
                 Some(length) => decoder.refuse_large(&message.topic, &message.payload, length, now),
             };
             inbound.ack = ack;
+            for command in std::mem::take(&mut inbound.commands) {
+                if commands.try_send(command).is_err() {
+                    stats.readings.unsent.add(1);
+                }
+            }
+            // Nobody listens where a folder has ended.
+            let _told = verdict.map(|verdict| verdict.send(!inbound.readings.is_empty()));
             let (readings, rejected) = (inbound.readings.len() as u64, inbound.rejected.len() as u64);
             // Before the push, so that nobody sees more leave than came in.
             stats.decoded.add(readings);
@@ -68,10 +84,46 @@ pub async fn run_readings(
     }
     // Lets go of a network task that waits for room.
     drop(waiting);
-    match network.join_next().await {
-        Some(ended) => ended.unwrap_or_else(|error| Err(IngestError::Task(error.to_string()))),
-        None => Ok(()),
+    let mut outcome = Ok(());
+    while let Some(ended) = network.join_next().await {
+        outcome = outcome.and(ended.unwrap_or_else(|error| Err(IngestError::Task(error.to_string()))));
     }
+    outcome
+}
+
+/// Starts the folders and returns the acknowledgements that are the broker's: all of them when there are no folders.
+fn watch(
+    folders: Vec<FolderConfig>,
+    mut acks: UnboundedReceiver<AckToken>,
+    queue: &mpsc::Sender<Arrived>,
+    limit: usize,
+    stop: &Stop,
+    tasks: &mut JoinSet<Result<(), IngestError>>,
+) -> UnboundedReceiver<AckToken> {
+    if folders.is_empty() {
+        return acks;
+    }
+    let mut doors = Vec::new();
+    for (number, config) in (FIRST_FOLDER..).zip(folders) {
+        let (door, acks) = unbounded_channel();
+        doors.push(door);
+        let folder = Folder { config, number, limit, queue: queue.clone(), acks, stop: stop.clone() };
+        tasks.spawn(async move {
+            folder.run().await;
+            Ok(())
+        });
+    }
+    let (broker, brokers) = unbounded_channel();
+    let sort = async move {
+        while let Some(token) = acks.recv().await {
+            let folder = token.connection.checked_sub(FIRST_FOLDER).and_then(|i| doors.get(usize::try_from(i).ok()?));
+            // Whoever has ended needs no acknowledgement: the message or file comes again.
+            let _gone = folder.unwrap_or(&broker).send(token);
+        }
+    };
+    // Ends with the writer's half, which outlives this: what is stored while stopping must still reach its door.
+    tokio::spawn(sort);
+    brokers
 }
 
 /// Waits for room; false when stopped before there was any.
@@ -88,11 +140,13 @@ async fn push(ring: &Ring<Inbound>, inbound: Inbound, stop: &Stop) -> bool {
     }
 }
 
-struct Arrived {
-    message: Message,
+pub(crate) struct Arrived {
+    pub(crate) message: Message,
     /// The whole payload's length when it was cut for its size.
-    length: Option<u64>,
-    ack: Option<AckToken>,
+    pub(crate) length: Option<u64>,
+    pub(crate) ack: Option<AckToken>,
+    /// Told whether there was a reading in it.
+    pub(crate) verdict: Option<oneshot::Sender<bool>>,
 }
 
 struct Queue {
@@ -108,7 +162,7 @@ impl Deliver for Queue {
             // A copy of the head lets the rest go now; a slice would keep it all.
             message.payload = Bytes::copy_from_slice(&message.payload[..Quarantined::MAX_BYTES.min(whole)]);
         }
-        if self.queue.send(Arrived { message, length, ack }).await.is_err() {
+        if self.queue.send(Arrived { message, length, ack, verdict: None }).await.is_err() {
             tracing::debug!("stopping: a message is left to the broker");
         }
     }

@@ -8,9 +8,9 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use huong_flow::{Counter, Stop};
-use huong_types::AckToken;
+use huong_types::{AckToken, Publish};
 use tokio::select;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{error, info, warn};
 
@@ -45,6 +45,7 @@ impl Session {
     pub(crate) async fn run(
         self,
         mut acks: Option<UnboundedReceiver<AckToken>>,
+        mut commands: Option<Receiver<Publish>>,
         void_acks: &Counter,
         stats: &LinkStats,
         deliver: &mut impl Deliver,
@@ -70,6 +71,15 @@ impl Session {
                             }
                             Some(_) => void_acks.add(1),
                             None => acks = None,
+                        },
+                        command = ordered(&mut commands) => match command {
+                            Some(command) => {
+                                // What cannot go out now is asked for again by the sender's next message.
+                                if state.connection.is_none() || !sender.publish(command) {
+                                    stats.unsent.add(1);
+                                }
+                            }
+                            None => commands = None,
                         },
                         _ = tick.tick() => {
                             if self.stop.is_set() {
@@ -267,6 +277,13 @@ impl State {
 async fn next(acks: &mut Option<UnboundedReceiver<AckToken>>) -> Option<AckToken> {
     match acks {
         Some(acks) => acks.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn ordered(commands: &mut Option<Receiver<Publish>>) -> Option<Publish> {
+    match commands {
+        Some(commands) => commands.recv().await,
         None => std::future::pending().await,
     }
 }

@@ -18,6 +18,9 @@ pub struct IngestStats {
     pub shed: Counter,
     /// Frames handed over to the mailbox.
     pub delivered_frames: Counter,
+    /// Cameras' posts that are safe on disk, and those that could not be kept.
+    pub posts: Counter,
+    pub posts_lost: Counter,
     /// Acknowledgements that came after their connection had ended: the broker sends those messages again.
     pub void_acks: Counter,
 }
@@ -33,6 +36,8 @@ pub struct LinkStats {
     pub faults: Counter,
     /// Times a packet above the limit ended the connection.
     pub oversized: Counter,
+    /// Commands to senders' devices that found no connection or no room.
+    pub unsent: Counter,
     connected: AtomicBool,
     last_error: Mutex<Option<String>>,
 }

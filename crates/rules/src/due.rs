@@ -239,12 +239,20 @@ impl StreamEngine {
         self.groups[g as usize].forget(s);
     }
 
+    /// The source of a key has said that nothing will come any more. A key that was never heard is nobody's loss.
+    pub(crate) fn silence(&mut self, key: &Name, now: Timestamp, world: &World, out: &mut Out) {
+        let Some(k) = self.index.get(key).copied() else { return };
+        self.sensors[k as usize].gone = true;
+        self.fall_silent(&[k], now, world, out);
+    }
+
     /// Ends the silence of a key, unless what arrived is itself too old to speak of now.
     pub(crate) fn hear(&mut self, k: u32, at: Timestamp, now: Timestamp, world: &World, out: &mut Out) {
         let keep = self.rules.iter().any(|rule| matches!(rule.judge, Judge::Silence { .. }) && rule.when.is_some());
         let cells: Box<[Cell]> = if keep { self.cells().into() } else { Box::default() };
         let Self { spec, sensors, groups, rules, .. } = self;
         let sensor = &mut sensors[k as usize];
+        sensor.gone = false;
         let known = at.min(now);
         if sensor.newest.is_none_or(|newest| known >= newest) {
             sensor.newest = Some(known);

@@ -107,6 +107,14 @@ impl Engine {
         verdict
     }
 
+    /// A source has said that nothing will come from this key any more: it is silent at once, not after its period.
+    pub fn on_silence(&mut self, stream: &Name, key: &Name, now: Timestamp, out: &mut Out) {
+        self.start(now);
+        if let Some(&s) = self.index.get(stream) {
+            self.streams[s].silence(key, now, &self.world, out);
+        }
+    }
+
     /// Lets time pass up to `now`: closes windows, ends delays, notices silence, each at its own due time.
     pub fn advance(&mut self, now: Timestamp, out: &mut Out) {
         self.start(now);

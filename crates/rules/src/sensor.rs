@@ -22,6 +22,8 @@ pub(crate) struct Sensor {
     pub(crate) silent_since: Option<Timestamp>,
     /// Its last usable cells, for silence rules with a condition.
     pub(crate) last: Box<[Cell]>,
+    /// Its source has said that nothing will come: it is silent at once.
+    pub(crate) gone: bool,
     /// When a silence whose condition does not hold was last looked at.
     pub(crate) looked: Timestamp,
     /// When the clock wakes it next, as the queue knows.
@@ -83,6 +85,7 @@ impl Sensor {
             silent_after: period.map_or(spec.gap, |period| Span::from_millis(period.as_millis() * i64::from(spec.silent_after_periods))),
             silent_since: None,
             last: Box::default(),
+            gone: false,
             looked: Timestamp::MIN,
             scheduled: Timestamp::MAX,
         }
@@ -91,6 +94,9 @@ impl Sensor {
     /// From when on its silence counts: its newest reading, but not sooner than the start: what was sent while we were away is
     /// still on its way.
     pub(crate) fn quiet_from(&self, started: Timestamp) -> Timestamp {
+        if self.gone {
+            return Timestamp::MIN;
+        }
         self.newest.map_or(started, |newest| newest.max(started))
     }
 }

@@ -42,20 +42,23 @@ pub fn run_tests(pipelines: &[(String, String)], streams: &[Stream], registry: &
         }
     };
     for (file, rule) in &written.rules {
-        report(file, &rule.id, &rule.test, &|test| run_rule(&written, file, rule, test, streams));
+        report(file, &rule.id, &rule.test, &|test| run_rule(&written, file, rule, test, (streams, registry)));
     }
     for (file, derive) in &written.derives {
-        report(file, &derive.id, &derive.test, &|test| run_derive(&written, &derive.into, &derive.from, &derive.window, test, streams));
+        report(file, &derive.id, &derive.test, &|test| run_derive(&written, &derive.into, &derive.from, &derive.window, test, (streams, registry)));
     }
     reports
 }
 
-fn run_rule(written: &Written, file: &str, rule: &RawRule, test: &RawTest, streams: &[Stream]) -> Result<Vec<String>, String> {
+/// Streams, and the registry that knows the zones.
+type World<'a> = (&'a [Stream], &'a Registry);
+
+fn run_rule(written: &Written, file: &str, rule: &RawRule, test: &RawTest, world: World<'_>) -> Result<Vec<String>, String> {
     // Its tests name facts that its conditions speak of.
     let alone = Written { rules: vec![(file.to_owned(), rule.clone())], derives: written.derives.clone() };
     let longest = written.derives.iter().filter(|(_, derive)| derive.into == rule.from).map(|(_, derive)| settle(&derive.window)).max();
     let rest = settle(&rule.window).max(rule.hold) + longest.unwrap_or(Span::ZERO);
-    let out = play(&alone, &rule.from, rest, test, streams)?;
+    let out = play(&alone, &rule.from, rest, test, world)?;
     Ok(compare(rule, test, &out.signals))
 }
 
@@ -65,10 +68,10 @@ fn run_derive(
     from: &Name,
     window: &RawWindow,
     test: &RawTest,
-    streams: &[Stream],
+    world: World<'_>,
 ) -> Result<Vec<String>, String> {
     let alone = Written { rules: Vec::new(), derives: written.derives.clone() };
-    let out = play(&alone, from, settle(window), test, streams)?;
+    let out = play(&alone, from, settle(window), test, world)?;
     let emitted = out.derived.iter().filter(|reading| reading.stream == *into).map(emission);
     let expected = test.emits.iter().map(|given| {
         let (time, given, key) = parts(given);
@@ -79,14 +82,16 @@ fn run_derive(
 }
 
 /// The story of one test; everything that was said.
-fn play(written: &Written, from: &Name, rest: Span, test: &RawTest, streams: &[Stream]) -> Result<Out, String> {
+fn play(written: &Written, from: &Name, rest: Span, test: &RawTest, (streams, city): World<'_>) -> Result<Out, String> {
     let own = streams.iter().find(|s| s.id == *from).ok_or("no such stream")?;
     let mut readings = VecDeque::new();
     for given in &test.given {
         readings.push_back(reading(streams, own, given)?);
     }
     let mut problems = Problems::default();
-    let registry = Arc::new(registry(own, test, &readings, streams, &mut problems));
+    let mut registry = registry(own, test, &readings, streams, &mut problems);
+    registry.zones.clone_from(&city.zones);
+    let registry = Arc::new(registry);
     let engine = compile_rules(written, streams, &registry, &mut problems);
     let mut engine = engine.ok_or_else(|| problems.to_string())?;
     engine.set_exercise(test.exercise);

@@ -5,24 +5,25 @@
 
 mod compile;
 mod config;
+mod formats;
 mod json;
+mod map;
 mod time;
 mod topic;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
-pub use self::config::{Detailed, KeyFrom, Limits, SourceConfig, StreamFrom, TopicLevel, ValueFrom};
+pub use self::config::{Also, Detailed, KeyFrom, Limits, SourceConfig, StreamFrom, TopicLevel, ValueFrom};
 pub use self::time::TimeFormat;
 
-use self::compile::{Alternative, FieldPlan, KeyAt, Source, StreamAt};
+use self::compile::{Source, StreamAt};
+use self::formats::Document;
 use self::json::Json;
-use crate::units::Unit;
-use crate::{Field, Inbound, Interner, Name, Problems, Quality, Reading, Registry, Reject, RejectReason, Stream, Timestamp, Value};
+use self::map::{Item, Message, Target};
+use crate::{Inbound, Interner, Name, Problems, Registry, Reject, RejectReason, Stream, Timestamp};
 
-/// The sources, compiled. Decoding changes nothing but the table of names.
+/// The sources, compiled. Decoding changes the table of names and, of a format that needs it, what earlier messages said.
 pub struct Decoder {
     sources: Vec<Source>,
     streams: Vec<Stream>,
@@ -66,56 +67,35 @@ impl Decoder {
         topic::fewest(&self.sources.iter().map(|source| &source.filter).collect::<Vec<_>>())
     }
 
-    /// Decodes one message that arrived at `now`. At least one reading or refusal; `ack` is left `None`.
+    /// True when some source reads messages on `topic`.
+    pub fn takes(&self, topic: &str) -> bool {
+        self.sources.iter().any(|source| source.filter.matches(topic))
+    }
+
+    /// Decodes one message that arrived at `now`: at least one reading, refusal or silent key; `ack` is left `None`.
     pub fn decode(&mut self, topic: &str, payload: &[u8], now: Timestamp) -> Inbound {
         if payload.len() > self.limits.payload {
             return self.refuse_large(topic, payload, payload.len() as u64, now);
         }
-        let mut out = Inbound::default();
         let (source, stream) = match self.locate(topic) {
             Ok(found) => found,
             Err((source, reject)) => {
-                out.rejected.push(reject.quarantine(now, topic, source, None, payload));
-                return out;
+                return Inbound { rejected: vec![reject.quarantine(now, topic, source, None, payload)], ..Inbound::default() };
             }
         };
+        let document = self.sources[source].format.read(topic, payload, now);
         let Decoder { sources, streams, registry, names, limits } = self;
-        let (source, plan, stream) = (&sources[source], &sources[source].plans[stream], &streams[stream]);
-        let mut message = Message { source, stream, plan, registry, names, topic, now };
-        let refuse = |out: &mut Inbound, reject: Reject| {
-            // The bytes once per message: a thousand refused elements must not keep a thousand copies.
-            let bytes = if out.rejected.is_empty() { payload } else { &[] };
-            let mut kept = reject.quarantine(now, topic, Some(source.name.clone()), Some(stream.id.clone()), bytes);
-            kept.length = payload.len() as u64;
-            out.rejected.push(kept);
-        };
-        let parsed = match json::parse(payload) {
-            Ok(parsed) => parsed,
-            Err(error) => {
-                refuse(&mut out, Reject::new(RejectReason::Malformed, format!("payload: found {error}, expected JSON")));
-                return out;
-            }
-        };
-        let (items, many) = parsed.items();
-        if items.is_empty() || items.len() > limits.items {
-            let reason = if items.is_empty() { RejectReason::BadValue } else { RejectReason::TooLarge };
-            let detail = format!("payload: found a list of {}, expected 1 to {}", items.len(), limits.items);
-            refuse(&mut out, Reject::new(reason, detail));
-            return out;
+        let source = &sources[source];
+        let target = |stream: usize, plan| Target { stream: &streams[stream], plan };
+        let first = target(stream, &source.plans[stream]);
+        let also = source.also.iter().map(|(stream, plan)| target(*stream, plan));
+        let targets = std::iter::once(first).chain(also).collect();
+        let mut message = Message { source, targets, registry, names, topic, payload, now, out: Inbound::default() };
+        match document {
+            Ok(document) => take(&mut message, document, limits),
+            Err(reject) => message.refuse_whole(reject),
         }
-        for (index, item) in items.iter().enumerate() {
-            let mut rejects = SmallVec::new();
-            if let Some(reading) = message.reading(item, &mut rejects) {
-                out.readings.push(reading);
-            }
-            for mut reject in rejects {
-                if many {
-                    reject.detail.insert_str(0, &format!("element {index}: "));
-                }
-                refuse(&mut out, reject);
-            }
-        }
-        out
+        message.out
     }
 
     /// Refuses a message for its size alone, given its first bytes: what is too large need not be held in memory to be counted.
@@ -139,160 +119,51 @@ impl Decoder {
     }
 }
 
-/// One message on its way, with all that its elements share.
-struct Message<'m> {
-    source: &'m Source,
-    stream: &'m Stream,
-    plan: &'m [FieldPlan],
-    registry: &'m Registry,
-    names: &'m mut Interner,
-    topic: &'m str,
-    now: Timestamp,
-}
-
-type Rejects = SmallVec<[Reject; 1]>;
-
-impl Message<'_> {
-    /// Without a usable key, time or value there is no reading and at least one refusal; a refused field leaves the others.
-    fn reading(&mut self, item: &Json<'_>, rejects: &mut Rejects) -> Option<Reading> {
-        if !matches!(item, Json::Object(_)) {
-            rejects.push(Reject::new(RejectReason::BadValue, format!("payload: found {}, expected an object", item.shown())));
-            return None;
-        }
-        let keyed = self.key(item).and_then(|key| Ok((key, self.time(item)?)));
-        let ((key, orphan), at) = match keyed {
-            Ok(keyed) => keyed,
-            Err(reject) => {
-                rejects.push(reject);
-                return None;
-            }
-        };
-        let mut fields = SmallVec::new();
-        for plan in self.plan {
-            match plan.read(item) {
-                Ok(Some(value)) => fields.push(Field { name: plan.name.clone(), value, quality: Quality::OK }),
-                Ok(None) => {}
-                Err(reject) => rejects.push(reject),
-            }
-        }
-        if fields.is_empty() {
-            if rejects.is_empty() {
-                let paths: Vec<&str> = self.plan.iter().flat_map(|plan| &plan.alternatives).map(|a| a.path.as_str()).collect();
-                let detail = format!("values: found none, expected a number in one of {}", paths.join(", "));
-                rejects.push(Reject::new(RejectReason::BadValue, detail));
-            }
-            return None;
-        }
-        let Stream { id, origin, .. } = self.stream;
-        Some(Reading { stream: id.clone(), key, at, received: self.now, fields, source: self.source.name.clone(), origin: *origin, orphan })
+/// Every item of the document to the message's targets.
+fn take(message: &mut Message<'_>, mut document: Document<'_>, limits: &Limits) {
+    message.out.commands = std::mem::take(&mut document.commands);
+    for reject in std::mem::take(&mut document.refused) {
+        message.refuse_whole(reject);
     }
-
-    /// The registry's id for it, or itself and true when the registry has none.
-    fn key(&mut self, item: &Json<'_>) -> Result<(Name, bool), Reject> {
-        let missing =
-            |found: String, expected: &str| Reject::new(RejectReason::MissingKey, format!("key: found {found}, expected {expected}"));
-        let mut found = None;
-        for at in &self.source.key {
-            found = match at {
-                KeyAt::Level(index) => self.topic.split('/').nth(*index).filter(|level| !level.is_empty()).map(Cow::Borrowed),
-                KeyAt::Path(path) => match path.get(item) {
-                    None => None,
-                    Some(Json::Text(text)) if text.trim().is_empty() => None,
-                    Some(Json::Text(text)) => Some(Cow::Borrowed(text.trim())),
-                    Some(Json::Number(number)) if !number.is_f64() => Some(Cow::Owned(number.to_string())),
-                    Some(other) => return Err(missing(format!("{} in `{}`", other.shown(), path.as_str()), "a text or a whole number")),
-                },
-            };
-            if found.is_some() {
-                break;
+    for silent in &document.silent {
+        match message.key(Item { own: silent, shared: &document.shared }) {
+            Ok((key, _)) => {
+                let keys = message.targets.iter().map(|target| (target.stream.id.clone(), key.clone()));
+                message.out.silent.extend(keys);
             }
+            Err(reject) => message.refuse_whole(reject),
         }
-        let Some(text) = found else {
-            let names: Vec<&str> =
-                self.source.key.iter().map(|at| if let KeyAt::Path(path) = at { path.as_str() } else { "the topic" }).collect();
-            return Err(missing("none".to_owned(), &format!("one in {}", names.join(", "))));
-        };
-        if text.len() > MAX_KEY || text.chars().any(|c| c.is_control() || matches!(c, '/' | '+' | '#')) {
-            let shown = Json::Text(text).shown();
-            return Err(missing(shown, &format!("at most {MAX_KEY} bytes without `/`, `+`, `#` and control characters")));
-        }
-        Ok(match self.registry.row(&text) {
-            Some(row) => (row.id.clone(), false),
-            None => (self.names.name(&text), true),
-        })
     }
-
-    fn time(&self, item: &Json<'_>) -> Result<Timestamp, Reject> {
-        let blank = |json: &&Json<'_>| !matches!(json, Json::Text(text) if text.trim().is_empty());
-        let found = self.source.time.iter().find_map(|path| Some((path, path.get(item).filter(blank)?)));
-        let at = match found {
-            Some((path, json)) => time::parse_time(json, self.source.time_format, self.source.zone.as_ref()).map_err(|expected| {
-                Reject::new(RejectReason::BadTime, format!("`{}`: found {}, expected {expected}", path.as_str(), json.shown()))
-            })?,
-            None if self.source.time_from_arrival => self.now,
-            None => {
-                let paths: Vec<&str> = self.source.time.iter().map(|path| path.as_str()).collect();
-                return Err(Reject::new(RejectReason::BadTime, format!("time: found none, expected one in {}", paths.join(", "))));
+    if let Some(path) = &message.source.items
+        && let Err(reject) = document.descend(path)
+    {
+        message.refuse_whole(reject);
+        return;
+    }
+    let (items, many) = match &document.items {
+        Json::List(items) => (items.as_slice(), true),
+        one => (std::slice::from_ref(one), false),
+    };
+    if items.len() > limits.items {
+        let detail = format!("payload: found a list of {}, expected 1 to {}", items.len(), limits.items);
+        message.refuse_whole(Reject::new(RejectReason::TooLarge, detail));
+        return;
+    }
+    for (index, own) in items.iter().enumerate() {
+        let told = message.item(Item { own, shared: &document.shared }, many.then_some(index), document.grouped);
+        if !told && !document.grouped {
+            let mut reject = message.no_values();
+            if many {
+                reject.detail.insert_str(0, &format!("element {index}: "));
             }
-        };
-        let (latest, earliest) = (self.now + self.stream.future, self.now - self.stream.max_age);
-        if at > latest {
-            return Err(Reject::new(RejectReason::Future, format!("time: found {at}, expected at most {latest}")));
+            message.refuse_whole(reject);
         }
-        if at < earliest {
-            return Err(Reject::new(RejectReason::TooOld, format!("time: found {at}, expected at least {earliest}")));
-        }
-        Ok(at)
     }
-}
-
-impl FieldPlan {
-    /// `None` when absent: no alternative is there, or it is null, empty or NaN.
-    fn read(&self, item: &Json<'_>) -> Result<Option<Value>, Reject> {
-        for alternative in &self.alternatives {
-            let Some(json) = alternative.path.get(item) else { continue };
-            let bad = |expected: &str| {
-                let detail =
-                    format!("field `{}`: found {} in `{}`, expected {expected}", self.name, json.shown(), alternative.path.as_str());
-                Reject::new(RejectReason::BadValue, detail)
-            };
-            if self.text {
-                match json {
-                    Json::Text(text) if text.is_empty() => continue,
-                    Json::Text(text) if text.len() > MAX_TEXT => return Err(bad(&format!("at most {MAX_TEXT} bytes"))),
-                    Json::Text(text) => return Ok(Some(Value::Text(Arc::from(text.as_ref())))),
-                    Json::Number(number) => return Ok(Some(Value::Text(Arc::from(number.to_string())))),
-                    _ => return Err(bad("a text")),
-                }
-            }
-            let number = match json {
-                Json::Number(number) => number.as_f64(),
-                Json::Text(text) if is_absent(text) => continue,
-                Json::Text(text) => number_of(text),
-                _ => None,
-            };
-            let Some(number) = number else { return Err(bad("a number")) };
-            let value = self.convert(number * alternative.scale, alternative, item)?;
-            return if value.is_finite() { Ok(Some(Value::Number(value))) } else { Err(bad("a finite number")) };
-        }
-        Ok(None)
-    }
-
-    /// From the unit that the payload tells, else the source's, else the stream's own.
-    fn convert(&self, value: f64, alternative: &Alternative, item: &Json<'_>) -> Result<f64, Reject> {
-        let bad = |found: String| {
-            let detail = format!("unit of `{}`: found {found}, expected one that converts to `{}`", self.name, self.unit_name);
-            Reject::new(RejectReason::BadUnit, detail)
-        };
-        let from = match alternative.unit_path.as_ref().and_then(|path| path.get(item)) {
-            Some(Json::Text(text)) if text.trim().is_empty() => alternative.unit,
-            Some(Json::Text(text)) if text.trim() == self.unit_name => return Ok(value),
-            Some(json @ Json::Text(text)) => Some(Unit::parse(text).map_err(|_| bad(json.shown()))?),
-            Some(other) => return Err(bad(other.shown())),
-            None => alternative.unit,
-        };
-        let Some(from) = from else { return Ok(value) };
-        self.unit.and_then(|to| from.convert(value, to)).ok_or_else(|| bad("a unit of another quantity".to_owned()))
+    let Inbound { readings, rejected, silent, .. } = &message.out;
+    if readings.is_empty() && rejected.is_empty() && silent.is_empty() {
+        let empty = || Reject::new(RejectReason::BadValue, format!("payload: found a list of 0, expected 1 to {}", limits.items));
+        let reject = if items.is_empty() { empty() } else { message.no_values() };
+        message.refuse_whole(reject);
     }
 }
 
@@ -308,22 +179,6 @@ fn stream_of(source: &Source, streams: &[Stream], topic: &str) -> Result<usize, 
         let shown = Json::Text(Cow::Borrowed(id)).shown();
         Reject::new(RejectReason::UnknownStream, format!("topic level {index}: found {shown}, expected one of {}", known.join(", ")))
     })
-}
-
-/// What data loggers write where there is no value.
-fn is_absent(text: &str) -> bool {
-    let text = text.trim();
-    ["nan", "null", "none", "n/a"].iter().any(|word| text.eq_ignore_ascii_case(word)) || text.bytes().all(|b| b == b'-')
-}
-
-/// A number with a decimal point or a single decimal comma; grouped digits are refused rather than guessed.
-fn number_of(text: &str) -> Option<f64> {
-    let text = text.trim();
-    if text.contains(',') {
-        let single = !text.contains('.') && text.matches(',').count() == 1;
-        return single.then(|| text.replace(',', ".").parse().ok()).flatten();
-    }
-    text.parse().ok()
 }
 
 #[cfg(test)]

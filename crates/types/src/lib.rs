@@ -34,7 +34,7 @@ pub use local::LocalDay;
 pub use name::{Interner, Name};
 pub use place::Place;
 pub use quarantine::{Quarantined, Reject, RejectReason};
-pub use reading::{AckToken, Check, Field, Flag, Inbound, Origin, Quality, Reading, Value};
+pub use reading::{AckToken, Check, Field, Flag, Inbound, Origin, Publish, Quality, Reading, Value};
 pub use registry::{Camera, Registry, Row, Station, Ward, Zone};
 pub use stream::{FieldSpec, FlatLine, SourceStatus, Step, Stream};
 pub use time::{Span, Timestamp};

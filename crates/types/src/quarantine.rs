@@ -42,6 +42,10 @@ pub enum RejectReason {
     BadFrame,
     /// A frame of a camera that the registry does not know.
     UnknownCamera,
+    /// Well formed, and not about anything that is measured here: a heartbeat, an event of another kind.
+    Unused,
+    /// Says its values by numbers that an announcement defines which has not been heard; a new one was asked for.
+    NoBirth,
 }
 
 /// A refused payload as it is kept.
@@ -103,6 +107,8 @@ impl RejectReason {
             RejectReason::Duplicate => "duplicate",
             RejectReason::BadFrame => "bad_frame",
             RejectReason::UnknownCamera => "unknown_camera",
+            RejectReason::Unused => "unused",
+            RejectReason::NoBirth => "no_birth",
         }
     }
 }

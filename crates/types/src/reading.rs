@@ -95,8 +95,19 @@ pub enum Check {
 pub struct Inbound {
     pub readings: SmallVec<[Reading; 1]>,
     pub rejected: Vec<Quarantined>,
+    /// Streams and keys of which the sender said that they are gone: silent from now on, until their next reading.
+    pub silent: Vec<(Name, Name)>,
+    /// What the sender must be told before more can be read.
+    pub commands: Vec<Publish>,
     /// `None` for QoS 0.
     pub ack: Option<AckToken>,
+}
+
+/// A message to send to a sender's device, at QoS 0, not retained.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publish {
+    pub topic: String,
+    pub payload: Vec<u8>,
 }
 
 /// Names a message awaiting acknowledgement. A token from an earlier connection is void: the broker sends that message again.

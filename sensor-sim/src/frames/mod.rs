@@ -17,6 +17,7 @@ use bytes::Bytes;
 use huong_types::{Camera, Registry, Timestamp};
 use scene::{Crowd, Moment, PHASES, Sky};
 
+use crate::city;
 use crate::dice::Dice;
 use crate::weather::Weather;
 
@@ -85,21 +86,22 @@ impl Studio {
         Ok(Self { source: Source::Folder(files), registry, seed })
     }
 
-    /// The JPEG of the camera at `index` of the registry, its `turn`-th frame, at simulated time `at`.
+    /// The JPEG of the camera at `index` of the registry, its `turn`-th frame, at simulated time `at`; `None` while it has no power.
     ///
     /// # Errors
     /// When a file cannot be read or a picture not be compressed.
-    pub(crate) fn frame(&mut self, index: usize, turn: u64, at: Timestamp) -> anyhow::Result<Bytes> {
+    pub(crate) fn frame(&mut self, index: usize, turn: u64, at: Timestamp) -> anyhow::Result<Option<Bytes>> {
         let turn = usize::try_from(turn % 1_000_000_007)?;
         match &mut self.source {
             Source::Folder(files) => {
                 let file = &files[(index + turn) % files.len()];
-                Ok(std::fs::read(file).with_context(|| format!("cannot read the picture {}", file.display()))?.into())
+                Ok(Some(std::fs::read(file).with_context(|| format!("cannot read the picture {}", file.display()))?.into()))
             }
+            Source::Drawn { weather, .. } if city::camera_is_dark(weather, index, at) => Ok(None),
             Source::Drawn { weather, size, compressor, made } => {
                 let picture = choose(&self.registry.cameras[index], self.seed, weather, turn, at);
                 if let Some(jpeg) = made.get(&picture) {
-                    return Ok(jpeg.clone());
+                    return Ok(Some(jpeg.clone()));
                 }
                 let pixels = match picture {
                     Picture::Street(view, moment) => scene::street(self.seed, view, moment, *size),
@@ -114,10 +116,19 @@ impl Studio {
                 };
                 let jpeg = Bytes::from(compressor.compress_to_vec(image)?);
                 made.insert(picture, jpeg.clone());
-                Ok(jpeg)
+                Ok(Some(jpeg))
             }
         }
     }
+}
+
+/// How many vehicles a faultless detector would count in the view of the camera at `index`; `None` while it has no power.
+pub(crate) fn vehicles(registry: &Registry, seed: u64, weather: &Weather, index: usize, at: Timestamp) -> Option<usize> {
+    let camera = registry.cameras.get(index).filter(|_| !city::camera_is_dark(weather, index, at))?;
+    Some(match choose(camera, seed, weather, 0, at) {
+        Picture::Street(_, moment) => moment.crowd.vehicles(&mut Dice::new(seed, &camera.id, at.as_millis())),
+        Picture::Dam(..) => 0,
+    })
 }
 
 fn choose(camera: &Camera, seed: u64, weather: &Weather, turn: usize, at: Timestamp) -> Picture {
@@ -177,10 +188,10 @@ mod tests {
             (5, 3, "2025-07-01T23:00:00+07:00"),
             (130, 0, "2025-07-01T12:00:00+07:00"),
         ] {
-            let frame = one.frame(index, turn, at(time)).expect("drawn");
-            assert_eq!(frame, two.frame(index, turn, at(time)).expect("drawn"));
+            let frame = one.frame(index, turn, at(time)).expect("drawn").expect("has power");
+            assert_eq!(Some(&frame), two.frame(index, turn, at(time)).expect("drawn").as_ref());
             assert!(frame.starts_with(&[0xff, 0xd8]) && frame.ends_with(&[0xff, 0xd9]));
-            differs |= frame != other.frame(index, turn, at(time)).expect("drawn");
+            differs |= Some(frame) != other.frame(index, turn, at(time)).expect("drawn");
         }
         assert!(differs, "another seed draws other scenes");
     }
@@ -189,7 +200,7 @@ mod tests {
     fn nights_are_dark_and_traffic_moves() {
         let mut studio = studio(1);
         let mut brightness = |time: &str| -> u64 {
-            let frame = studio.frame(0, 0, at(time)).expect("drawn");
+            let frame = studio.frame(0, 0, at(time)).expect("drawn").expect("has power");
             let image = turbojpeg::decompress(&frame, turbojpeg::PixelFormat::GRAY).expect("a JPEG");
             assert_eq!((image.width, image.height), (320, 192));
             image.pixels.iter().map(|p| u64::from(*p)).sum::<u64>() / image.pixels.len() as u64
@@ -208,7 +219,8 @@ mod tests {
         }
         let registry = Arc::new(crate::testing::registry());
         let mut studio = Studio::folder(registry.clone(), 1, folder.path()).expect("two pictures");
-        let shown: Vec<Bytes> = (0..3).map(|turn| studio.frame(0, turn, Timestamp::from_millis(0)).expect("read")).collect();
+        let shown: Vec<Bytes> =
+            (0..3).map(|turn| studio.frame(0, turn, Timestamp::from_millis(0)).expect("read").expect("has power")).collect();
         assert_eq!(shown, ["one", "two", "one"]);
         let empty = tempfile::tempdir().expect("a temporary folder");
         assert!(Studio::folder(registry, 1, empty.path()).is_err());

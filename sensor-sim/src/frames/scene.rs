@@ -22,6 +22,17 @@ pub(super) enum Crowd {
     Jam,
 }
 
+impl Crowd {
+    pub(super) fn vehicles(self, dice: &mut Dice) -> usize {
+        match self {
+            Crowd::Empty => 0,
+            Crowd::Light => 3 + dice.below(3),
+            Crowd::Normal => 8 + dice.below(4),
+            Crowd::Jam => 32 + dice.below(8),
+        }
+    }
+}
+
 /// What a view shows at a moment. Vehicles go round once in [`PHASES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Moment {
@@ -154,12 +165,7 @@ fn road(canvas: &mut Canvas, lights: &mut Vec<Light>) {
 }
 
 fn traffic(canvas: &mut Canvas, dice: &mut Dice, moment: Moment, lights: &mut Vec<Light>) {
-    let count = match moment.crowd {
-        Crowd::Empty => 0,
-        Crowd::Light => 3 + dice.below(3),
-        Crowd::Normal => 8 + dice.below(4),
-        Crowd::Jam => 32 + dice.below(8),
-    };
+    let count = moment.crowd.vehicles(dice);
     let gone = moment.phase as f64 / PHASES as f64;
     let mut placed: Vec<(f64, f64, Vehicle)> = (0..count)
         .map(|i| {

@@ -3,8 +3,10 @@
 mod certificates;
 mod embedded;
 mod faults;
+mod folder;
 mod frames;
 mod mosquitto;
+mod posts;
 mod readings;
 mod rig;
 mod security;

@@ -136,3 +136,21 @@ async fn what_cannot_be_read_is_refused_with_its_acknowledgement() {
     assert_eq!(again.next_value().await.0, 9.0, "no refused message comes again");
     tokio::time::timeout(Duration::from_secs(30), again.stop()).await.expect("stops");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edge_is_asked_for_its_birth() {
+    for protocol in BOTH {
+        let broker = Mosquitto::start();
+        let rig = Rig::readings(config(broker.port, protocol));
+        rig.connected().await;
+        let mut edge = Peer::connect(broker.port, "edge").await;
+        edge.listen("spBv1.0/HUE/NCMD/edge-01").await;
+        // Data out of nowhere: seq 7 and no metric.
+        edge.send("spBv1.0/HUE/NDATA/edge-01", b"\x18\x07".as_slice()).await;
+        assert!(edge.hears_on("spBv1.0/HUE/NCMD/edge-01").await.windows(20).any(|bytes| bytes == b"Node Control/Rebirth"));
+        let inbound = rig.next().await;
+        assert_eq!(inbound.rejected[0].reason.as_str(), "no_birth", "{protocol:?}");
+        assert_eq!(rig.stats.readings.unsent.get(), 0);
+        rig.stop().await;
+    }
+}

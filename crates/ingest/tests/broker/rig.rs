@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use huong_flow::{Mailbox, Ring, Stop};
-use huong_ingest::{Clock, IngestError, IngestStats, MqttConfig, Protocol, run_frames, run_readings};
+use huong_ingest::{Clock, FolderConfig, IngestError, IngestStats, MqttConfig, Protocol, run_frames, run_readings};
 use huong_types::decode::{Decoder, SourceConfig};
 use huong_types::{AckToken, Frame, Inbound, Problems, Registry, Reject, RejectReason, Span, Stream, Timestamp};
 use rumqttc::v5;
@@ -37,6 +37,14 @@ const SOURCES: &str = r#"
     key = [{ topic = 3 }]
     time = ["at"]
     fields.value = ["value"]
+    [[source]]
+    name = "edges"
+    topic = "spBv1.0/+/+/+/#"
+    format = "sparkplug-b"
+    stream = "water_level"
+    key = ["device", "edge"]
+    time = ["time"]
+    fields.value = ["values.level"]
 "#;
 
 const REGISTRY: &str = r#"
@@ -77,11 +85,19 @@ impl Rig {
     }
 
     pub(crate) fn readings_with(config: MqttConfig, room: usize) -> Self {
+        Self::all_of(config, room, Vec::new())
+    }
+
+    pub(crate) fn folder(config: MqttConfig, folder: FolderConfig) -> Self {
+        Self::all_of(config, 1024, vec![folder])
+    }
+
+    fn all_of(config: MqttConfig, room: usize, folders: Vec<FolderConfig>) -> Self {
         let (decoder, _, clock) = parts();
         let (ring, mailbox, stats, stop) =
             (Arc::new(Ring::new(room)), Arc::new(Mailbox::new(2)), Arc::new(IngestStats::default()), Stop::new());
         let (acks, tokens) = unbounded_channel();
-        let task = tokio::spawn(run_readings(config, decoder, clock, Arc::clone(&ring), tokens, Arc::clone(&stats), stop.clone()));
+        let task = tokio::spawn(run_readings(config, folders, decoder, clock, Arc::clone(&ring), tokens, Arc::clone(&stats), stop.clone()));
         Self { ring, mailbox, acks, stats, stop, task }
     }
 
@@ -197,13 +213,33 @@ impl Peer {
         }
     }
 
+    pub(crate) async fn listen(&mut self, topic: &str) {
+        self.client.subscribe(topic, v5::mqttbytes::QoS::AtLeastOnce).await.expect("room in the queue");
+        self.wait(|packet| matches!(packet, v5::mqttbytes::v5::Packet::SubAck(_))).await;
+    }
+
+    /// The payload of the next message on `topic`, which it listens to.
+    pub(crate) async fn hears_on(&mut self, topic: &str) -> Bytes {
+        let mut heard = None;
+        let heard_one = |packet: &v5::mqttbytes::v5::Packet| match packet {
+            v5::mqttbytes::v5::Packet::Publish(publish) if publish.topic == topic => Some(publish.payload.clone()),
+            _ => None,
+        };
+        self.wait(|packet| {
+            heard = heard_one(packet);
+            heard.is_some()
+        })
+        .await;
+        heard.expect("waited for it")
+    }
+
     /// Waits until a message on `topic` has this payload.
     pub(crate) async fn hears(&mut self, topic: &str, payload: &str) {
         self.client.subscribe(topic, v5::mqttbytes::QoS::AtLeastOnce).await.expect("room in the queue");
         self.wait(|packet| matches!(packet, v5::mqttbytes::v5::Packet::Publish(p) if p.topic == topic && p.payload == payload)).await;
     }
 
-    async fn wait(&mut self, wanted: impl Fn(&v5::mqttbytes::v5::Packet) -> bool) {
+    async fn wait(&mut self, mut wanted: impl FnMut(&v5::mqttbytes::v5::Packet) -> bool) {
         let found = async {
             loop {
                 if let v5::Event::Incoming(packet) = self.poller.poll().await.expect("the broker answers")

@@ -186,7 +186,15 @@ impl Task<'_, '_> {
         refuse(!condition && raw.each, "each", "an alert that clears");
         refuse(!condition && !silence && raw.when.is_some(), "when", "nothing: it is raised by what its kind says");
         refuse(!condition && raw.clear.is_some(), "clear", "nothing: it is cleared by what its kind says");
-        refuse((silence || class || raw.cluster.is_some()) && delayed, "for", "no delays");
+        let delays = [
+            ("for", raw.hold > Span::ZERO),
+            ("clear_for", raw.clear_for > Span::ZERO),
+            ("keep_firing_for", raw.keep_firing_for > Span::ZERO && !silence),
+            ("of", raw.of.is_some()),
+        ];
+        for (field, given) in delays {
+            refuse((silence || class || raw.cluster.is_some()) && given, field, "no delays: it is told and over when it happens");
+        }
         refuse(!condition && raw.cluster.is_none() && !by_key, "by", "`key`: it is about single sensors");
         refuse(!silence && raw.after.is_some(), "after", "kind = \"silence\"");
         refuse(!class && (raw.share.is_some() || raw.least.is_some()), "share", "kind = \"class-silence\"");

@@ -157,7 +157,7 @@ impl Panes {
         }
         let reached = limit.saturating_sub(plan.grid.size);
         while let Some(pane) = self.panes.front().filter(|pane| pane.judged == Judged::Once && pane.end <= reached) {
-            self.lost = pane.end;
+            self.lost = self.lost.max(pane.end);
             self.panes.pop_front();
         }
         while self.blocks.front().is_some_and(|block| block.end <= reached) {

@@ -1,8 +1,11 @@
 //! From configuration to what decoding needs, with every mistake named.
 
+use std::collections::BTreeMap;
+
 use jiff::tz::TimeZone;
 
 use super::config::{KeyFrom, SourceConfig, StreamFrom, ValueFrom};
+use super::formats::{self, Format};
 use super::json::Path;
 use super::time::{TimeFormat, parse_zone};
 use super::topic::Filter;
@@ -12,6 +15,8 @@ use crate::{Name, Problems, Stream};
 pub(super) struct Source {
     pub(super) name: Name,
     pub(super) filter: Filter,
+    pub(super) format: Box<dyn Format>,
+    pub(super) items: Option<Path>,
     pub(super) stream: StreamAt,
     pub(super) key: Vec<KeyAt>,
     pub(super) time: Vec<Path>,
@@ -20,8 +25,11 @@ pub(super) struct Source {
     pub(super) time_from_arrival: bool,
     /// What to read for each stream, by its position; empty where the source has nothing for it.
     pub(super) plans: Vec<Vec<FieldPlan>>,
+    /// Further streams, by position, and what to read for each.
+    pub(super) also: Vec<(usize, Vec<FieldPlan>)>,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum StreamAt {
     /// By position in the list of streams.
     Fixed(usize),
@@ -100,12 +108,55 @@ pub(super) fn compile(file: &str, config: &SourceConfig, prefix: &str, streams: 
         }
         zone
     });
-    let read: Vec<(&Name, Vec<Alternative>)> = config
-        .fields
+    let format = formats::by_name(&config.format);
+    if let Err(known) = &format {
+        problems.add(file, format!("{at}.format"), format!("`{}`", config.format), format!("one of {known}"));
+    }
+    let items = config.items.as_deref().and_then(|text| path(file, &format!("{at}.items"), text, problems));
+    let plans = plans(file, &format!("{at}.fields"), &config.fields, stream, streams, problems);
+    let mut also = Vec::new();
+    for more in &config.also {
+        let at = format!("{at}.also `{}`", more.stream);
+        match streams.iter().position(|s| s.id == more.stream) {
+            Some(position) if stream == StreamAt::Fixed(position) || also.iter().any(|(other, _)| *other == position) => {
+                problems.add(file, at, "a stream again", "each stream of a source once");
+            }
+            Some(position) => {
+                let mut of_each = self::plans(file, &format!("{at}.fields"), &more.fields, StreamAt::Fixed(position), streams, problems);
+                also.push((position, of_each.swap_remove(position)));
+            }
+            None => problems.add(file, at, "no such stream", format!("one of {}", listed(streams.iter().map(|s| &s.id)))),
+        }
+    }
+    let format = format.ok()?;
+    (problems.list.len() == before).then(|| Source {
+        name: config.name.clone(),
+        filter,
+        format,
+        items,
+        stream,
+        key,
+        time,
+        time_format: config.time_format,
+        zone,
+        time_from_arrival: config.time_from_arrival,
+        plans,
+        also,
+    })
+}
+
+/// What to read for each stream, by its position; `at` is the place of `fields` in the file.
+fn plans(
+    file: &str,
+    at: &str,
+    fields: &BTreeMap<Name, Vec<ValueFrom>>,
+    stream: StreamAt,
+    streams: &[Stream],
+    problems: &mut Problems,
+) -> Vec<Vec<FieldPlan>> {
+    let read: Vec<(&Name, Vec<Alternative>)> = fields
         .iter()
-        .map(|(name, from)| {
-            (name, from.iter().filter_map(|from| alternative(file, &format!("{at}.fields.{name}"), from, problems)).collect())
-        })
+        .map(|(name, from)| (name, from.iter().filter_map(|from| alternative(file, &format!("{at}.{name}"), from, problems)).collect()))
         .collect();
     let takes = |position: usize| match stream {
         StreamAt::Fixed(fixed) => fixed == position,
@@ -114,14 +165,14 @@ pub(super) fn compile(file: &str, config: &SourceConfig, prefix: &str, streams: 
     for (name, alternatives) in &read {
         if !streams.iter().enumerate().any(|(i, s)| takes(i) && s.fields.contains_key(*name)) {
             let known = streams.iter().enumerate().filter(|(i, _)| takes(*i)).flat_map(|(_, s)| s.fields.keys());
-            problems.add(file, format!("{at}.fields.{name}"), "no such field", format!("one of {}", listed(known)));
+            problems.add(file, format!("{at}.{name}"), "no such field", format!("one of {}", listed(known)));
         }
-        if alternatives.is_empty() && config.fields.get(*name).is_some_and(Vec::is_empty) {
-            problems.add(file, format!("{at}.fields.{name}"), "none", "at least one path");
+        if alternatives.is_empty() && fields.get(*name).is_some_and(Vec::is_empty) {
+            problems.add(file, format!("{at}.{name}"), "none", "at least one path");
         }
     }
     if read.is_empty() {
-        problems.add(file, format!("{at}.fields"), "none", "at least one field");
+        problems.add(file, at, "none", "at least one field");
     }
     let plan = |stream: &Stream| -> Vec<FieldPlan> {
         let known = read.iter().filter_map(|(name, alternatives)| Some((*name, stream.fields.get(*name)?, alternatives)));
@@ -142,22 +193,12 @@ pub(super) fn compile(file: &str, config: &SourceConfig, prefix: &str, streams: 
             for unit in field.alternatives.iter().filter_map(|a| a.unit) {
                 if field.unit.is_none_or(|to| unit.convert(1.0, to).is_none()) {
                     let expected = format!("a unit that converts to `{}`", field.unit_name);
-                    problems.add(file, format!("{at}.fields.{}.unit", field.name), "a unit of another quantity", expected);
+                    problems.add(file, format!("{at}.{}.unit", field.name), "a unit of another quantity", expected);
                 }
             }
         }
     }
-    (problems.list.len() == before).then(|| Source {
-        name: config.name.clone(),
-        filter,
-        stream,
-        key,
-        time,
-        time_format: config.time_format,
-        zone,
-        time_from_arrival: config.time_from_arrival,
-        plans,
-    })
+    plans
 }
 
 fn alternative(file: &str, at: &str, from: &ValueFrom, problems: &mut Problems) -> Option<Alternative> {

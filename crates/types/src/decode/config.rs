@@ -15,6 +15,12 @@ pub struct SourceConfig {
     pub name: Name,
     /// MQTT topic filter; `{prefix}` at its start stands for the configured prefix. The first source that matches a topic takes it.
     pub topic: String,
+    /// How the bytes are written: one of the formats that `docs/operations.md` lists.
+    #[serde(default = "json")]
+    pub format: String,
+    /// Where the list of items is, when it is not the whole payload; what stands beside it counts for each of them.
+    #[serde(default)]
+    pub items: Option<String>,
     pub stream: StreamFrom,
     /// Where the station's id or alias is: the first alternative that is present counts.
     pub key: Vec<KeyFrom>,
@@ -31,6 +37,20 @@ pub struct SourceConfig {
     pub time_from_arrival: bool,
     /// Per field of the stream, where its value is: the first alternative that is present counts.
     pub fields: BTreeMap<Name, Vec<ValueFrom>>,
+    /// Further streams that the same items go to, each with what it takes of them.
+    #[serde(default)]
+    pub also: Vec<Also>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Also {
+    pub stream: Name,
+    pub fields: BTreeMap<Name, Vec<ValueFrom>>,
+}
+
+fn json() -> String {
+    "json".to_owned()
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]

@@ -8,6 +8,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Number;
 
+use crate::{Reject, RejectReason, Timestamp};
+
 /// Objects keep their entries in order; of a repeated name the last counts, as in most parsers.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Json<'a> {
@@ -19,7 +21,7 @@ pub(super) enum Json<'a> {
     Object(Vec<(Cow<'a, str>, Json<'a>)>),
 }
 
-/// `values.level_cm`, `data.0.v`: names or array indices joined by dots.
+/// `values.level_cm`, `data.0.v`: names or array indices joined by dots; a dot within a name is written `\\.`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Path {
     text: String,
@@ -27,40 +29,38 @@ pub(super) struct Path {
 }
 
 /// Parses a payload. Python's and C's bare `NaN` and `Infinity`, which JSON forbids, count as null.
-pub(super) fn parse(payload: &[u8]) -> Result<Parsed<'_>, String> {
+pub(super) fn parse(payload: &[u8]) -> Result<Json<'_>, Reject> {
     let payload = payload.strip_prefix(b"\xef\xbb\xbf").unwrap_or(payload);
-    match serde_json::from_slice(payload) {
-        Ok(json) => Ok(Parsed(json)),
-        Err(error) => {
-            let mended = std::str::from_utf8(payload).ok().and_then(without_nan);
-            let again = mended.and_then(|text| serde_json::from_str::<Json<'_>>(&text).map(Json::into_owned).ok());
-            again.map(Parsed).ok_or_else(|| error.to_string())
-        }
-    }
-}
-
-/// A parsed payload, as the items it holds.
-pub(super) struct Parsed<'a>(Json<'a>);
-
-impl<'a> Parsed<'a> {
-    /// One object is one item; an array is as many as it has; the second is true for an array.
-    pub(super) fn items(&self) -> (&[Json<'a>], bool) {
-        match &self.0 {
-            Json::List(items) => (items, true),
-            one => (std::slice::from_ref(one), false),
-        }
-    }
+    serde_json::from_slice(payload).or_else(|error| {
+        let mended = std::str::from_utf8(payload).ok().and_then(without_nan);
+        let again = mended.and_then(|text| serde_json::from_str::<Json<'_>>(&text).map(Json::into_owned).ok());
+        again.ok_or_else(|| Reject::new(RejectReason::Malformed, format!("payload: found {error}, expected JSON")))
+    })
 }
 
 impl Path {
     /// `None` when empty or with an empty step.
     pub(super) fn parse(text: &str) -> Option<Path> {
-        let steps: Vec<String> = text.split('.').map(str::to_owned).collect();
+        let (mut steps, mut step) = (Vec::new(), String::new());
+        let mut rest = text.chars().peekable();
+        while let Some(c) = rest.next() {
+            match c {
+                '.' => steps.push(std::mem::take(&mut step)),
+                '\\' if rest.peek() == Some(&'.') => step.extend(rest.next()),
+                c => step.push(c),
+            }
+        }
+        steps.push(step);
         steps.iter().all(|s| !s.is_empty()).then(|| Path { text: text.to_owned(), steps })
     }
 
     pub(super) fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// True for what a format that groups measurements puts under `values`.
+    pub(super) fn is_value(&self) -> bool {
+        self.steps[0] == "values"
     }
 
     /// The value there; `None` when absent or null.
@@ -75,9 +75,63 @@ impl Path {
         }
         (*at != Json::Null).then_some(at)
     }
+
+    /// Takes the value there out of the document; `None` when absent.
+    pub(super) fn take<'a>(&self, json: &mut Json<'a>) -> Option<Json<'a>> {
+        let mut at = json;
+        for step in &self.steps {
+            at = match at {
+                Json::Object(entries) => &mut entries.iter_mut().rev().find(|(name, _)| name == step)?.1,
+                Json::List(items) => items.get_mut(step.parse::<usize>().ok()?)?,
+                _ => return None,
+            };
+        }
+        Some(std::mem::replace(at, Json::Null))
+    }
 }
 
-impl Json<'_> {
+impl<'a> Json<'a> {
+    pub(super) fn text(text: impl Into<Cow<'a, str>>) -> Self {
+        Json::Text(text.into())
+    }
+
+    /// What is not finite counts as null.
+    pub(super) fn number(value: f64) -> Self {
+        Number::from_f64(value).map_or(Json::Null, Json::Number)
+    }
+
+    /// ISO, which says its zone and its unit, whatever the sender wrote.
+    pub(super) fn time(at: Timestamp) -> Self {
+        Json::Text(Cow::Owned(at.to_string()))
+    }
+
+    pub(super) fn object<const N: usize>(entries: [(&'static str, Json<'a>); N]) -> Self {
+        Json::Object(entries.into_iter().map(|(name, json)| (Cow::Borrowed(name), json)).collect())
+    }
+
+    /// The value that these names lead to; `None` when absent or null.
+    pub(super) fn at(&self, names: &[&str]) -> Option<&Json<'a>> {
+        let mut at = self;
+        for name in names {
+            let Json::Object(entries) = at else { return None };
+            at = &entries.iter().rev().find(|(n, _)| n == name)?.1;
+        }
+        (*at != Json::Null).then_some(at)
+    }
+
+    pub(super) fn as_text(&self) -> Option<&str> {
+        if let Json::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// The text, or what it is instead.
+    pub(super) fn into_text(self) -> Result<Cow<'a, str>, Self> {
+        if let Json::Text(text) = self { Ok(text) } else { Err(self) }
+    }
+
+    pub(super) fn as_number(&self) -> Option<f64> {
+        if let Json::Number(number) = self { number.as_f64() } else { None }
+    }
+
     /// Shortened, for error messages.
     pub(super) fn shown(&self) -> String {
         match self {
@@ -186,13 +240,12 @@ mod tests {
 
     #[test]
     fn paths_reach_into_objects_and_lists() {
-        let parsed = parse(br#"{"values":{"level_cm":23,"list":[1,{"v":"x"}]},"none":null,"a":1,"a":2}"#).expect("valid");
-        let (items, many) = parsed.items();
-        assert!(!many);
-        let at = |text: &str| Path::parse(text).expect("a path").get(&items[0]).map(Json::shown);
+        let json = parse(br#"{"values":{"level_cm":23,"list":[1,{"v":"x"}]},"none":null,"a":1,"a":2,"PM2.5":{"v":7}}"#).expect("valid");
+        let at = |text: &str| Path::parse(text).expect("a path").get(&json).map(Json::shown);
         assert_eq!(at("values.level_cm").as_deref(), Some("23"));
         assert_eq!(at("values.list.1.v").as_deref(), Some("\"x\""));
         assert_eq!(at("a").as_deref(), Some("2"));
+        assert_eq!(at(r"PM2\.5.v").as_deref(), Some("7"));
         for absent in ["none", "values.nothing", "values.list.9", "values.list.x", "a.b"] {
             assert_eq!(at(absent), None, "{absent}");
         }
@@ -201,9 +254,8 @@ mod tests {
 
     #[test]
     fn bare_nan_counts_as_null_outside_of_texts() {
-        let parsed = parse(br#"{"a": NaN, "b": "NaN \" NaN", "c": -Infinity, "d": 1}"#).expect("mended");
-        let (items, _) = parsed.items();
-        let Json::Object(entries) = &items[0] else { panic!("an object") };
+        let json = parse(br#"{"a": NaN, "b": "NaN \" NaN", "c": -Infinity, "d": 1}"#).expect("mended");
+        let Json::Object(entries) = &json else { panic!("an object") };
         let shown: Vec<String> = entries.iter().map(|(_, json)| json.shown()).collect();
         assert_eq!(shown, ["null", r#""NaN \" NaN""#, "null", "1"]);
     }

@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Flag, Quarantined};
+use crate::{Flag, Quarantined, Reading, Value};
 
-const SOURCES: &str = include_str!("../../../../config/sources.toml");
+pub(super) const SOURCES: &str = include_str!("../../../../config/sources.toml");
 
 /// The streams as they ship, which shows that the sources as they ship fit them, and one of texts.
 const STREAMS: &str = concat!(
@@ -38,10 +38,19 @@ const REGISTRY: &str = r#"
 "#;
 
 /// 06:45 in Huế.
-const NOW: &str = "2025-11-17T23:45:00Z";
+pub(super) const NOW: &str = "2025-11-17T23:45:00Z";
 
 fn now() -> Timestamp {
-    Timestamp::parse_rfc3339(NOW).expect("valid")
+    instant(NOW)
+}
+
+pub(super) fn instant(text: &str) -> Timestamp {
+    Timestamp::parse_rfc3339(text).expect(text)
+}
+
+/// What one message becomes under the shipped sources and `extra` before them.
+pub(super) fn decode(extra: &str, topic: &str, payload: &[u8], now: &str) -> Vec<String> {
+    show(&decoder(extra).decode(topic, payload, instant(now)))
 }
 
 fn compile(extra: &str, problems: &mut Problems) -> Decoder {
@@ -51,7 +60,14 @@ fn compile(extra: &str, problems: &mut Problems) -> Decoder {
     Decoder::compile("sources.toml", &sources, "hue", &streams, Arc::new(registry), problems)
 }
 
-fn decoder(extra: &str) -> Decoder {
+/// A source that ships commented out, as it would be with the comment marks taken away.
+pub(super) fn shipped_off(name: &str) -> String {
+    let start = SOURCES.find(&format!("# [[source]]\n# name = \"{name}\"")).expect(name);
+    let lines = SOURCES[start..].lines().take_while(|line| line.starts_with('#'));
+    lines.map(|line| line.trim_start_matches('#')).collect::<Vec<_>>().join("\n")
+}
+
+pub(super) fn decoder(extra: &str) -> Decoder {
     let mut problems = Problems::default();
     let decoder = compile(extra, &mut problems);
     assert!(problems.is_empty(), "{problems}");
@@ -63,7 +79,7 @@ fn shown(topic: &str, payload: &str) -> Vec<String> {
     show(&decoder("").decode(topic, payload.as_bytes(), now()))
 }
 
-fn show(inbound: &Inbound) -> Vec<String> {
+pub(super) fn show(inbound: &Inbound) -> Vec<String> {
     let reading = |r: &Reading| {
         let fields = r.fields.iter().map(|f| match &f.value {
             Value::Number(n) => format!(" {}={}", f.name, (n * 1e6).round() / 1e6),
@@ -294,6 +310,16 @@ fn every_mistake_in_a_source_is_named() {
         key = []
         fields = {}
         [[source]]
+        name = "shared"
+        topic = "w"
+        format = "csv"
+        items = ".rows"
+        stream = "rain"
+        key = ["id"]
+        time = ["t"]
+        fields.value = ["v"]
+        also = [{ stream = "rain", fields.value = ["v"] }, { stream = "tides", fields.value = ["v"] }, { stream = "air", fields.depth = ["v"] }]
+        [[source]]
         name = "odd"
         topic = "z"
         stream = 7
@@ -304,7 +330,7 @@ fn every_mistake_in_a_source_is_named() {
     compile(extra, &mut problems);
     let lines: Vec<String> = problems.list.iter().map(ToString::to_string).collect();
     for expected in [
-        "source[3].stream: found `7`, expected a stream's id, or { topic = LEVEL }",
+        "source[4].stream: found `7`, expected a stream's id, or { topic = LEVEL }",
         "source `sensors`.name: found a name again",
         "source `sensors`.topic: found `hue/a#/b`, expected an MQTT topic filter",
         "source `wrong`.key: found `topic = 2`, expected a level that `x/+` always has",
@@ -316,6 +342,11 @@ fn every_mistake_in_a_source_is_named() {
         "source `wrong`.fields.value.unit: found a unit of another quantity, expected a unit that converts to `mm`",
         "source `wrong`.fields.depth: found no such field, expected one of `value`",
         "source `lost`.stream: found `tide`, expected one of `air`",
+        "source `shared`.format: found `csv`, expected one of `json`, `chirpstack`",
+        "source `shared`.items: found `.rows`, expected names joined by dots",
+        "source `shared`.also `rain`: found a stream again, expected each stream of a source once",
+        "source `shared`.also `tides`: found no such stream, expected one of `air`",
+        "source `shared`.also `air`.fields.depth: found no such field, expected one of `co`",
     ] {
         assert!(lines.iter().any(|line| line.contains(expected)), "{expected}\nnot in {lines:#?}");
     }
@@ -359,25 +390,26 @@ fn topic() -> impl Strategy<Value = String> {
 }
 
 /// Something comes out, and what comes out as a reading is sound.
-fn sound(inbound: &Inbound) {
-    assert!(!inbound.readings.is_empty() || !inbound.rejected.is_empty(), "a message must not vanish");
-    for reading in &inbound.readings {
+pub(super) fn sound(inbound: &Inbound, now: Timestamp) {
+    let Inbound { readings, rejected, silent, .. } = inbound;
+    assert!(!readings.is_empty() || !rejected.is_empty() || !silent.is_empty(), "a message must not vanish");
+    for reading in readings {
         assert!(!reading.fields.is_empty() && !reading.key.is_empty() && !reading.key.contains(['/', '+', '#']));
         assert!(reading.fields.iter().all(|f| f.number().is_none_or(f64::is_finite)));
         assert_eq!(reading.flag(), Flag::Ok);
-        assert!(reading.at <= now() + crate::Span::from_mins(10) && reading.at >= now() - crate::Span::from_mins(1440));
+        assert!(reading.at <= now + crate::Span::from_mins(10) && reading.at >= now - crate::Span::from_mins(1440));
     }
 }
 
 proptest! {
     #[test]
     fn random_bytes_end_in_a_refusal(topic in topic(), bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        sound(&decoder("").decode(&topic, &bytes, now()));
+        sound(&decoder("").decode(&topic, &bytes, now()), now());
     }
 
     #[test]
     fn random_json_ends_well(topic in topic(), json in json()) {
-        sound(&decoder("").decode(&topic, json.to_string().as_bytes(), now()));
+        sound(&decoder("").decode(&topic, json.to_string().as_bytes(), now()), now());
     }
 
     #[test]
@@ -391,7 +423,7 @@ proptest! {
         prop_assert!((whole.readings[0].number("value").expect("a value") - value).abs() <= value.abs() * 1e-12);
         let at = at % bytes.len();
         bytes[at] = byte;
-        sound(&decoder.decode("hue/sensors/water_level/kimlong", &bytes, now()));
+        sound(&decoder.decode("hue/sensors/water_level/kimlong", &bytes, now()), now());
     }
 
     #[test]

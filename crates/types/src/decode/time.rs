@@ -20,6 +20,8 @@ pub enum TimeFormat {
     EpochMs,
     EpochNs,
     Iso,
+    /// `dd/MM/yyyy HH:mm`, with or without seconds: never guessed, as others write the month first.
+    DayMonth,
 }
 
 /// `"+07:00"`, or an IANA name such as `"Asia/Ho_Chi_Minh"`.
@@ -40,10 +42,12 @@ pub(super) fn parse_time(json: &Json<'_>, format: TimeFormat, zone: Option<&Time
     const EXPECTED: &str = "ISO 8601, or seconds, ms, µs or ns since 1970";
     match (json, format) {
         (Json::Number(_), TimeFormat::Iso) => Err("ISO 8601"),
+        (Json::Number(_), TimeFormat::DayMonth) => Err(DAY_MONTH),
         (Json::Number(number), _) => number.as_f64().and_then(|n| epoch(n, format)).ok_or(EXPECTED),
         (Json::Text(text), _) => {
             let text = text.trim();
             match (format, text.parse::<f64>()) {
+                (TimeFormat::DayMonth, _) => day_month(text, zone),
                 (TimeFormat::Iso, _) | (TimeFormat::Auto, Err(_)) => iso(text, zone),
                 (_, Ok(number)) => epoch(number, format).ok_or(EXPECTED),
                 (_, Err(_)) => Err("a number of s, ms or ns since 1970"),
@@ -59,7 +63,7 @@ fn epoch(number: f64, format: TimeFormat) -> Option<Timestamp> {
         TimeFormat::EpochS => 1e-3,
         TimeFormat::EpochMs => 1.0,
         TimeFormat::EpochNs => 1e6,
-        TimeFormat::Auto | TimeFormat::Iso => match number.abs() {
+        TimeFormat::Auto | TimeFormat::Iso | TimeFormat::DayMonth => match number.abs() {
             n if n < 1e11 => 1e-3,
             n if n < 1e14 => 1.0,
             n if n < 1e17 => 1e3,
@@ -70,11 +74,21 @@ fn epoch(number: f64, format: TimeFormat) -> Option<Timestamp> {
     number.is_finite().then(|| Timestamp::from_millis((number / per_ms).round() as i64))
 }
 
+const DAY_MONTH: &str = "dd/MM/yyyy HH:mm, such as 18/11/2025 06:40";
+
 fn iso(text: &str, zone: Option<&TimeZone>) -> Result<Timestamp, &'static str> {
     if let Ok(instant) = text.parse::<jiff::Timestamp>() {
         return Ok(Timestamp::from_millis(instant.as_millisecond()));
     }
-    let local: DateTime = text.parse().map_err(|_| "ISO 8601, such as 2025-11-18T06:40:00+07:00")?;
+    local(text.parse().map_err(|_| "ISO 8601, such as 2025-11-18T06:40:00+07:00")?, zone)
+}
+
+fn day_month(text: &str, zone: Option<&TimeZone>) -> Result<Timestamp, &'static str> {
+    let with_seconds = DateTime::strptime("%d/%m/%Y %H:%M:%S", text);
+    local(with_seconds.or_else(|_| DateTime::strptime("%d/%m/%Y %H:%M", text)).map_err(|_| DAY_MONTH)?, zone)
+}
+
+fn local(local: DateTime, zone: Option<&TimeZone>) -> Result<Timestamp, &'static str> {
     let zone = zone.ok_or("an offset, as the source declares no zone")?;
     let instant = zone.to_ambiguous_timestamp(local).compatible().map_err(|_| "a time within the calendar's range")?;
     Ok(Timestamp::from_millis(instant.as_millisecond()))
@@ -119,6 +133,17 @@ mod tests {
         assert_eq!(read("1763422800", TimeFormat::EpochS, None).as_deref(), Ok("2025-11-17T23:40:00Z"));
         assert_eq!(read("1763422800123000000", TimeFormat::EpochNs, None).as_deref(), Ok("2025-11-17T23:40:00.123Z"));
         assert_eq!(read("1763422800", TimeFormat::EpochMs, None).as_deref(), Ok("1970-01-21T09:50:22.8Z"));
+    }
+
+    #[test]
+    fn the_day_comes_first_where_the_source_says_so() {
+        for text in ["18/11/2025 06:40", "18/11/2025 06:40:00"] {
+            assert_eq!(read(text, TimeFormat::DayMonth, Some("+07:00")).as_deref(), Ok("2025-11-17T23:40:00Z"), "{text}");
+        }
+        for text in ["11/18/2025 06:40", "2025-11-18 06:40", "18/11/2025", "1763422800"] {
+            assert_eq!(read(text, TimeFormat::DayMonth, Some("+07:00")), Err(DAY_MONTH), "{text}");
+        }
+        assert!(read("18/11/2025 06:40", TimeFormat::DayMonth, None).is_err_and(|e| e.contains("zone")));
     }
 
     #[test]

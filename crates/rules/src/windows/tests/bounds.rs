@@ -1,8 +1,10 @@
 //! What windows cost in memory.
 
-use super::{KINDS, Raw, call, hops, raw, seconds};
+use huong_types::{Span, Timestamp};
+
+use super::{KINDS, Raw, call, every_call, hops, raw, seconds};
 use crate::expr::Aggregate::{self, *};
-use crate::windows::{MOST_WAITING, Plan, State, Taken, Windows};
+use crate::windows::{MOST_WAITING, Plan, State, Taken, Window, Windows};
 
 #[test]
 fn a_key_without_readings_costs_next_to_nothing() {
@@ -30,6 +32,24 @@ fn readings_that_wait_are_bounded_and_none_is_lost() {
     });
     assert_eq!(rows, many as u64);
     assert!(windows.is_empty());
+}
+
+#[test]
+fn times_at_the_ends_of_all_times_break_nothing() {
+    let minute = Span::from_secs(60);
+    let kinds = [Window::Hops { size: minute, hop: minute }, hops(86_400, 60), Window::Session { gap: minute, most: minute }];
+    for window in kinds.into_iter().chain([Window::Count { size: 2, every: 1 }]) {
+        let plan = Plan::new(window, every_call(), &KINDS);
+        let mut windows = Windows::new(&plan);
+        let mut rows = 0;
+        for at in [i64::MAX, i64::MIN, 0, i64::MAX - 1, i64::MIN / 4].map(Timestamp::from_millis) {
+            windows.add(&plan, at, &raw(0, 1.0).cells, false);
+            rows += windows.open(&plan).map_or(0, |open| open.rows);
+            assert!(windows.next_end(&plan).is_some() || matches!(window, Window::Count { .. }));
+        }
+        windows.close(&plan, Timestamp::from_millis(i64::MAX), &mut |window| rows += window.rows);
+        assert!(rows > 5, "{window:?}");
+    }
 }
 
 /// Resident memory in bytes.

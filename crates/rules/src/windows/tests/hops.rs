@@ -146,6 +146,22 @@ fn what_is_out_of_reach_is_forgotten_and_not_called_safe() {
 }
 
 #[test]
+fn a_stray_reading_from_before_does_not_hide_what_is_forgotten() {
+    let plan = plan(1800, Max);
+    let mut windows = Windows::new(&plan);
+    add(&mut windows, &plan, 1200, 9.0);
+    close(&mut windows, &plan, 3000);
+    assert!(windows.is_empty());
+    let mut judged = Vec::new();
+    for (at, watermark) in [(0, 1800), (2000, 2400), (2500, 3000)] {
+        add(&mut windows, &plan, at, 1.0);
+        judged.extend(close(&mut windows, &plan, watermark).iter().map(|window| (window.end, window.may_clear)));
+    }
+    // The second would hold the reading of 1200, the third begins there.
+    assert_eq!(judged, [(seconds(0), false), (seconds(2400), false), (seconds(3000), true)]);
+}
+
+#[test]
 fn a_long_backlog_in_order_does_not_pile_up() {
     let plan = Plan::new(hops(600, 60), vec![call(Sum, 0)], &KINDS);
     let mut windows = Windows::new(&plan);

@@ -182,8 +182,13 @@ pub(super) fn difference(calls: &[Call], got: &[Closed], expected: &[Closed]) ->
         }
         for (i, call) in calls.iter().enumerate() {
             let (got_cell, expected_cell) = (&got.cells[i], &expected.cells[i]);
-            // Of points nearly on a line the standard error is the root of what rounding leaves: a share of the slope, which comes before.
-            let scale = if call.kind == Aggregate::SlopeError { 10.0 * magnitude(&expected.cells[i - 1]) } else { 1.0 };
+            let scale = match call.kind {
+                // Values of a thousand a second apart leave their rounding.
+                Aggregate::Slope => 100.0,
+                // Of points nearly on a line it is the root of what rounding leaves: a share of the slope, which comes before.
+                Aggregate::SlopeError => 100.0 + 10.0 * magnitude(&expected.cells[i - 1]),
+                _ => 1.0,
+            };
             if !same(got_cell, expected_cell, scale) {
                 return Err(format!("{call:?} of the window ending {}: {got_cell:?}, expected {expected_cell:?}", got.end));
             }
