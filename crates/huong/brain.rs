@@ -88,6 +88,7 @@ impl Brain {
         let holds = |alert: &&Alert| alert.about == About::Rule && !alert.pending && alert.ended.is_none();
         self.engine.restore(&open.iter().filter(holds).cloned().collect::<Vec<_>>());
         self.table.restore(open, raised, next_seq);
+        self.engine.set_exercise(self.table.exercise());
     }
 
     /// The readings that rules computed since the last call, in order.

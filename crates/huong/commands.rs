@@ -157,7 +157,7 @@ fn replay_series(list: &Path, folder: &Path, config: &Config, failed: &mut Vec<S
     ensure!(problems.is_empty(), problems);
     ensure!(!all.is_empty(), "{}: found no [[series]], expected at least one", list.display());
     for one in &all {
-        let report = series::check(one, folder, &config.pipelines, &config.streams)?;
+        let report = series::check(one, folder, &config.pipelines, &config.streams, &config.registry)?;
         say(&report.line)?;
         if !report.passed {
             failed.push(one.file.clone());

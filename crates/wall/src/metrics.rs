@@ -64,8 +64,10 @@ pub(crate) fn render(figures: &Figures, stats: &HubStats) -> String {
         ("in_flood", f64::from(u8::from(load.in_flood))),
         ("flood_share", load.flood_share),
     ] {
-        let missed = if load.missed.iter().any(|missed| *missed == figure) { "true" } else { "false" };
-        text.sample("huong_alarm_load", "gauge", &[("figure", figure), ("missed", missed)], value);
+        text.sample("huong_alarm_load", "gauge", &[("figure", figure)], value);
+    }
+    for target in &load.missed {
+        text.sample("huong_alarm_target_missed", "gauge", &[("target", target)], 1.0);
     }
     let rules = figures.rules;
     for (result, count) in [("taken", rules.taken), ("refused", rules.refused)] {
