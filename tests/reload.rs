@@ -58,13 +58,15 @@ fn rules_change_while_running_and_mistakes_leave_the_last_good_ones() {
     level(&publisher, "tuphu", 0, 1.4);
     shown(&huong, "high:tuphu:");
 
-    // Mended, and higher.
+    // Mended, and higher. The alerts of the lower threshold go on under the higher one.
     write(&huong, &high("2.0"));
     metric(&huong, "huong_rules_current 1");
     metric(&huong, "huong_rules_reload_total{result=\"taken\"} 2");
     level(&publisher, "davien", 0, 1.5);
     shown(&huong, "standing:davien:");
     assert!(!huong.snapshot().contains("high:davien:"));
+    level(&publisher, "phuoc", 0, 1.25);
+    wait_for("the alert of the old threshold to clear", || (!huong.snapshot().contains("high:phuoc:")).then_some(()));
     assert!(huong.is_alive() && huong.stop(), "{}", huong.log());
 
     let raised = huong.query("SELECT rule || ' ' || key FROM alerts WHERE kind = 'raised' AND key = 'kimlong' ORDER BY seq");

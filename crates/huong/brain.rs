@@ -67,7 +67,7 @@ impl Brain {
             }
             Event::Reload(engine) => {
                 let old = std::mem::replace(&mut self.engine, *engine);
-                self.engine.adopt(old);
+                self.engine.adopt(old, &holding(self.table.open()));
                 out.extend(self.table.reload(self.engine.rules(), now));
             }
         }
@@ -84,9 +84,7 @@ impl Brain {
 
     /// Takes over the alerts that the journal left open, and the ids that it last raised.
     pub(crate) fn restore(&mut self, open: Vec<Alert>, raised: Vec<Name>, next_seq: u64) {
-        // To the rules an alert is a condition that holds; those of groups, and what only waits for a person, are the table's alone.
-        let holds = |alert: &&Alert| alert.about == About::Rule && !alert.pending && alert.ended.is_none();
-        self.engine.restore(&open.iter().filter(holds).cloned().collect::<Vec<_>>());
+        self.engine.restore(&holding(open.iter()));
         self.table.restore(open, raised, next_seq);
         self.engine.set_exercise(self.table.exercise());
     }
@@ -133,4 +131,9 @@ impl Brain {
             out.extend(self.table.apply(signal, now));
         }
     }
+}
+
+/// To the rules an alert is a condition that holds; those of groups, and what only waits for a person, are the table's alone.
+fn holding<'a>(open: impl Iterator<Item = &'a Alert>) -> Vec<Alert> {
+    open.filter(|alert| alert.about == About::Rule && !alert.pending && alert.ended.is_none()).cloned().collect()
 }

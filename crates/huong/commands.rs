@@ -12,7 +12,8 @@ use huong_store::{write_csv, write_json, write_pretty};
 use huong_types::{Problems, Registry};
 
 use crate::config::{Config, overlay, read_pipelines};
-use crate::{flood, score, series, storm, vision};
+use crate::score::table;
+use crate::{flood, series, storm, vision};
 
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
@@ -69,7 +70,7 @@ pub(crate) fn print_table(head: &[&str], rows: Vec<Vec<String>>) -> Result<()> {
     }
     let head = head.iter().map(|cell| (*cell).to_owned()).collect();
     let mut text = String::new();
-    score::table(&mut text, std::iter::once(head).chain(rows));
+    table(&mut text, std::iter::once(head).chain(rows));
     say(text.trim_end())
 }
 

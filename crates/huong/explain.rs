@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use huong_rules::{Engine, Watched};
 use huong_store::{replay_readings, transitions_of};
-use huong_types::{Alert, Name, Problems, Reading, Span, Timestamp, Transition, TransitionKind, Value, local_date_time, local_time};
+use huong_types::{About, Alert, Name, Problems, Reading, Span, Timestamp, Transition, TransitionKind, Value, local_date_time, local_time};
 
 use crate::brain::{Brain, Event};
 use crate::commands::{print_table, say};
@@ -35,7 +35,7 @@ pub(crate) fn command(id: &str, config: &Path, data: Option<&Path>) -> Result<()
     let Some(brain) = brain.filter(|_| problems.is_empty()) else { return Err(problems.into()) };
     head(alert, brain.engine(), &config)?;
     journal(&history)?;
-    if brain.engine().rules().iter().any(|rule| rule.id == alert.rule) {
+    if alert.about == About::Rule && brain.engine().rules().iter().any(|rule| rule.id == alert.rule) {
         let past = Past::relive(brain, dir, &history, alert)?;
         for turn in history.iter().filter(|t| turns(t.kind)) {
             past.print(turn)?;
@@ -51,6 +51,10 @@ fn turns(kind: TransitionKind) -> bool {
 }
 
 fn head(alert: &Alert, engine: &Engine, config: &Config) -> Result<()> {
+    say(&format!("{}  {}\n  {}\n  {}", alert.id, alert.severity, alert.text.vi, alert.text.en))?;
+    if alert.about != About::Rule {
+        return say("  it speaks for other alerts, whose journals say why");
+    }
     let version = engine.rules().iter().find(|rule| rule.id == alert.rule).map(|rule| &rule.version);
     let rule = match version {
         Some(version) if *version == alert.rule_version => "as it runs today".to_owned(),
@@ -58,7 +62,6 @@ fn head(alert: &Alert, engine: &Engine, config: &Config) -> Result<()> {
         None => "no longer configured".to_owned(),
     };
     let name = config.registry.row(&alert.key).map_or_else(|| "not in the registry".to_owned(), |row| row.name.to_owned());
-    say(&format!("{}  {}\n  {}\n  {}", alert.id, alert.severity, alert.text.vi, alert.text.en))?;
     say(&format!("  rule `{}` version {}, {rule}", alert.rule, alert.rule_version))?;
     say(&format!("  key `{}` ({name}), stream `{}`", alert.key, alert.stream))
 }
@@ -132,10 +135,12 @@ impl Past {
             Some(judgement) => {
                 let truth = |holds: Option<bool>| holds.map_or("NULL", |holds| if holds { "true" } else { "false" });
                 say(&format!("judged at {}: when {}, clear {}", moment(judgement.at), truth(judgement.when), truth(judgement.clear)))?;
-                let columns = judgement.columns.iter().map(|(name, value)| vec![format!("  {name}"), value.clone()]);
+                let columns = judgement.columns.iter().map(|(name, value)| vec![format!("  {name}"), figure(value)]);
                 print_table(&["figure", "value"], columns.collect())?;
-                let parts = judgement.parts.iter().map(|(sql, value)| vec![format!("  {sql}"), value.clone()]);
-                print_table(&["expression", "value"], parts.collect())?;
+                // `clear` has many parts in common with `when`.
+                let mut told = BTreeSet::new();
+                let parts = judgement.parts.iter().filter(|(sql, _)| told.insert(sql));
+                print_table(&["expression", "value"], parts.map(|(sql, value)| vec![format!("  {sql}"), figure(value)]).collect())?;
             }
         }
         self.print_readings(turn, start)
@@ -146,7 +151,7 @@ impl Past {
             |reading: &Reading| turn.cause.iter().any(|c| (&c.stream, &c.key, c.at) == (&reading.stream, &reading.key, reading.at));
         let mut known: Vec<&Reading> = self.readings.iter().filter(|r| r.at <= turn.at && r.received <= turn.decided).collect();
         known.sort_by_key(|reading| reading.at);
-        let first = known.iter().position(|reading| reading.at >= start || caused(reading)).unwrap_or(known.len());
+        let first = known.iter().position(|reading| reading.at > start || caused(reading)).unwrap_or(known.len());
         let first = first.min(known.len().saturating_sub(LEAST));
         let left_out = known.len().saturating_sub(first).saturating_sub(SHOWN);
         let length = (turn.at - start).max(Span::ZERO);
@@ -172,6 +177,14 @@ impl Past {
             say(&format!("  and {left_out} before"))?;
         }
         Ok(())
+    }
+}
+
+/// A number without the digits that only binary fractions have.
+fn figure(value: &str) -> String {
+    match value.parse::<f64>() {
+        Ok(number) if number.is_finite() => ((number * 1e6).round() / 1e6).to_string(),
+        _ => value.to_owned(),
     }
 }
 
