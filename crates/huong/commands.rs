@@ -13,12 +13,12 @@ use huong_types::{Problems, Registry};
 
 use crate::config::{Config, overlay, read_pipelines};
 use crate::score::table;
-use crate::{flood, series, vision};
+use crate::{flood, series, storm, vision};
 
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
     /// Published observations: ts_local, station, kind, value, quality.
-    #[arg(long, requires = "score", required_unless_present = "series")]
+    #[arg(long, requires = "score", required_unless_present_any = ["series", "storm"])]
     readings: Option<PathBuf>,
     /// When each alarm level was crossed: station, level, direction, last_ts_before, first_ts_after.
     #[arg(long)]
@@ -35,6 +35,8 @@ pub(crate) struct ReplayArgs {
     /// The folder of the series' files.
     #[arg(long)]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    storm: storm::StormArgs,
     #[arg(long, default_value = "config/huong.toml")]
     config: PathBuf,
 }
@@ -139,6 +141,9 @@ pub(crate) fn test(paths: &[PathBuf], rule: Option<&str>, config: &Path) -> Resu
 
 pub(crate) fn replay(args: &ReplayArgs) -> Result<()> {
     let config = Config::load(&args.config)?;
+    if args.storm.storm {
+        return storm::command(&args.storm, &config);
+    }
     let mut failed = Vec::new();
     if let (Some(readings), Some(crossings)) = (&args.readings, &args.score) {
         let files = flood::Files { readings, crossings, notices: args.notices.as_deref(), table: args.table.as_deref() };

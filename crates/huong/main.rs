@@ -17,6 +17,7 @@ mod run;
 mod score;
 mod series;
 mod shared;
+mod storm;
 mod truth;
 mod vision;
 mod waves;
