@@ -47,13 +47,17 @@ impl ClusterState {
         stray.or(ends).unwrap_or(Timestamp::MAX)
     }
 
-    /// Makes what has been told agree with the alert table.
+    /// After a restart: makes the clusters agree with the alert table.
     pub(crate) fn restore(&mut self, id: &Name, spec: &ClusterSpec, open: &[Alert]) {
         self.told.clear();
         self.strays.clear();
-        let open = || open.iter().filter(|alert| alert.rule == *id);
-        self.clusters.restore(spec, &open().map(|alert| (&alert.key, alert.since)).collect::<Vec<_>>());
-        for alert in open() {
+        let open = open.iter().filter(|alert| alert.rule == *id);
+        self.clusters.restore(spec, &open.map(|alert| (&alert.key, alert.since)).collect::<Vec<_>>());
+    }
+
+    /// Makes what has been told agree with the alert table.
+    pub(crate) fn remember(&mut self, id: &Name, open: &[Alert]) {
+        for alert in open.iter().filter(|alert| alert.rule == *id) {
             if self.clusters.is_open(&alert.key) {
                 self.told.insert(alert.key.clone());
             } else {

@@ -178,6 +178,18 @@ impl StreamEngine {
         for subject in alive {
             subject.lives_mut().for_each(|(_, state)| state.life.reset());
         }
+        for cluster in &mut self.clusters {
+            let rule = &self.rules[cluster.rule as usize];
+            if let Judge::Cluster { spec, .. } = &rule.judge {
+                cluster.restore(&rule.info.id, spec, open);
+            }
+        }
+        self.remember(open, world);
+        self.sleep();
+    }
+
+    /// Takes on the alerts of `open` that the rules do not know to be open.
+    pub(crate) fn remember(&mut self, open: &[Alert], world: &World) {
         for alert in open {
             let Some(i) = self.rules.iter().position(|rule| rule.info.id == alert.rule) else { continue };
             let subject = match (&self.rules[i].judge, self.rules[i].group) {
@@ -200,16 +212,14 @@ impl StreamEngine {
             }
             subject.newest = subject.newest.or(Some(alert.updated));
             let state = subject.state_mut(i as u32);
-            state.life.restore(alert.since, alert.holds, alert.stale_since.is_some(), alert.updated);
-            state.told = alert.values.clone();
-        }
-        for cluster in &mut self.clusters {
-            let rule = &self.rules[cluster.rule as usize];
-            if let Judge::Cluster { spec, .. } = &rule.judge {
-                cluster.restore(&rule.info.id, spec, open);
+            if !state.life.is_raised() {
+                state.life.restore(alert.since, alert.holds, alert.stale_since.is_some(), alert.updated);
+                state.told = alert.values.clone();
             }
         }
-        self.sleep();
+        for cluster in &mut self.clusters {
+            cluster.remember(&self.rules[cluster.rule as usize].info.id, open);
+        }
     }
 
     /// Takes over the keys of the same stream under other rules, and the states of rules that are the same.
