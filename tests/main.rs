@@ -6,5 +6,6 @@ mod city;
 mod commands;
 mod demo;
 mod flood;
+mod reload;
 mod support;
 mod walls;

@@ -12,7 +12,7 @@ use huong_store::replay_readings;
 use huong_types::{About, AlertState, Name, Problems, Reading, Registry, Severity, Span, Timestamp, Transition, Values, local_date_time};
 
 use crate::brain::{Brain, Event};
-use crate::commands::{count, say};
+use crate::commands::{count, print_table, say};
 use crate::config::{Config, overlay, read_pipelines};
 use crate::score::{self, Crossing, Feed};
 use crate::truth::{self, Alarm, Skill};
@@ -181,6 +181,8 @@ impl Side {
     }
 
     fn note(&mut self) {
+        // Judged already, and stored by nobody here.
+        self.brain.derived().for_each(drop);
         // Counts of groups are not alerts of a rule, and what is still pending may never be one.
         for Transition { at, alert, .. } in self.buffer.drain(..).filter(|t| t.alert.about == About::Rule && !t.alert.pending) {
             let episode = self.episodes.entry(alert.id).or_insert_with(|| Episode {
@@ -313,16 +315,6 @@ fn print_skill(tried: &[&Episode], running: &[&Episode], rules: &[Name], past: &
     print_table(&["rule", "station", "level", "crossed", "alarm", ""], events)?;
     say("")?;
     print_table(&Skill::HEAD, rows)
-}
-
-fn print_table(head: &[&str], rows: Vec<Vec<String>>) -> Result<()> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let head = head.iter().map(|cell| (*cell).to_owned()).collect();
-    let mut text = String::new();
-    score::table(&mut text, std::iter::once(head).chain(rows));
-    say(text.trim_end())
 }
 
 #[cfg(test)]

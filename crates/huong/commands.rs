@@ -12,6 +12,7 @@ use huong_store::{write_csv, write_json, write_pretty};
 use huong_types::{Problems, Registry};
 
 use crate::config::{Config, overlay, read_pipelines};
+use crate::score::table;
 use crate::{flood, series, storm, vision};
 
 #[derive(Debug, Args)]
@@ -60,6 +61,17 @@ pub(crate) fn complain(error: &anyhow::Error) {
     };
     // There is nowhere left to tell when standard error is closed.
     let _closed = io::stderr().write_all(lines.as_bytes());
+}
+
+/// Columns padded to their widest cell under `head`; nothing without rows.
+pub(crate) fn print_table(head: &[&str], rows: Vec<Vec<String>>) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let head = head.iter().map(|cell| (*cell).to_owned()).collect();
+    let mut text = String::new();
+    table(&mut text, std::iter::once(head).chain(rows));
+    say(text.trim_end())
 }
 
 /// `1 rule`, `2 rules`.
@@ -151,7 +163,7 @@ fn replay_series(list: &Path, folder: &Path, config: &Config, failed: &mut Vec<S
     ensure!(problems.is_empty(), problems);
     ensure!(!all.is_empty(), "{}: found no [[series]], expected at least one", list.display());
     for one in &all {
-        let report = series::check(one, folder, &config.pipelines, &config.streams)?;
+        let report = series::check(one, folder, &config.pipelines, &config.streams, &config.registry)?;
         say(&report.line)?;
         if !report.passed {
             failed.push(one.file.clone());

@@ -162,8 +162,9 @@ impl Engine {
         self.world.started = Timestamp::MAX;
     }
 
-    /// Takes over from an engine with other rules: what was known of the keys, and the states of rules that have not changed.
-    pub fn adopt(&mut self, old: Engine) {
+    /// Takes over from an engine with other rules: what was known of the keys, and the states of rules that have not changed. Rules that
+    /// have begin anew, but the alerts that the table has `open` go on under them: what one text raised the next one clears.
+    pub fn adopt(&mut self, old: Engine, open: &[Alert]) {
         let patterns: Vec<(usize, usize)> = patterns(&self.streams)
             .filter_map(|(info, new)| {
                 let same = |(was, _): &(&RuleInfo, usize)| was.id == info.id && was.version == info.version;
@@ -177,6 +178,7 @@ impl Engine {
             if let Some(old) = streams.remove(&stream.spec.id) {
                 stream.adopt(old, &self.world);
             }
+            stream.remember(open, &self.world);
         }
         if old.world.started != Timestamp::MAX {
             self.world.started = old.world.started;

@@ -161,6 +161,12 @@ impl StreamEngine {
         for subject in alive {
             subject.lives_mut().for_each(|(_, state)| state.life.reset());
         }
+        self.remember(open, world);
+        self.sleep();
+    }
+
+    /// Takes on the alerts of `open` that the rules do not know to be open.
+    pub(crate) fn remember(&mut self, open: &[Alert], world: &World) {
         for alert in open {
             let Some(i) = self.rules.iter().position(|rule| rule.info.id == alert.rule) else { continue };
             let subject = match (&self.rules[i].judge, self.rules[i].group) {
@@ -175,13 +181,14 @@ impl StreamEngine {
             let Some(subject) = subject else { continue };
             subject.newest = subject.newest.or(Some(alert.updated));
             let state = subject.state_mut(i as u32);
-            state.life.restore(alert.since, alert.holds, alert.stale_since.is_some(), alert.updated);
-            state.told = alert.values.clone();
+            if !state.life.is_raised() {
+                state.life.restore(alert.since, alert.holds, alert.stale_since.is_some(), alert.updated);
+                state.told = alert.values.clone();
+            }
         }
         for cluster in &mut self.clusters {
             cluster.restore(&self.rules[cluster.rule as usize].info.id, open);
         }
-        self.sleep();
     }
 
     /// Takes over the keys of the same stream under other rules, and the states of rules that are the same.
@@ -435,7 +442,8 @@ pub(crate) fn judge_window(
         }
         *upto = window.end;
     }
-    let sight = Sight { at: window.end, start: window.start, own: &window.cells, may_clear: window.may_clear, open: window.open, flags: &[] };
+    let sight =
+        Sight { at: window.end, start: window.start, own: &window.cells, may_clear: window.may_clear, open: window.open, flags: &[] };
     for i in &shared.rules {
         let rule = &rules[*i as usize];
         if !window.open || matches!(rule.judge, Judge::Window { early: true, .. }) {

@@ -1,5 +1,6 @@
 //! The engine from outside: the shipped pipelines and their tests, mistakes in rules, determinism, real series.
 
+mod adopt;
 mod engine;
 mod mistakes;
 mod properties;
