@@ -156,10 +156,12 @@ fn a_dark_camera_hides_what_its_pictures_said_and_a_whole_class_hides_all_of_it(
 
 #[test]
 fn two_rules_that_hide_each_other_do_not_hide_both() {
-    let mut table = table(&[rule("one", &["other"]), rule("other", &["one"])]);
+    let rules = [rule("one", &["other"]), rule("other", &["one"])];
+    let mut table = table(&rules);
     feed(&mut table, &[raise("one", 1), raise("other", 2)]);
     let hidden: Vec<_> = table.open().filter(|alert| alert.inhibited_by.is_some()).collect();
     assert_eq!((hidden.len(), hidden[0].rule.as_str()), (1, "other"), "who stands first stays");
+    assert_eq!(table.reload(&rules, minute(3)), vec![], "also when all is looked at anew");
 }
 
 #[test]
