@@ -7,5 +7,6 @@ mod commands;
 mod demo;
 mod flood;
 mod reload;
+mod orders;
 mod support;
 mod walls;
