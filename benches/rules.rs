@@ -53,7 +53,8 @@ enum Mix {
 }
 
 const MIXES: [Mix; 4] = [Mix::Readings, Mix::Window, Mix::Aggregates, Mix::Join];
-const AGGREGATES: [&str; 8] = ["max(value)", "avg(value)", "sum(value)", "last(value)", "delta(value)", "stddev(value)", "slope(value)", "percentile(value, 0.99)"];
+const AGGREGATES: [&str; 8] =
+    ["max(value)", "avg(value)", "sum(value)", "last(value)", "delta(value)", "stddev(value)", "slope(value)", "percentile(value, 0.99)"];
 
 impl Mix {
     fn name(self) -> &'static str {
@@ -126,9 +127,17 @@ fn table(only: &[&str]) {
         "mix", "rules", "keys", "readings/s", "evaluations/s", "ns/eval", "x limit", "B/key", "MB", "compile s"
     );
     for mix in MIXES.into_iter().filter(|mix| only.is_empty() || only.contains(&mix.name())) {
-        for (rules, keys) in
-            [(1, 1_000), (1, 100_000), (1, 1_000_000), (100, 1_000), (100, 100_000), (100, 1_000_000), (10_000, 1_000), (10_000, 100_000), (10_000, 1_000_000)]
-        {
+        for (rules, keys) in [
+            (1, 1_000),
+            (1, 100_000),
+            (1, 1_000_000),
+            (100, 1_000),
+            (100, 100_000),
+            (100, 1_000_000),
+            (10_000, 1_000),
+            (10_000, 100_000),
+            (10_000, 1_000_000),
+        ] {
             run(&["case", mix.name(), &rules.to_string(), &keys.to_string()]);
         }
     }

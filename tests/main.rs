@@ -6,7 +6,7 @@ mod city;
 mod commands;
 mod demo;
 mod flood;
-mod reload;
 mod orders;
+mod reload;
 mod support;
 mod walls;
