@@ -7,5 +7,6 @@ mod commands;
 mod demo;
 mod flood;
 mod orders;
+mod reload;
 mod support;
 mod walls;

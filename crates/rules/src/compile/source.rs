@@ -48,6 +48,7 @@ impl Plans {
                 rules: Vec::new(),
                 derives: Vec::new(),
                 early: false,
+                places: None,
             })
             .collect();
         let rules = (0u32..).zip(rules).filter(|(_, rule)| rule.group == place).filter_map(|(i, rule)| match rule.judge {
@@ -175,7 +176,12 @@ fn compile_window(raw: &RawWindow, (file, at): (&str, &str), problems: &mut Prob
 pub(crate) fn check_calls(calls: &[Call], window: Window, (file, at): (&str, &str), problems: &mut Problems) {
     let hourly = matches!(window, Window::Hops { size, hop } if hop == Span::from_mins(60) && size >= Span::from_mins(12 * 60));
     if calls.iter().any(|call| call.kind == Aggregate::Nowcast) && !hourly {
-        problems.add(file, format!("{at}.window"), "`nowcast` over this window", "{ sliding = \"12h\", every = \"1h\" }, as its formula has it");
+        problems.add(
+            file,
+            format!("{at}.window"),
+            "`nowcast` over this window",
+            "{ sliding = \"12h\", every = \"1h\" }, as its formula has it",
+        );
     }
 }
 
