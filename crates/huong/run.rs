@@ -84,7 +84,7 @@ impl System {
         let pipeline = if config.vision.enabled { Some(vision::open(&config.vision, &config.registry)?) } else { None };
 
         let (log, recovered) = Writer::open(config.store.clone()).context("the store cannot be opened")?;
-        recovery::recover(&mut brain, &config.store.dir, &recovered, clock.now())?;
+        let last = recovery::recover(&mut brain, &config.store.dir, &recovered, clock.now())?;
 
         let broker = config.broker.embedded.then(|| EmbeddedBroker::start(&config.broker, &config.prefix)).transpose()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("net").enable_all().build()?;
@@ -138,7 +138,7 @@ impl System {
         }
         let (acks, acks_in) = mpsc::unbounded_channel();
         let mut load = Load::new(config.alerts.load.clone());
-        load.restore(&recovered.open_alerts);
+        load.restore(&recovered.open_alerts, &last);
         let outlets = Outlets {
             acks,
             load,

@@ -28,7 +28,11 @@ type Shelf = HashMap<Name, VecDeque<(Timestamp, Box<[Cell]>)>>;
 
 impl Board {
     pub(crate) fn new(streams: usize, patterns: usize) -> Self {
-        Self { shelves: (0..streams).map(|_| None).collect(), most: vec![0; streams], marks: (0..patterns).map(|_| HashMap::new()).collect() }
+        Self {
+            shelves: (0..streams).map(|_| None).collect(),
+            most: vec![0; streams],
+            marks: (0..patterns).map(|_| HashMap::new()).collect(),
+        }
     }
 
     /// From now on the values of this stream are kept, of as many keys as there may be at once.

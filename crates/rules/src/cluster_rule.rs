@@ -85,7 +85,9 @@ impl StreamEngine {
             let Judge::Cluster { spec: cluster, lat, lon, class } = &rule.judge else { continue };
             let filter = rule.filter.map(|filter| &groups[rule.group].filters[filter].condition);
             let taken = filter.is_none_or(|filter| filter.eval(Row { own: cells, facts: world.facts.nothing(), extra: &[] }) == Some(true));
-            let (Cell::Number(latitude), Cell::Number(longitude), true) = (cells[*lat].clone(), cells[*lon].clone(), taken) else { continue };
+            let (Cell::Number(latitude), Cell::Number(longitude), true) = (cells[*lat].clone(), cells[*lon].clone(), taken) else {
+                continue;
+            };
             let class = match class.map(|class| &cells[class]) {
                 None => "",
                 Some(Cell::Text(text)) => &**text,

@@ -207,7 +207,12 @@ fn check_circles(flows: &[(usize, usize, &Name)], written: &Written, problems: &
     for (from, into, id) in flows {
         if from == into || reaches(*into, *from) {
             let Some((file, raw)) = written.derives.iter().find(|(_, derive)| derive.id == **id) else { continue };
-            problems.add(file, format!("derive `{id}`.into"), format!("`{}`, from which `{}` derives in turn", raw.into, raw.from), "no circle");
+            problems.add(
+                file,
+                format!("derive `{id}`.into"),
+                format!("`{}`, from which `{}` derives in turn", raw.into, raw.from),
+                "no circle",
+            );
         }
     }
 }

@@ -149,13 +149,13 @@ impl StreamEngine {
         let subject = &mut groups[g as usize].subjects[s as usize];
         let ctx = ctx(spec, world);
         let upto = subject.clock_watermark(spec.disorder, now);
-        let mature: Vec<u32> = subject.lives().filter(|(_, state)| state.life.matures().is_some_and(|at| at <= upto)).map(|(i, _)| i).collect();
+        let mature: Vec<u32> =
+            subject.lives().filter(|(_, state)| state.life.matures().is_some_and(|at| at <= upto)).map(|(i, _)| i).collect();
         for i in mature {
             rules[i as usize].mature(i, ctx, subject, upto, out);
         }
-        let off = |(i, state): &(u32, &crate::subject::RuleState)| {
-            state.life.since().is_some() && !rules[*i as usize].is_on(now, world.exercise)
-        };
+        let off =
+            |(i, state): &(u32, &crate::subject::RuleState)| state.life.since().is_some() && !rules[*i as usize].is_on(now, world.exercise);
         let ended: Vec<u32> = subject.lives().filter(off).map(|(i, _)| i).collect();
         for i in ended {
             rules[i as usize].end(i, ctx, subject, now, &[], out);

@@ -49,6 +49,16 @@ pub enum Verdict {
     Duplicate,
 }
 
+/// Counts of what an engine remembers.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    pub(crate) keys: usize,
+    pub(crate) subjects: usize,
+    pub(crate) events: usize,
+    pub(crate) board: usize,
+}
+
 /// A key that sent readings and is not in the registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Orphan {
@@ -205,6 +215,18 @@ impl Engine {
     /// Readings that went unjudged: their stream has too many keys that the registry does not know, or a cluster rule too many events.
     pub fn unjudged(&self) -> u64 {
         self.streams.iter().map(StreamEngine::unjudged).sum()
+    }
+
+    /// What it remembers, for tests of bounds.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> Held {
+        let groups = || self.streams.iter().flat_map(|stream| &stream.groups);
+        Held {
+            keys: self.streams.iter().map(|stream| stream.index.len()).sum(),
+            subjects: groups().map(crate::group::Group::len).sum(),
+            events: self.streams.iter().flat_map(|stream| &stream.clusters).map(|state| state.clusters.kept()).sum(),
+            board: self.world.board.kept(),
+        }
     }
 
     fn judge(&mut self, reading: &mut Reading, now: Timestamp, out: &mut Out) -> Verdict {

@@ -1,15 +1,16 @@
 //! A compiled rule, and how it turns a row of figures into a signal.
 
 use huong_types::{
-    Alert, Check, Field, Name, Origin, Quality, Reading, Registry, RuleInfo, Signal, SignalKind, Span, Stream, Text, Timestamp, Value, Values,
+    Alert, Check, Field, Name, Origin, Quality, Reading, Registry, RuleInfo, Signal, SignalKind, Span, Stream, Text, Timestamp, Value,
+    Values,
 };
 use smallvec::SmallVec;
 
 use crate::board::Board;
 use crate::cluster::ClusterSpec;
 use crate::engine::Out;
-use crate::expr::{Cell, Condition, Number, Output, Place, Row};
 use crate::explain::Watched;
+use crate::expr::{Cell, Condition, Number, Output, Place, Row};
 use crate::lens::{Extras, To};
 use crate::life::{Judgement, Timing};
 use crate::schedule::Schedule;
@@ -48,12 +49,25 @@ pub(crate) enum Judge {
     /// On every reading.
     Reading,
     /// On every closed window of a plan of its group and, when `early`, on open ones.
-    Window { plan: usize, early: bool },
-    Silence { after: Option<Span> },
-    ClassSilence { share: f64, least: u32 },
+    Window {
+        plan: usize,
+        early: bool,
+    },
+    Silence {
+        after: Option<Span>,
+    },
+    ClassSilence {
+        share: f64,
+        least: u32,
+    },
     Suspect,
     /// On events near each other; columns of latitude, longitude and class.
-    Cluster { spec: ClusterSpec, lat: usize, lon: usize, class: Option<usize> },
+    Cluster {
+        spec: ClusterSpec,
+        lat: usize,
+        lon: usize,
+        class: Option<usize>,
+    },
 }
 
 /// What must, or must not, happen once `when` holds.
@@ -158,8 +172,10 @@ impl Rule {
                 return;
             }
             let state = subject.state(i);
-            let since = state.and_then(|state| state.life.since().or(Some(state.half.since).filter(|_| state.half.holds))).unwrap_or(sight.at);
-            let followed = then.to.keys(&subject.name, ctx.registry).iter().any(|key| ctx.board.marked(then.pattern, key, since - then.before));
+            let since =
+                state.and_then(|state| state.life.since().or(Some(state.half.since).filter(|_| state.half.holds))).unwrap_or(sight.at);
+            let followed =
+                then.to.keys(&subject.name, ctx.registry).iter().any(|key| ctx.board.marked(then.pattern, key, since - then.before));
             when = when.map(|first| first && !followed);
             match then.within.span(row) {
                 Some(span) => hold = span,
@@ -471,7 +487,9 @@ impl Within {
     pub(crate) fn span(&self, row: Row<'_>) -> Option<Span> {
         match self {
             Within::Span(span) => Some(*span),
-            Within::Hours(hours) => hours.eval(row).filter(|hours| *hours >= 0.0).map(|hours| Span::from_millis((hours * 3_600_000.0) as i64)),
+            Within::Hours(hours) => {
+                hours.eval(row).filter(|hours| *hours >= 0.0).map(|hours| Span::from_millis((hours * 3_600_000.0) as i64))
+            }
         }
     }
 }

@@ -166,7 +166,9 @@ impl StreamEngine {
         self.silent = 0;
         for sensor in &mut self.sensors {
             sensor.silent_since = None;
-            let class = |alert: &&Alert| self.rules.iter().any(|rule| rule.info.id == alert.rule && matches!(rule.judge, Judge::ClassSilence { .. }));
+            let class = |alert: &&Alert| {
+                self.rules.iter().any(|rule| rule.info.id == alert.rule && matches!(rule.judge, Judge::ClassSilence { .. }))
+            };
             if let Some(alert) = open.iter().find(class).filter(|_| sensor.registered)
                 && sensor.newest.is_none_or(|newest| newest + sensor.silent_after <= alert.updated)
             {

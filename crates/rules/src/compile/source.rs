@@ -176,7 +176,12 @@ fn compile_window(raw: &RawWindow, (file, at): (&str, &str), problems: &mut Prob
 pub(crate) fn check_calls(calls: &[Call], window: Window, (file, at): (&str, &str), problems: &mut Problems) {
     let hourly = matches!(window, Window::Hops { size, hop } if hop == Span::from_mins(60) && size >= Span::from_mins(12 * 60));
     if calls.iter().any(|call| call.kind == Aggregate::Nowcast) && !hourly {
-        problems.add(file, format!("{at}.window"), "`nowcast` over this window", "{ sliding = \"12h\", every = \"1h\" }, as its formula has it");
+        problems.add(
+            file,
+            format!("{at}.window"),
+            "`nowcast` over this window",
+            "{ sliding = \"12h\", every = \"1h\" }, as its formula has it",
+        );
     }
 }
 
