@@ -45,7 +45,7 @@ fn two_levels_of_derived_streams() {
             .collect::<Vec<_>>()
     };
     assert_eq!(of("mean").len(), 14);
-    assert_eq!(of("peak"), [("mean".to_owned(), 30, Some(4.0)), ("mean".to_owned(), 60, Some(0.5))]);
+    assert_eq!(of("peak"), [("mean".to_owned(), 30, Some(4.0)), ("mean".to_owned(), 60, Some(0.5)), ("mean".to_owned(), 90, Some(0.5))]);
     assert!(city.engine.orphans().is_empty(), "what is computed is no stranger: {:?}", city.engine.orphans());
 }
 
