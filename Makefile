@@ -22,10 +22,10 @@ test: $(ORT) setup-build setup-test lint
 	cargo test --workspace
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test --release -p huong-flow --test loom
 
-# The hot paths beside the machine's own limits, then the recorded flood where its data is at hand.
+# The hot paths beside the machine's own limits, rules by keys, then the recorded flood where its data is at hand.
 DATA := $(or $(HUONG_SHARED_DATA),../shared/data)
 bench: $(ORT) setup-build
-	cargo bench --bench hot_paths
+	cargo bench --bench hot_paths --bench rules
 	cargo build --release --bin huong
 	@if [ -d $(DATA) ]; then \
 	  $(HUONG) replay --readings $(DATA)/flood/hue_flood_2025.csv --score $(DATA)/flood/crossings_2025.csv \

@@ -65,20 +65,22 @@ pub(crate) fn command(args: &BacktestArgs) -> Result<()> {
     let truth = args.truth.as_deref().map(|path| score::read_crossings(path, &config.registry)).transpose()?.unwrap_or_default();
 
     let warm_up = running.longest_window().max(tried.longest_window());
-    let mut past = Past { running: Side::new(running), tried: Side::new(tried), truth: &truth, shown: Vec::new(), fed: 0, first: None };
     let from = args.from.unwrap_or(Timestamp::MIN);
+    let (running, tried) = (Side::new(running), Side::new(tried));
+    let mut past = Past { running, tried, truth: &truth, shown: Vec::new(), from, before: 0, fed: 0, first: None };
     past.feed(args, &config, from - warm_up)?;
     past.finish(args.to)?;
     let whole = "nothing was read in that time";
-    let first = past.first.context(whole)?.max(from);
+    let first = past.first.context(whole)?;
     let last = past.tried.now;
     say(&format!(
-        "{}: {}; {} from {} to {}",
+        "{}: {}; {} from {} to {}, {} before that fill the windows",
         args.rule.display(),
         rules.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", "),
         count(past.fed, "reading"),
         local_date_time(first),
-        local_date_time(last)
+        local_date_time(last),
+        past.before
     ))?;
     let inside = |episode: &&Episode| episode.end() >= from;
     let tried: Vec<&Episode> = past.tried.episodes.values().filter(inside).collect();
@@ -118,6 +120,9 @@ struct Past<'a> {
     truth: &'a [Crossing],
     /// The readings by which the truth can be seen.
     shown: Vec<Reading>,
+    from: Timestamp,
+    /// Readings taken from before `from`, and from then on.
+    before: usize,
     fed: usize,
     first: Option<Timestamp>,
 }
@@ -144,8 +149,12 @@ impl Past<'_> {
     }
 
     fn take(&mut self, reading: Reading) -> Result<()> {
-        self.fed += 1;
-        self.first.get_or_insert(reading.received);
+        if reading.received < self.from {
+            self.before += 1;
+        } else {
+            self.fed += 1;
+            self.first.get_or_insert(reading.received);
+        }
         if reading.stream == "water_level" && self.truth.iter().any(|crossing| crossing.key == reading.key) {
             self.shown.push(reading.clone());
         }

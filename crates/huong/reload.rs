@@ -25,6 +25,7 @@ pub(crate) struct Reload {
     asked: Ring<()>,
     /// On their way to the brain.
     pub(crate) engines: Ring<Box<Engine>>,
+    /// Counted by the brain, once it judges by them.
     pub(crate) taken: Counter,
     pub(crate) refused: Counter,
     /// The newest files have mistakes.
@@ -102,7 +103,6 @@ impl Folder {
             tracing::error!("the changed rules are refused, those of before stay:\n{problems}");
             return;
         };
-        let rules = engine.rules().len();
         let mut waiting = Box::new(engine);
         while let Err(back) = reload.engines.push(waiting) {
             if stop.is_set() {
@@ -112,8 +112,6 @@ impl Folder {
             reload.asked.waker().wait(LOOK);
         }
         self.running = files;
-        reload.taken.add(1);
         reload.broken.store(false, Ordering::Relaxed);
-        tracing::info!(rules, "the changed rules run");
     }
 }

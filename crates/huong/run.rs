@@ -84,7 +84,7 @@ impl System {
         let pipeline = if config.vision.enabled { Some(vision::open(&config.vision, &config.registry)?) } else { None };
 
         let (log, recovered) = Writer::open(config.store.clone()).context("the store cannot be opened")?;
-        recovery::recover(&mut brain, &config.store.dir, &recovered, clock.now())?;
+        let last = recovery::recover(&mut brain, &config.store.dir, &recovered, clock.now())?;
 
         let broker = config.broker.embedded.then(|| EmbeddedBroker::start(&config.broker, &config.prefix)).transpose()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("net").enable_all().build()?;
@@ -138,7 +138,7 @@ impl System {
         }
         let (acks, acks_in) = mpsc::unbounded_channel();
         let mut load = Load::new(config.alerts.load.clone());
-        load.restore(&recovered.open_alerts);
+        load.restore(&recovered.open_alerts, &last);
         let outlets = Outlets {
             acks,
             load,
@@ -328,6 +328,9 @@ fn think(mut brain: Brain, ring: &Ring<Inbound>, batches: &Ring<Batch>, shared: 
         let last = stop.is_set();
         let mut batch = Batch::default();
         let mut took = 0;
+        while let Some(engine) = shared.reload.engines.pop() {
+            reload(&mut brain, engine, &mut transitions, shared);
+        }
         // A message may hold many readings: a turn ends by either count.
         while took < TURN
             && batch.records.len() < RECORDS
@@ -338,9 +341,6 @@ fn think(mut brain: Brain, ring: &Ring<Inbound>, batches: &Ring<Batch>, shared: 
         }
         while let Some(command) = shared.commands.pop() {
             order(&mut brain, command, &mut batch, &mut transitions, shared.clock.now());
-        }
-        while let Some(engine) = shared.reload.engines.pop() {
-            reload(&mut brain, engine, &mut transitions, shared.clock.now());
         }
         tick(&mut brain, &mut transitions, shared.clock.now());
         batch.records.extend(transitions.drain(..).map(Record::from));
@@ -417,9 +417,14 @@ fn order(brain: &mut Brain, command: Command, batch: &mut Batch, transitions: &m
     batch.replies.push((command.reply, answer));
 }
 
-fn reload(brain: &mut Brain, engine: Box<Engine>, transitions: &mut Vec<Transition>, now: Timestamp) {
-    if let Err(error) = brain.on(Event::Reload(engine), now, transitions) {
-        tracing::error!(%error, "the alert table refused other rules");
+fn reload(brain: &mut Brain, engine: Box<Engine>, transitions: &mut Vec<Transition>, shared: &Shared) {
+    let rules = engine.rules().len();
+    match brain.on(Event::Reload(engine), shared.clock.now(), transitions) {
+        Ok(_) => {
+            shared.reload.taken.add(1);
+            tracing::info!(rules, "the changed rules run");
+        }
+        Err(error) => tracing::error!(%error, "the alert table refused other rules"),
     }
 }
 

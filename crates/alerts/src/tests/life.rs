@@ -70,7 +70,9 @@ fn a_higher_level_hides_the_lower_ones_of_its_key() {
     assert_eq!(kinds(&table.apply(raise("bd2", 2), minute(2))), [("bd2", T::Raised), ("bd1", T::Inhibited)]);
     assert_eq!(kinds(&table.apply(raise("bd3", 3), minute(3))), [("bd3", T::Raised), ("bd2", T::Inhibited)]);
     // bd2 goes while hidden; bd1, which it hid, is hidden by bd3 from now on.
-    assert_eq!(kinds(&table.apply(signal("bd2", 4, SignalKind::Clear), minute(4))), [("bd2", T::Cleared), ("bd1", T::Inhibited)]);
+    let cleared = table.apply(signal("bd2", 4, SignalKind::Clear), minute(4));
+    assert_eq!(kinds(&cleared), [("bd2", T::Cleared), ("bd1", T::Inhibited)]);
+    assert_eq!(cleared[0].alert.inhibited_by, None);
     assert_eq!(table.open().find(|a| a.rule == "bd1").and_then(|a| a.inhibited_by.clone()), Some("bd3:kimlong:19700101T000300Z".into()));
     let released = table.apply(signal("bd3", 5, SignalKind::Clear), minute(5));
     assert_eq!(kinds(&released), [("bd3", T::Cleared), ("bd1", T::Released)]);

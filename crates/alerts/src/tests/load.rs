@@ -93,6 +93,9 @@ fn what_stands_is_counted_by_how_it_stands() {
     assert_eq!(load.figures(minute(1441)).stale, 1, "a has stood for more than a day");
 
     let mut after = Load::new(LoadConfig::default());
-    after.restore(&table.open().cloned().collect::<Vec<_>>());
+    after.restore(&table.open().cloned().collect::<Vec<_>>(), &all[3..]);
     assert_eq!(after.figures(minute(6)).standing, 4);
+    let mut whole = Load::new(LoadConfig::default());
+    whole.restore(&[], &all);
+    assert_eq!(whole.figures(minute(6)), figures, "the journal alone gives the same figures");
 }
