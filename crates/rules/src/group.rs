@@ -8,6 +8,7 @@ use std::sync::Arc;
 use huong_types::{Name, Span, Timestamp};
 
 use crate::expr::{Cell, Condition};
+use crate::gate::Gate;
 use crate::subject::Subject;
 use crate::windows::{Plan, Windows};
 
@@ -17,7 +18,7 @@ pub(crate) struct Group {
     pub(crate) filters: Vec<Filter>,
     pub(crate) plans: Vec<Shared>,
     /// Rules and derivations on readings.
-    pub(crate) rules: Vec<u32>,
+    pub(crate) rules: Vec<Gate>,
     pub(crate) derives: Vec<u32>,
     pub(crate) subjects: Vec<Subject>,
     index: HashMap<Name, u32>,
@@ -46,7 +47,7 @@ pub(crate) struct Filter {
 pub(crate) struct Shared {
     pub(crate) plan: Plan,
     pub(crate) filter: Option<usize>,
-    pub(crate) rules: Vec<u32>,
+    pub(crate) rules: Vec<Gate>,
     pub(crate) derives: Vec<u32>,
     /// Some rule wants to know before the window closes.
     pub(crate) early: bool,
@@ -66,13 +67,13 @@ impl Group {
         }
     }
 
-    /// `rules` of this group: position, and the window with whether it is looked at early.
-    pub(crate) fn with_rules(mut self, rules: impl Iterator<Item = (u32, Option<(usize, bool)>)>) -> Self {
-        for (i, window) in rules {
+    /// `rules` of this group, and the window with whether it is looked at early.
+    pub(crate) fn with_rules(mut self, rules: impl Iterator<Item = (Gate, Option<(usize, bool)>)>) -> Self {
+        for (gate, window) in rules {
             match window {
-                None => self.rules.push(i),
+                None => self.rules.push(gate),
                 Some((plan, early)) => {
-                    self.plans[plan].rules.push(i);
+                    self.plans[plan].rules.push(gate);
                     self.plans[plan].early |= early;
                 }
             }
@@ -108,6 +109,13 @@ impl Group {
         self.index.get(name).copied()
     }
 
+    /// Names and positions of its subjects, by name: an order that does not depend on hashing.
+    pub(crate) fn names(&self) -> Vec<(Name, u32)> {
+        let mut names: Vec<(Name, u32)> = self.index.iter().map(|(name, position)| (name.clone(), *position)).collect();
+        names.sort();
+        names
+    }
+
     /// The position of a subject, made when there is none. `facts` are those of a key.
     pub(crate) fn subject(&mut self, name: &Name, facts: &Arc<[Cell]>) -> u32 {
         if let Some(position) = self.index.get(name) {
@@ -141,9 +149,11 @@ impl Group {
                 self.plans.iter().position(|is| same(&is))
             })
             .collect();
-        let mut names: Vec<(Name, u32)> = old.index.drain().collect();
-        names.sort();
-        for (name, position) in names {
+        for (name, position) in old.names() {
+            // A key that is too many has no sensor, so it must not have a subject.
+            if self.by == By::Key && self.find(&name).is_none() {
+                continue;
+            }
             let facts = self.find(&name).map_or_else(|| Arc::clone(nothing), |s| Arc::clone(&self.subjects[s as usize].facts));
             let s = self.subject(&name, &facts);
             let was = std::mem::replace(&mut old.subjects[position as usize], Subject::new(name, facts, std::iter::empty()));
