@@ -238,7 +238,7 @@ impl StreamEngine {
     fn follows(&self, g: u16, s: u32, p: usize) -> bool {
         let group = &self.groups[g as usize];
         let subject = &group.subjects[s as usize];
-        let stands = || group.plans[p].rules.iter().any(|i| subject.state(*i).is_some_and(|state| !state.life.is_blank()));
+        let stands = || group.plans[p].rules.iter().any(|gate| subject.state(gate.rule).is_some_and(|state| !state.life.is_blank()));
         !subject.windows[p].windows.is_empty() || self.is_registered(g, s) || stands()
     }
 
@@ -268,7 +268,6 @@ impl StreamEngine {
 
     fn forget(&mut self, g: u16, s: u32) {
         if g == 0 {
-            self.index.remove(&self.keys[s as usize]);
             self.release(s);
         }
         self.groups[g as usize].forget(s);
@@ -276,16 +275,16 @@ impl StreamEngine {
 
     /// The source of a key has said that nothing will come any more. A key that was never heard is nobody's loss.
     pub(crate) fn silence(&mut self, key: &Name, now: Timestamp, world: &World, out: &mut Out) {
-        let Some(k) = self.index.get(key).copied() else { return };
+        let Some(k) = self.groups[0].find(key) else { return };
         self.sensors[k as usize].gone = true;
         self.fall_silent(&[k], now, world, out);
     }
 
     /// Ends the silence of a key, unless what arrived is itself too old to speak of now.
     pub(crate) fn hear(&mut self, k: u32, at: Timestamp, now: Timestamp, world: &World, out: &mut Out) {
-        let keep = self.rules.iter().any(|rule| matches!(rule.judge, Judge::Silence { .. }) && rule.when.is_some());
+        let keep = self.silence_rules().any(|(_, rule)| rule.when.is_some());
         let cells: Box<[Cell]> = if keep { self.cells().into() } else { Box::default() };
-        let Self { spec, sensors, groups, rules, .. } = self;
+        let Self { spec, sensors, groups, rules, silences, .. } = self;
         let sensor = &mut sensors[k as usize];
         sensor.gone = false;
         let known = at.min(now);
@@ -299,7 +298,8 @@ impl StreamEngine {
         if now < newest + sensor.silent_after {
             fresh(rules, subject, at, out);
         }
-        for (i, rule) in (0u32..).zip(&*rules) {
+        for i in silences.iter().copied() {
+            let rule = &rules[i as usize];
             let Judge::Silence { after } = rule.judge else { continue };
             let over = now < newest + after.unwrap_or(sensor.silent_after);
             let Some(state) = subject.state(i).filter(|state| over && state.life.is_raised()) else { continue };
@@ -338,7 +338,7 @@ impl StreamEngine {
     }
 
     fn silence_rules(&self) -> impl Iterator<Item = (u32, &Rule)> {
-        (0u32..).zip(&self.rules).filter(|(_, rule)| matches!(rule.judge, Judge::Silence { .. }))
+        self.silences.iter().map(|i| (*i, &self.rules[*i as usize]))
     }
 
     /// After which silence of a key the rule speaks; `None` when it does not speak of this key.

@@ -222,7 +222,7 @@ impl Engine {
     pub(crate) fn held(&self) -> Held {
         let groups = || self.streams.iter().flat_map(|stream| &stream.groups);
         Held {
-            keys: self.streams.iter().map(|stream| stream.index.len()).sum(),
+            keys: self.streams.iter().map(|stream| stream.groups[0].len()).sum(),
             subjects: groups().map(crate::group::Group::len).sum(),
             events: self.streams.iter().flat_map(|stream| &stream.clusters).map(|state| state.clusters.kept()).sum(),
             board: self.world.board.kept(),

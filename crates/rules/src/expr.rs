@@ -14,6 +14,7 @@ mod foreign;
 mod functions;
 mod lower;
 mod node;
+mod plain;
 mod schema;
 mod select;
 mod sql;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 
 pub(crate) use call::{Aggregate, Call};
 pub(crate) use compile::{Compiler, Condition, Number, Output};
+pub(crate) use plain::Plain;
 pub(crate) use schema::{Part, Place, Schema};
 
 /// A value of a row.

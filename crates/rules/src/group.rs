@@ -8,6 +8,7 @@ use std::sync::Arc;
 use huong_types::{Name, Span, Timestamp};
 
 use crate::expr::{Call, Cell, Condition};
+use crate::gate::Gate;
 use crate::subject::Subject;
 use crate::windows::{Plan, Windows};
 
@@ -17,7 +18,7 @@ pub(crate) struct Group {
     pub(crate) filters: Vec<Filter>,
     pub(crate) plans: Vec<Shared>,
     /// Rules and derivations on readings.
-    pub(crate) rules: Vec<u32>,
+    pub(crate) rules: Vec<Gate>,
     pub(crate) derives: Vec<u32>,
     pub(crate) subjects: Vec<Subject>,
     index: HashMap<Name, u32>,
@@ -46,7 +47,7 @@ pub(crate) struct Filter {
 pub(crate) struct Shared {
     pub(crate) plan: Plan,
     pub(crate) filter: Option<usize>,
-    pub(crate) rules: Vec<u32>,
+    pub(crate) rules: Vec<Gate>,
     pub(crate) derives: Vec<u32>,
     /// Some rule wants to know before the window closes.
     pub(crate) early: bool,
@@ -76,13 +77,13 @@ impl Group {
         }
     }
 
-    /// `rules` of this group: position, and the window with whether it is looked at early.
-    pub(crate) fn with_rules(mut self, rules: impl Iterator<Item = (u32, Option<(usize, bool)>)>) -> Self {
-        for (i, window) in rules {
+    /// `rules` of this group, and the window with whether it is looked at early.
+    pub(crate) fn with_rules(mut self, rules: impl Iterator<Item = (Gate, Option<(usize, bool)>)>) -> Self {
+        for (gate, window) in rules {
             match window {
-                None => self.rules.push(i),
+                None => self.rules.push(gate),
                 Some((plan, early)) => {
-                    self.plans[plan].rules.push(i);
+                    self.plans[plan].rules.push(gate);
                     self.plans[plan].early |= early;
                 }
             }
@@ -118,6 +119,13 @@ impl Group {
         self.index.get(name).copied()
     }
 
+    /// Names and positions of its subjects, by name: an order that does not depend on hashing.
+    pub(crate) fn names(&self) -> Vec<(Name, u32)> {
+        let mut names: Vec<(Name, u32)> = self.index.iter().map(|(name, position)| (name.clone(), *position)).collect();
+        names.sort();
+        names
+    }
+
     /// The position of a subject, made when there is none. `facts` are those of a key.
     pub(crate) fn subject(&mut self, name: &Name, facts: &Arc<[Cell]>) -> u32 {
         if let Some(position) = self.index.get(name) {
@@ -142,10 +150,8 @@ impl Group {
     pub(crate) fn adopt(&mut self, old: &mut Group, stay: (&[Option<u32>], &[Option<u32>]), nothing: &Arc<[Cell]>) {
         let plans = self.adopt_plans(old, stay);
         let places = stay.0;
-        let mut names: Vec<(Name, u32)> = old.index.drain().collect();
-        names.sort();
-        for (name, position) in names {
-            // A key for which there is no room any more has no sensor either.
+        for (name, position) in old.names() {
+            // A key for which there is no room any more has no sensor, so it must not have a subject either.
             if self.by == By::Key && self.find(&name).is_none() {
                 continue;
             }
@@ -172,14 +178,15 @@ impl Group {
                 gone.push(Some(q));
                 continue;
             }
-            let staying = |was: &[u32], of: &[Option<u32>]| was.iter().filter_map(|i| of[*i as usize]).collect::<Vec<u32>>();
-            let (kept, kept_derives) = (staying(&was.rules, rules), staying(&was.derives, derives));
+            let kept: Vec<u32> = was.rules.iter().filter_map(|gate| rules[gate.rule as usize]).collect();
+            let kept_derives: Vec<u32> = was.derives.iter().filter_map(|i| derives[*i as usize]).collect();
             if kept.is_empty() && kept_derives.is_empty() {
                 gone.push(None);
                 continue;
             }
             let is = &mut self.plans[q];
-            is.rules.retain(|i| !kept.contains(i));
+            let (kept, rest): (Vec<Gate>, Vec<Gate>) = is.rules.drain(..).partition(|gate| kept.contains(&gate.rule));
+            is.rules = rest;
             is.derives.retain(|i| !kept_derives.contains(i));
             let places = asked[q].iter().map(|call| was.plan.calls().iter().position(|known| known == call)).collect();
             let (filter, early) = (is.filter, was.early);

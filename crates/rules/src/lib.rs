@@ -15,6 +15,7 @@ mod due;
 mod engine;
 mod explain;
 mod expr;
+mod gate;
 mod group;
 mod lens;
 mod life;

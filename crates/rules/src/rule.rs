@@ -145,23 +145,24 @@ impl Rule {
         if self.extras.is_off(&subject.name) || !self.in_schedule(i, ctx, subject, sight, out) {
             return;
         }
-        let mut selected = Vec::new();
+        let mut selected: SmallVec<[Cell; 4]> = SmallVec::new();
         let expected = match &self.extras.baseline {
             Some(plan) => subject.baseline(i).expected(&plan.spec, sight.at),
             None => None,
         };
         let extra = self.extras.fill(&subject.name, sight.at, ctx.board, ctx.registry, expected);
-        let facts = std::sync::Arc::clone(&subject.facts);
         if !self.figures.is_empty() {
-            let row = Row { own: sight.own, facts: &facts, extra: &extra };
+            let row = Row { own: sight.own, facts: &subject.facts, extra: &extra };
             selected = self.figures.iter().map(|(_, figure)| figure.eval(row)).collect();
         }
         let own = if self.figures.is_empty() { sight.own } else { &selected };
-        let row = Row { own, facts: &facts, extra: &extra };
-        let mut when = self.when.as_ref().and_then(|when| when.eval(row));
-        if sight.open && when != Some(true) {
+        let mut when = self.when.as_ref().and_then(|when| when.eval(Row { own, facts: &subject.facts, extra: &extra }));
+        let idle = self.is_stateless() && ctx.watch.is_none() && subject.state(i).is_none();
+        if when != Some(true) && (sight.open || idle) {
             return;
         }
+        let facts = std::sync::Arc::clone(&subject.facts);
+        let row = Row { own, facts: &facts, extra: &extra };
         let mut hold = self.timing.hold;
         if let Some(then) = &self.then {
             let begins = self.begins(i, ctx, subject, sight.at, when);
@@ -197,6 +198,11 @@ impl Rule {
             let clean = sight.may_clear && !subject.state(i).is_some_and(|state| state.life.is_raised());
             subject.baseline(i).add(&plan.spec, sight.at, *value, clean);
         }
+    }
+
+    /// Where nothing stands, a judgement that its condition does not hold leaves nothing behind.
+    pub(crate) fn is_stateless(&self) -> bool {
+        self.timing.of.1 <= 1 && self.extras.baseline.is_none()
     }
 
     /// Takes a judgement to the rule's state and says what follows from it.

@@ -3,8 +3,10 @@
 //! Invariant: a condition sees usable values only. A field that is missing, suspect, bad or late is NULL to it.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
+
+use smallvec::SmallVec;
 
 use huong_types::{Alert, Check, Flag, Name, Origin, Reading, Registry, Span, Stream, Timestamp, Value};
 
@@ -41,11 +43,13 @@ pub(crate) struct StreamEngine {
     checks: Checks,
     pub(crate) keys: Vec<Name>,
     pub(crate) sensors: Vec<Sensor>,
-    pub(crate) index: HashMap<Name, u32>,
-    /// The first is by key, its subjects stand where the sensors do.
+    /// The first is by key, its subjects stand where the sensors do: its index is that of the keys.
     pub(crate) groups: Vec<Group>,
     pub(crate) rules: Vec<Rule>,
     pub(crate) derives: Vec<Derive>,
+    /// Those that speak of sensors instead of values.
+    pub(crate) silences: Vec<u32>,
+    suspicions: Vec<u32>,
     pub(crate) clusters: Vec<ClusterState>,
     /// The stream as a whole, for each rule about its class.
     pub(crate) classes: Vec<(u32, Subject)>,
@@ -78,6 +82,10 @@ impl StreamEngine {
     pub(crate) fn new(spec: Stream, columns: Arc<[(Name, Kind)]>, groups: Vec<Group>, rules: Vec<Rule>, derives: Vec<Derive>) -> Self {
         let clusters = (0u32..).zip(&rules).filter_map(|(i, rule)| ClusterState::of(i, rule)).collect();
         let of_class = (0u32..).zip(&rules).filter(|(_, rule)| matches!(rule.judge, Judge::ClassSilence { .. }));
+        let of_sensors =
+            |wanted: fn(&Judge) -> bool| (0u32..).zip(&rules).filter(move |(_, rule)| wanted(&rule.judge)).map(|(i, _)| i).collect();
+        let silences = of_sensors(|judge| matches!(judge, Judge::Silence { .. }));
+        let suspicions = of_sensors(|judge| matches!(judge, Judge::Suspect));
         let classes = of_class.map(|(i, _)| (i, Subject::new(spec.id.clone(), Arc::new([]), std::iter::empty()))).collect();
         Self {
             cells: vec![Cell::Null; columns.len()],
@@ -88,10 +96,11 @@ impl StreamEngine {
             columns,
             keys: Vec::new(),
             sensors: Vec::new(),
-            index: HashMap::new(),
             groups,
             rules,
             derives,
+            silences,
+            suspicions,
             clusters,
             queue: BinaryHeap::new(),
             registered: 0,
@@ -239,7 +248,7 @@ impl StreamEngine {
         self.unjudged = old.unjudged;
         let (mut old_groups, mut old_sensors) = (old.groups, old.sensors.into_iter().map(Some).collect::<Vec<_>>());
         self.checks = old.checks;
-        for (key, position) in sorted(old.index) {
+        for (key, position) in old_groups[0].names() {
             let Some(k) = self.sensor(&key, world) else { continue };
             let Some(was) = old_sensors[position as usize].take() else { continue };
             // What the registry says may have changed.
@@ -281,8 +290,8 @@ impl StreamEngine {
 
     /// Position of the key; `None` when there are too many unknown ones already.
     pub(crate) fn sensor(&mut self, key: &Name, world: &World) -> Option<u32> {
-        if let Some(position) = self.index.get(key) {
-            return Some(*position);
+        if let Some(position) = self.groups[0].find(key) {
+            return Some(position);
         }
         let sensor = Sensor::new(key, &self.spec, &world.registry, &world.facts, &self.checks);
         self.registered += u32::from(sensor.registered);
@@ -301,7 +310,6 @@ impl StreamEngine {
             self.sensors[position as usize] = sensor;
             self.keys[position as usize] = key.clone();
         }
-        self.index.insert(key.clone(), position);
         self.wake_sensor(position, world);
         Some(position)
     }
@@ -371,7 +379,7 @@ impl StreamEngine {
         }
         let ctx = ctx(spec, world);
         let row = Row { own: cells, facts: &sensor.facts, extra: &[] };
-        let passes: Vec<bool> = filters.iter().map(|filter| filter.condition.eval(row) == Some(true)).collect();
+        let passes: SmallVec<[bool; 16]> = filters.iter().map(|filter| filter.condition.eval(row) == Some(true)).collect();
         let taken = |filter: Option<usize>| filter.is_none_or(|filter| passes[filter]);
         // Of a gauge only what is newest speaks of now; an event speaks for itself.
         let own: Option<&[Cell]> = match (&group.by, spec.events) {
@@ -381,8 +389,11 @@ impl StreamEngine {
         };
         if let Some(own) = own {
             let sight = Sight { at, start: at, own, may_clear: !gap, open: false, flags: &[] };
-            for i in on_reading.iter().filter(|i| taken(rules[**i as usize].filter)) {
-                rules[*i as usize].look(*i, ctx, subject, sight, out);
+            let row = Row { own, ..row };
+            for gate in on_reading.iter().filter(|gate| taken(gate.filter)) {
+                if gate.opens(row, ctx.watch.is_some(), subject) {
+                    rules[gate.rule as usize].look(gate.rule, ctx, subject, sight, out);
+                }
             }
             for i in derived.iter().filter(|i| taken(derives[**i as usize].filter)) {
                 derives[*i as usize].emit(ctx, subject, at, own, now, out);
@@ -410,10 +421,14 @@ impl StreamEngine {
     }
 
     fn judge_suspicion(&mut self, k: u32, at: Timestamp, world: &World, out: &mut Out) {
-        let Self { spec, groups, rules, cells, flagged, columns, .. } = self;
+        if self.suspicions.is_empty() {
+            return;
+        }
+        let Self { spec, groups, rules, suspicions, cells, flagged, columns, .. } = self;
         let subject = &mut groups[0].subjects[k as usize];
         let ctx = ctx(spec, world);
-        for (i, rule) in (0u32..).zip(&*rules).filter(|(_, rule)| matches!(rule.judge, Judge::Suspect)) {
+        for i in suspicions.iter().copied() {
+            let rule = &rules[i as usize];
             if rule.extras.is_off(&subject.name) || (flagged.is_empty() && subject.state(i).is_none()) {
                 continue;
             }
@@ -480,13 +495,6 @@ impl StreamEngine {
     }
 }
 
-/// By name, for an order that does not depend on hashing.
-fn sorted(index: HashMap<Name, u32>) -> Vec<(Name, u32)> {
-    let mut all: Vec<(Name, u32)> = index.into_iter().collect();
-    all.sort();
-    all
-}
-
 pub(crate) fn ctx<'a>(spec: &'a Stream, world: &'a World) -> Ctx<'a> {
     Ctx {
         stream: spec,
@@ -526,10 +534,13 @@ pub(crate) fn judge_window(
     let moved = shared.moved(&window.cells);
     let cells = moved.as_ref().unwrap_or(&window.cells);
     let sight = Sight { at: window.end, start: window.start, own: cells, may_clear: window.may_clear, open: window.open, flags: &[] };
-    for i in &shared.rules {
-        let rule = &rules[*i as usize];
-        if !window.open || matches!(rule.judge, Judge::Window { early: true, .. }) {
-            rule.look(*i, ctx, subject, sight, out);
+    for gate in &shared.rules {
+        let row = Row { own: cells, facts: &subject.facts, extra: &[] };
+        if gate.opens(row, ctx.watch.is_some(), subject) {
+            let rule = &rules[gate.rule as usize];
+            if !window.open || matches!(rule.judge, Judge::Window { early: true, .. }) {
+                rule.look(gate.rule, ctx, subject, sight, out);
+            }
         }
     }
     // A derived reading has been told of its instant once.

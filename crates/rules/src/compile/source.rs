@@ -5,6 +5,7 @@ use std::sync::Arc;
 use huong_types::{Name, Problems, Span};
 
 use crate::expr::{Aggregate, Call, Condition, Kind, Schema};
+use crate::gate::Gate;
 use crate::group::{By, Filter, Group, Shared};
 use crate::rule::{Derive, Judge, Rule};
 use crate::rule_file::{Count, RawWindow, Session, Sliding, Tumbling};
@@ -52,8 +53,8 @@ impl Plans {
             })
             .collect();
         let rules = (0u32..).zip(rules).filter(|(_, rule)| rule.group == place).filter_map(|(i, rule)| match rule.judge {
-            Judge::Reading => Some((i, None)),
-            Judge::Window { plan, early } => Some((i, Some((plan, early)))),
+            Judge::Reading => Some((Gate::new(i, rule), None)),
+            Judge::Window { plan, early } => Some((Gate::new(i, rule), Some((plan, early)))),
             Judge::Silence { .. } | Judge::ClassSilence { .. } | Judge::Suspect | Judge::Cluster { .. } => None,
         });
         let derives = (0u32..).zip(derives).filter(|(_, derive)| derive.group == place).map(|(i, derive)| (i, derive.plan));

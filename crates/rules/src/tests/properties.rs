@@ -20,8 +20,16 @@ type Flagged = (Name, Timestamp, f64, Flag);
 
 /// What the engine says to a story, and how it flagged each reading.
 fn play(story: &[(i64, i64, bool, f64)]) -> (Vec<Signal>, Vec<Flagged>) {
+    told(story, false)
+}
+
+/// The same, for `watched` with every rule looking at everything.
+fn told(story: &[(i64, i64, bool, f64)], watched: bool) -> (Vec<Signal>, Vec<Flagged>) {
     let stations = registry("water_level", &[("a", "bd1 = 1.0, bd2 = 2.0, bd3 = 3.5"), ("b", "bd1 = 1.5, bd2 = 3.0, bd3 = 4.5")]);
     let mut engine = engine(&shipped(&["river.toml", "silence.toml", "suspect.toml"]), stations);
+    if watched {
+        engine.watch(Name::new("no rule"), Name::new("no key"));
+    }
     let (mut out, mut flags, mut clock) = (Out::default(), Vec::new(), 1000);
     for (wait, late, first, value) in story {
         clock += wait;
@@ -39,6 +47,11 @@ proptest! {
     #[test]
     fn the_same_readings_and_ticks_give_the_same_signals(story in story()) {
         prop_assert_eq!(play(&story), play(&story));
+    }
+
+    #[test]
+    fn a_shut_gate_hides_nothing(story in story()) {
+        prop_assert_eq!(told(&story, false), told(&story, true));
     }
 
     #[test]
