@@ -7,5 +7,6 @@ mod commands;
 mod demo;
 mod flood;
 mod reload;
+mod storm;
 mod support;
 mod walls;
