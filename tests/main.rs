@@ -8,5 +8,6 @@ mod demo;
 mod flood;
 mod orders;
 mod reload;
+mod storm;
 mod support;
 mod walls;

@@ -28,7 +28,7 @@ const POWER_CUTS: [Incident; 5] = [
 
 /// A quarter of the cameras hangs on one feeder.
 const FEEDER_CUT: (&str, &str) = ("2025-10-27T21:00", "2025-10-27T23:30");
-/// The collector of the rain gauges that come as a feed stands still.
+/// The collector of the city's own rain gauges stands still.
 const COLLECTOR_OUT: (&str, &str) = ("2025-10-28T02:00", "2025-10-28T04:00");
 
 impl Incident {
@@ -47,8 +47,8 @@ pub(crate) fn camera_is_dark(weather: &Weather, index: usize, at: Timestamp) -> 
     weather.kind() == ScenarioKind::Storm2025 && index.is_multiple_of(4) && during(FEEDER_CUT.0, FEEDER_CUT.1, at)
 }
 
-pub(crate) fn collector_is_out(weather: &Weather, stream: &str, at: Timestamp) -> bool {
-    stream == "rain" && weather.kind() == ScenarioKind::Storm2025 && during(COLLECTOR_OUT.0, COLLECTOR_OUT.1, at)
+pub(crate) fn collector_is_out(weather: &Weather, station: &Station, at: Timestamp) -> bool {
+    station.id.starts_with("mua-") && weather.kind() == ScenarioKind::Storm2025 && during(COLLECTOR_OUT.0, COLLECTOR_OUT.1, at)
 }
 
 /// How busy people are, around 1 over the day: 0.3 at night, 1.5 by day.

@@ -117,7 +117,11 @@ impl Scenario {
                     continue;
                 }
                 self.counts.rows += 1;
-                let fault = if self.with_faults { faults::draw(self.seed, station, minute, &measured) } else { None };
+                let fault = match self.with_faults {
+                    true if city::collector_is_out(&self.weather, station, minute) => Some(Fault::Gap),
+                    true => faults::draw(self.seed, station, minute, &measured),
+                    false => None,
+                };
                 if let Some(fault) = fault {
                     self.counts.add(fault);
                     if matches!(fault, Fault::Dropped | Fault::Gap) {
@@ -126,7 +130,6 @@ impl Scenario {
                 }
                 let row = self.row(station, minute, measured, fault);
                 match payload::feed_id(station, stream) {
-                    Some(_) if self.with_faults && city::collector_is_out(&self.weather, stream, minute) => self.counts.add(Fault::Gap),
                     Some(id) => {
                         let row = Row { id, ..row };
                         // What happens to a whole message must not happen to the rows beside it.

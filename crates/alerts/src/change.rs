@@ -86,15 +86,18 @@ impl Steps {
     }
 }
 
-/// Whether an operator hears this step: the first time that an alert is audible, its return from the shelf while nobody has
-/// acknowledged it, each escalation, and what happened once if anyone is to be notified of it.
+/// Whether an operator hears this step: the first time that an alert is audible while it holds, its return from the shelf while nobody
+/// has acknowledged it, each escalation, and what happened once if anyone is to be notified of it. One that comes out from behind
+/// another when only hysteresis keeps it is no news; what waits for an acknowledgement is, even when it is over.
 fn announced(kind: TransitionKind, alert: &Alert) -> bool {
     use TransitionKind as T;
     match kind {
         T::Escalated => true,
         T::Raised if alert.state == AlertState::Cleared => alert.inhibited_by.is_none() && !alert.notify.is_empty(),
         _ if !alert.state.audible() || alert.ack.is_some() => false,
-        T::Raised | T::Released | T::Unfolded | T::Steadied => alert.announced.is_none(),
+        T::Raised | T::Released | T::Unfolded | T::Steadied | T::Resumed => {
+            alert.announced.is_none() && (alert.holds || alert.state == AlertState::Latched)
+        }
         T::Unshelved => true,
         _ => false,
     }

@@ -26,6 +26,8 @@ pub(crate) struct Rule {
     pub(crate) filter: Option<usize>,
     pub(crate) judge: Judge,
     pub(crate) timing: Timing,
+    /// What was judged last must be known even when nothing came of it: n of the last m, or occurrences, which may come out of order.
+    pub(crate) remembers: bool,
     pub(crate) schedule: Option<Schedule>,
     pub(crate) extras: Extras,
     /// Figures over the aggregates of a window; empty for rules on readings.
@@ -202,7 +204,7 @@ impl Rule {
 
     /// Where nothing stands, a judgement that its condition does not hold leaves nothing behind.
     pub(crate) fn is_stateless(&self) -> bool {
-        self.timing.of.1 <= 1 && self.extras.baseline.is_none()
+        !self.remembers && self.extras.baseline.is_none()
     }
 
     /// Takes a judgement to the rule's state and says what follows from it.
@@ -218,9 +220,7 @@ impl Rule {
         row: Row<'_>,
         out: &mut Out,
     ) {
-        // Occurrences may come out of order: what was judged last must be known even when nothing came of it.
-        let remembers = self.timing.of.1 > 1 || (ctx.stream.events && !self.info.each && matches!(self.judge, Judge::Reading));
-        if judgement.when.is_none() || (judgement.when == Some(false) && subject.state(i).is_none() && !remembers) {
+        if judgement.when.is_none() || (judgement.when == Some(false) && subject.state(i).is_none() && !self.remembers) {
             return;
         }
         if self.info.each {
@@ -235,7 +235,7 @@ impl Rule {
         if let Some((at, kind)) = said {
             self.tell(i, ctx, subject, at, kind, row, sight.flags, out);
         }
-        if !remembers {
+        if !self.remembers {
             subject.tidy(i);
         }
     }

@@ -91,6 +91,15 @@ fn an_alert_raised_under_a_higher_one_is_born_hidden() {
 }
 
 #[test]
+fn what_was_hidden_and_has_receded_is_no_news_until_it_holds_again() {
+    let story = [raise("bd3", 1), raise("bd1", 2), signal("bd1", 3, SignalKind::Recede), signal("bd3", 4, SignalKind::Clear)];
+    let mut table = table(&rules());
+    assert_eq!(heard(&feed(&mut table, &story)), ["bd3 kimlong raised"]);
+    assert_eq!(heard(&feed(&mut table, &[signal("bd1", 5, SignalKind::Resume)])), ["bd1 kimlong resumed"]);
+    assert!(heard(&feed(&mut table, &[signal("bd1", 6, SignalKind::Recede), signal("bd1", 7, SignalKind::Resume)])).is_empty());
+}
+
+#[test]
 fn an_each_alert_is_told_and_never_open() {
     let mut table = after(&[]);
     let told = table.apply(signal("bd1", 10, SignalKind::Once { window_start: minute(0) }), minute(10));
