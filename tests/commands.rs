@@ -171,7 +171,7 @@ fn a_backtest_reads_the_store_of_its_time() {
     let output = huong(&["backtest", "--rule", &file, "--data", &data, "--from", "2026-10-27T07:00", "--to", "2026-10-28T01:00+07:00"]);
     let told = stdout(&output);
     assert!(output.status.success(), "{told}{}", stderr(&output));
-    assert!(told.contains("from 07:00 27/10/2026 to 01:00 28/10/2026"), "{told}");
+    assert!(told.contains("; 3 readings from 12:00 27/10/2026 to 01:00 28/10/2026, 2 before that fill the windows"), "{told}");
     assert!(told.contains("== 1 alert of these rules") && told.contains("12:00 27/10/2026"), "{told}");
     let output = huong(&["backtest", "--rule", &file, "--data", &data, "--from", "yesterday"]);
     assert!(!output.status.success() && stderr(&output).contains("found `yesterday`, expected a time such as"), "{}", stderr(&output));

@@ -31,8 +31,7 @@ fn the_second_wave_of_2025_is_announced_before_the_river_passes_level_three() {
     let (committed, made) = (root().join("docs/flood-2025.md"), dir.path().join("flood-2025.md"));
     std::fs::copy(&committed, &made).expect("the document is there");
     let table = made.display().to_string();
-    let output =
-        huong(&["replay", "--readings", &path("hue_flood_2025.csv"), "--score", &path("crossings_2025.csv"), "--table", &table]);
+    let output = huong(&["replay", "--readings", &path("hue_flood_2025.csv"), "--score", &path("crossings_2025.csv"), "--table", &table]);
     assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
     let text = std::fs::read_to_string(&made).expect("the tables are written");
 

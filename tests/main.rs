@@ -6,5 +6,7 @@ mod city;
 mod commands;
 mod demo;
 mod flood;
+mod orders;
+mod reload;
 mod support;
 mod walls;

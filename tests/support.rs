@@ -119,7 +119,25 @@ pub(crate) struct Huong {
 impl Huong {
     /// Starts against the broker at `mqtt`; `extra` is appended to the configuration (more sinks, limits).
     pub(crate) fn start(mqtt: u16, extra: &str) -> Self {
+        Self::start_in(tempfile::tempdir().expect("a folder for the store"), mqtt, extra)
+    }
+
+    /// Starts with these rules, as (file name, text), instead of the shipped ones; [`Huong::rules`] is their folder.
+    pub(crate) fn with_rules(mqtt: u16, files: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().expect("a folder for the store");
+        let folder = dir.path().join("pipelines");
+        std::fs::create_dir(&folder).expect("a folder for the rules");
+        for (name, text) in files {
+            std::fs::write(folder.join(name), text).expect("the rules are written");
+        }
+        Self::start_in(dir, mqtt, "")
+    }
+
+    pub(crate) fn rules(&self) -> PathBuf {
+        self.dir.path().join("pipelines")
+    }
+
+    fn start_in(dir: TempDir, mqtt: u16, extra: &str) -> Self {
         let wall = free_port();
         let config = config(mqtt, wall, dir.path(), extra);
         std::fs::write(dir.path().join("huong.toml"), config).expect("the configuration is written");
@@ -165,6 +183,16 @@ impl Huong {
         wait_for("huong to stop", || child.try_wait().expect("the process can be asked")).success()
     }
 
+    /// Asks it to read its rules again.
+    pub(crate) fn hang_up(&self) {
+        signal(&self.child, "-HUP");
+    }
+
+    /// What it has logged.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log.txt")).unwrap_or_default()
+    }
+
     pub(crate) fn is_alive(&mut self) -> bool {
         self.child.try_wait().expect("the process can be asked").is_none()
     }
@@ -189,8 +217,12 @@ impl Drop for Huong {
 }
 
 pub(crate) fn terminate(child: &Child) {
-    let status = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill is there");
-    assert!(status.success(), "the process could not be told to stop");
+    signal(child, "-TERM");
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").args([name, &child.id().to_string()]).status().expect("kill is there");
+    assert!(status.success(), "the process could not be sent {name}");
 }
 
 fn spawn(dir: &Path) -> Child {
@@ -202,6 +234,10 @@ fn spawn(dir: &Path) -> Child {
 
 fn config(mqtt: u16, wall: u16, dir: &Path, extra: &str) -> String {
     let mut text = String::new();
+    let rules = dir.join("pipelines");
+    if rules.is_dir() {
+        writeln!(text, "pipelines = {:?}", rules.display().to_string()).expect("a string takes all");
+    }
     write!(
         text,
         "[mqtt]\nport = {mqtt}\nretry = \"2s\"\n[store]\ndir = {:?}\n[wall]\nlisten = \"127.0.0.1:{wall}\"\n{extra}\n[[sink]]\nname = \"state\"\nmqtt = {{}}\n",

@@ -12,7 +12,7 @@ use huong_store::replay_readings;
 use huong_types::{About, AlertState, Name, Problems, Reading, Registry, Severity, Span, Timestamp, Transition, Values, local_date_time};
 
 use crate::brain::{Brain, Event};
-use crate::commands::{count, say};
+use crate::commands::{count, print_table, say};
 use crate::config::{Config, overlay, read_pipelines};
 use crate::score::{self, Crossing, Feed};
 use crate::truth::{self, Alarm, Skill};
@@ -65,20 +65,22 @@ pub(crate) fn command(args: &BacktestArgs) -> Result<()> {
     let truth = args.truth.as_deref().map(|path| score::read_crossings(path, &config.registry)).transpose()?.unwrap_or_default();
 
     let warm_up = running.longest_window().max(tried.longest_window());
-    let mut past = Past { running: Side::new(running), tried: Side::new(tried), truth: &truth, shown: Vec::new(), fed: 0, first: None };
     let from = args.from.unwrap_or(Timestamp::MIN);
+    let (running, tried) = (Side::new(running), Side::new(tried));
+    let mut past = Past { running, tried, truth: &truth, shown: Vec::new(), from, before: 0, fed: 0, first: None };
     past.feed(args, &config, from - warm_up)?;
     past.finish(args.to)?;
     let whole = "nothing was read in that time";
-    let first = past.first.context(whole)?.max(from);
+    let first = past.first.context(whole)?;
     let last = past.tried.now;
     say(&format!(
-        "{}: {}; {} from {} to {}",
+        "{}: {}; {} from {} to {}, {} before that fill the windows",
         args.rule.display(),
         rules.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", "),
         count(past.fed, "reading"),
         local_date_time(first),
-        local_date_time(last)
+        local_date_time(last),
+        past.before
     ))?;
     let inside = |episode: &&Episode| episode.end() >= from;
     let tried: Vec<&Episode> = past.tried.episodes.values().filter(inside).collect();
@@ -118,6 +120,9 @@ struct Past<'a> {
     truth: &'a [Crossing],
     /// The readings by which the truth can be seen.
     shown: Vec<Reading>,
+    from: Timestamp,
+    /// Readings taken from before `from`, and from then on.
+    before: usize,
     fed: usize,
     first: Option<Timestamp>,
 }
@@ -144,8 +149,12 @@ impl Past<'_> {
     }
 
     fn take(&mut self, reading: Reading) -> Result<()> {
-        self.fed += 1;
-        self.first.get_or_insert(reading.received);
+        if reading.received < self.from {
+            self.before += 1;
+        } else {
+            self.fed += 1;
+            self.first.get_or_insert(reading.received);
+        }
         if reading.stream == "water_level" && self.truth.iter().any(|crossing| crossing.key == reading.key) {
             self.shown.push(reading.clone());
         }
@@ -181,6 +190,8 @@ impl Side {
     }
 
     fn note(&mut self) {
+        // Judged already, and stored by nobody here.
+        self.brain.derived().for_each(drop);
         // Counts of groups are not alerts of a rule, and what is still pending may never be one.
         for Transition { at, alert, .. } in self.buffer.drain(..).filter(|t| t.alert.about == About::Rule && !t.alert.pending) {
             let episode = self.episodes.entry(alert.id).or_insert_with(|| Episode {
@@ -313,16 +324,6 @@ fn print_skill(tried: &[&Episode], running: &[&Episode], rules: &[Name], past: &
     print_table(&["rule", "station", "level", "crossed", "alarm", ""], events)?;
     say("")?;
     print_table(&Skill::HEAD, rows)
-}
-
-fn print_table(head: &[&str], rows: Vec<Vec<String>>) -> Result<()> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let head = head.iter().map(|cell| (*cell).to_owned()).collect();
-    let mut text = String::new();
-    score::table(&mut text, std::iter::once(head).chain(rows));
-    say(text.trim_end())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use huong_alerts::{AlertError, Table, TableConfig};
-use huong_rules::{Engine, Out, Verdict};
+use huong_rules::{Engine, Out, Verdict, Watched};
 use huong_types::{About, Alert, Name, Order, Problems, Reading, Registry, Span, Stream, Timestamp, Transition};
 
 /// Everything that can happen to the brain.
@@ -67,7 +67,7 @@ impl Brain {
             }
             Event::Reload(engine) => {
                 let old = std::mem::replace(&mut self.engine, *engine);
-                self.engine.adopt(old);
+                self.engine.adopt(old, &holding(self.table.open()));
                 out.extend(self.table.reload(self.engine.rules(), now));
             }
         }
@@ -84,15 +84,27 @@ impl Brain {
 
     /// Takes over the alerts that the journal left open, and the ids that it last raised.
     pub(crate) fn restore(&mut self, open: Vec<Alert>, raised: Vec<Name>, next_seq: u64) {
-        // To the rules an alert is a condition that holds; those of groups, and what only waits for a person, are the table's alone.
-        let holds = |alert: &&Alert| alert.about == About::Rule && !alert.pending && alert.ended.is_none();
-        self.engine.restore(&open.iter().filter(holds).cloned().collect::<Vec<_>>());
+        // What waits to hold goes on waiting, too.
+        let waits = open.iter().filter(|alert| alert.about == About::Rule && alert.pending && alert.ended.is_none()).cloned();
+        self.engine.restore(&holding(open.iter()).into_iter().chain(waits).collect::<Vec<_>>());
         self.table.restore(open, raised, next_seq);
+        self.engine.set_exercise(self.table.exercise());
     }
 
     /// The readings that rules computed since the last call, in order.
     pub(crate) fn derived(&mut self) -> impl Iterator<Item = Reading> + '_ {
         self.out.derived.drain(..)
+    }
+
+    /// From now on every judgement of `rule` about `key` is noted in full; rules for exercises judge when `exercise`.
+    pub(crate) fn watch(&mut self, rule: Name, key: Name, exercise: bool) {
+        self.engine.watch(rule, key);
+        self.engine.set_exercise(exercise);
+    }
+
+    /// The judgements noted since the last call, in order.
+    pub(crate) fn watched(&mut self) -> impl Iterator<Item = Watched> + '_ {
+        self.out.watched.drain(..)
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -121,4 +133,9 @@ impl Brain {
             out.extend(self.table.apply(signal, now));
         }
     }
+}
+
+/// To the rules an alert is a condition that holds; those of groups, and what only waits for a person, are the table's alone.
+fn holding<'a>(open: impl Iterator<Item = &'a Alert>) -> Vec<Alert> {
+    open.filter(|alert| alert.about == About::Rule && !alert.pending && alert.ended.is_none()).cloned().collect()
 }

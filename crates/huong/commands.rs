@@ -12,12 +12,13 @@ use huong_store::{write_csv, write_json, write_pretty};
 use huong_types::{Problems, Registry};
 
 use crate::config::{Config, overlay, read_pipelines};
-use crate::{flood, series, vision};
+use crate::score::table;
+use crate::{flood, series, storm, vision};
 
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
     /// Published observations: ts_local, station, kind, value, quality.
-    #[arg(long, requires = "score", required_unless_present = "series")]
+    #[arg(long, requires = "score", required_unless_present_any = ["series", "storm"])]
     readings: Option<PathBuf>,
     /// When each alarm level was crossed: station, level, direction, last_ts_before, first_ts_after.
     #[arg(long)]
@@ -34,6 +35,8 @@ pub(crate) struct ReplayArgs {
     /// The folder of the series' files.
     #[arg(long)]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    storm: storm::StormArgs,
     #[arg(long, default_value = "config/huong.toml")]
     config: PathBuf,
 }
@@ -58,6 +61,17 @@ pub(crate) fn complain(error: &anyhow::Error) {
     };
     // There is nowhere left to tell when standard error is closed.
     let _closed = io::stderr().write_all(lines.as_bytes());
+}
+
+/// Columns padded to their widest cell under `head`; nothing without rows.
+pub(crate) fn print_table(head: &[&str], rows: Vec<Vec<String>>) -> Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let head = head.iter().map(|cell| (*cell).to_owned()).collect();
+    let mut text = String::new();
+    table(&mut text, std::iter::once(head).chain(rows));
+    say(text.trim_end())
 }
 
 /// `1 rule`, `2 rules`.
@@ -127,6 +141,9 @@ pub(crate) fn test(paths: &[PathBuf], rule: Option<&str>, config: &Path) -> Resu
 
 pub(crate) fn replay(args: &ReplayArgs) -> Result<()> {
     let config = Config::load(&args.config)?;
+    if args.storm.storm {
+        return storm::command(&args.storm, &config);
+    }
     let mut failed = Vec::new();
     if let (Some(readings), Some(crossings)) = (&args.readings, &args.score) {
         let files = flood::Files { readings, crossings, notices: args.notices.as_deref(), table: args.table.as_deref() };
@@ -146,7 +163,7 @@ fn replay_series(list: &Path, folder: &Path, config: &Config, failed: &mut Vec<S
     ensure!(problems.is_empty(), problems);
     ensure!(!all.is_empty(), "{}: found no [[series]], expected at least one", list.display());
     for one in &all {
-        let report = series::check(one, folder, &config.pipelines, &config.streams)?;
+        let report = series::check(one, folder, &config.pipelines, &config.streams, &config.registry)?;
         say(&report.line)?;
         if !report.passed {
             failed.push(one.file.clone());

@@ -105,6 +105,8 @@ pub(crate) struct Config {
     pub(crate) registry: Arc<Registry>,
     pub(crate) streams: Vec<Stream>,
     sources: (String, Vec<SourceConfig>),
+    /// The folder of the pipelines.
+    pub(crate) pipelines_dir: PathBuf,
     pub(crate) pipelines: Vec<Pipeline>,
     pub(crate) broker: BrokerConfig,
     pub(crate) mqtt: MqttConfig,
@@ -200,7 +202,8 @@ impl Config {
             registry,
             streams,
             sources: (name, sources),
-            pipelines: read_pipelines(&[raw.pipelines], problems),
+            pipelines: read_pipelines(std::slice::from_ref(&raw.pipelines), problems),
+            pipelines_dir: raw.pipelines,
             broker: raw.broker,
             mqtt: raw.mqtt,
             posts: raw.posts,

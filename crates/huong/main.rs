@@ -6,15 +6,18 @@ mod clock;
 mod commands;
 mod config;
 mod demo;
+mod explain;
 mod flood;
 mod latency;
 mod ledger;
 mod recovery;
+mod reload;
 mod replay;
 mod run;
 mod score;
 mod series;
 mod shared;
+mod storm;
 mod truth;
 mod vision;
 mod waves;
@@ -60,6 +63,16 @@ enum Command {
     Replay(commands::ReplayArgs),
     /// What other rules would have said, over stored readings or those of a file, beside what the running ones say.
     Backtest(backtest::BacktestArgs),
+    /// Why an alert came and went: its journal, the readings behind each turn, the values of the rule's expressions.
+    Explain {
+        /// As the journal has it, such as river-bd3:kimlong:20251026T230000Z.
+        alert: String,
+        #[arg(long, default_value = "config/huong.toml")]
+        config: PathBuf,
+        /// The store's folder, instead of the configuration's.
+        #[arg(long)]
+        data: Option<PathBuf>,
+    },
     /// Ask the store: tables readings, observations, alerts, quarantine.
     Query {
         sql: String,
@@ -94,6 +107,7 @@ fn main() -> ExitCode {
         Command::Test { pipelines, rule, config } => commands::test(&pipelines, rule.as_deref(), &config),
         Command::Replay(args) => commands::replay(&args),
         Command::Backtest(args) => backtest::command(&args),
+        Command::Explain { alert, config, data } => explain::command(&alert, &config, data.as_deref()),
         Command::Query { sql, format, config, data } => commands::query(&sql, format, &config, data.as_deref()),
         Command::Detect { images, config } => commands::detect(&images, &config),
         Command::Demo(args) => demo::command(&args),

@@ -4,21 +4,22 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use huong_store::{Recovered, replay_readings, transitions_after};
-use huong_types::{Timestamp, TransitionKind};
+use huong_types::{Timestamp, Transition, TransitionKind};
 
 use crate::brain::Brain;
 
-/// Transitions looked through for what was raised last: more than one commit holds, whose readings alone may come twice.
+/// Transitions looked through for what was raised last, and for the load of the last day: more than one commit holds, whose readings
+/// alone may come twice.
 const REMEMBERED: u64 = 10_000;
 
 /// Brings `brain` to where it was: replays the log over the longest window with its signals dropped, because everything they
-/// caused is in the journal already, then takes the open alerts from there.
-pub(crate) fn recover(brain: &mut Brain, dir: &Path, recovered: &Recovered, now: Timestamp) -> Result<()> {
+/// caused is in the journal already, then takes the open alerts from there. Gives the last transitions, oldest first.
+pub(crate) fn recover(brain: &mut Brain, dir: &Path, recovered: &Recovered, now: Timestamp) -> Result<Vec<Transition>> {
     let since = now - brain.longest_window();
     let readings = replay_readings(dir, since, &mut |mut reading| brain.relive(&mut reading)).context("the log cannot be replayed")?;
     let last =
         transitions_after(dir, recovered.next_seq.saturating_sub(REMEMBERED + 1), usize::MAX).context("the journal cannot be read")?;
-    let raised = last.into_iter().filter(|step| step.kind == TransitionKind::Raised).map(|step| step.alert.id).collect();
+    let raised = last.iter().filter(|step| step.kind == TransitionKind::Raised).map(|step| step.alert.id.clone()).collect();
     brain.restore(recovered.open_alerts.clone(), raised, recovered.next_seq);
     if recovered.damaged > 0 {
         tracing::error!(records = recovered.damaged, "the open log is damaged in its midst: acknowledged records are lost, check the disk");
@@ -27,5 +28,5 @@ pub(crate) fn recover(brain: &mut Brain, dir: &Path, recovered: &Recovered, now:
         tracing::warn!(bytes = recovered.cut_bytes, "the log's end was cut off behind the last whole record; the store keeps a copy");
     }
     tracing::info!(readings, open_alerts = recovered.open_alerts.len(), next_transition = recovered.next_seq, "recovered");
-    Ok(())
+    Ok(last)
 }

@@ -12,7 +12,7 @@ use huong_alerts::Load;
 use huong_flow::{Counter, Mailbox, Ring, Stop, Worker};
 use huong_ingest::{EmbeddedBroker, IngestStats, MqttConfig, Posts, run_frames, run_readings};
 use huong_notify::{MqttTarget, Setup, Sinks, start_sinks};
-use huong_rules::Verdict;
+use huong_rules::{Engine, Verdict};
 use huong_store::{Record, Writer};
 use huong_types::{Inbound, Name, Problems, Quarantined, Reading, Reject, RejectReason, Timestamp, Transition};
 use huong_vision::validate_jpeg;
@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 use crate::brain::{Brain, Event};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::reload::{self, Folder, Reload};
 use crate::shared::{Command, Journal, Lens, Shared, VisionStats};
 use crate::writer::{Batch, Outlets};
 use crate::{recovery, vision, writer};
@@ -63,6 +64,8 @@ pub(crate) struct System {
 /// Threads in the order in which they stop, each with its own flag.
 struct Stages {
     entrance: Stop,
+    /// Looks at the folder of the rules.
+    rules: (Stop, Worker),
     vision: (Stop, Worker),
     brain: (Stop, Worker),
     writer: (Stop, Worker),
@@ -81,7 +84,7 @@ impl System {
         let pipeline = if config.vision.enabled { Some(vision::open(&config.vision, &config.registry)?) } else { None };
 
         let (log, recovered) = Writer::open(config.store.clone()).context("the store cannot be opened")?;
-        recovery::recover(&mut brain, &config.store.dir, &recovered, clock.now())?;
+        let last = recovery::recover(&mut brain, &config.store.dir, &recovered, clock.now())?;
 
         let broker = config.broker.embedded.then(|| EmbeddedBroker::start(&config.broker, &config.prefix)).transpose()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("net").enable_all().build()?;
@@ -107,6 +110,7 @@ impl System {
             load: ArcSwap::default(),
             sinks: ArcSwapOption::empty(),
             commands: Arc::new(Ring::new(COMMANDS)),
+            reload: Reload::new(),
             rate: ArcSwap::from_pointee((Instant::now(), 0, 0.0)),
         });
         let (hub, feed) = Hub::new(&config.registry, &config.streams, recovered.open_alerts.clone());
@@ -134,7 +138,7 @@ impl System {
         }
         let (acks, acks_in) = mpsc::unbounded_channel();
         let mut load = Load::new(config.alerts.load.clone());
-        load.restore(&recovered.open_alerts);
+        load.restore(&recovered.open_alerts, &last);
         let outlets = Outlets {
             acks,
             load,
@@ -160,6 +164,16 @@ impl System {
         let thinker = {
             let (ring, shared) = (Arc::clone(&ring), Arc::clone(&shared));
             stage("brain", |stop| move || think(brain, &ring, &batches, &shared, &stop, &writer_gone))?
+        };
+        let watcher = {
+            let folder = Folder {
+                path: config.pipelines_dir,
+                streams: config.streams,
+                registry: Arc::clone(&config.registry),
+                running: config.pipelines,
+            };
+            let shared = Arc::clone(&shared);
+            stage("rules", |stop| move || reload::run(folder, &shared.reload, &stop))?
         };
         let eye = {
             let (ring, shared) = (Arc::clone(&ring), Arc::clone(&shared));
@@ -198,21 +212,23 @@ impl System {
                 handle,
             );
         }
-        let workers = Stages { entrance, vision: eye, brain: thinker, writer, sealer, sinks: sinks_stop, wall: wall_stop };
+        let workers = Stages { entrance, rules: watcher, vision: eye, brain: thinker, writer, sealer, sinks: sinks_stop, wall: wall_stop };
         Ok(System { runtime, ingest, wall: wall_task, workers, shared, address, _broker: broker })
     }
 
-    /// Waits for Ctrl-C or SIGTERM, or for a part that died; calls `each` about every half second.
+    /// Waits for Ctrl-C or SIGTERM, or for a part that died; SIGHUP has the rules read again; calls `each` about every half second.
     pub(crate) fn until_stopped(&mut self, each: &mut dyn FnMut(&Shared)) -> Result<()> {
         let System { runtime, ingest, wall, workers, shared, .. } = self;
         runtime.block_on(async {
             let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+            let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())?;
             let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
             let mut beat = tokio::time::interval(Duration::from_millis(500));
             loop {
                 tokio::select! {
                     _ = terminate.recv() => return Ok(()),
                     _ = interrupt.recv() => return Ok(()),
+                    _ = hangup.recv() => shared.reload.ask(),
                     Some(ended) = ingest.join_next() => return ended?.and_then(|()| bail!("ingest ended early")),
                     Some(ended) = wall.join_next() => return ended?.and_then(|()| bail!("the wall ended early")),
                     _ = beat.tick() => {
@@ -236,7 +252,7 @@ impl System {
     /// The first part that had died or failed.
     pub(crate) fn stop(self) -> Result<()> {
         let System { runtime, mut ingest, wall: mut wall_task, workers, shared, _broker, .. } = self;
-        let Stages { entrance, vision, brain, writer, sealer, sinks, wall } = workers;
+        let Stages { entrance, rules, vision, brain, writer, sealer, sinks, wall } = workers;
         let drain = |tasks: &mut JoinSet<Result<()>>| {
             let mut outcome = Ok(());
             while let Some(ended) = runtime.block_on(tasks.join_next()) {
@@ -246,7 +262,7 @@ impl System {
         };
         entrance.set();
         let mut outcome = drain(&mut ingest);
-        for (stop, worker) in [vision, brain, writer, sealer] {
+        for (stop, worker) in [rules, vision, brain, writer, sealer] {
             stop.set();
             outcome = outcome.and(worker.join().map_err(anyhow::Error::from));
         }
@@ -265,7 +281,7 @@ impl System {
 impl Stages {
     /// A thread that has ended though nobody stopped it.
     fn dead(&self, shared: &Shared) -> Option<String> {
-        let workers = [&self.vision, &self.brain, &self.writer, &self.sealer];
+        let workers = [&self.rules, &self.vision, &self.brain, &self.writer, &self.sealer];
         let worker = workers.iter().map(|(_, worker)| worker).find(|worker| worker.is_finished()).map(|worker| worker.name().to_owned());
         worker.or_else(|| shared.sinks.load().as_ref().and_then(|sinks| sinks.ended().map(str::to_owned)))
     }
@@ -305,12 +321,16 @@ fn target(mqtt: &MqttConfig) -> MqttTarget {
 fn think(mut brain: Brain, ring: &Ring<Inbound>, batches: &Ring<Batch>, shared: &Shared, stop: &Stop, writer_gone: &Stop) {
     ring.waker().register();
     shared.commands.waker().register();
+    shared.reload.engines.waker().register();
     let mut entrance: BTreeMap<Option<Name>, u64> = BTreeMap::new();
     let mut transitions: Vec<Transition> = Vec::new();
     loop {
         let last = stop.is_set();
         let mut batch = Batch::default();
         let mut took = 0;
+        while let Some(engine) = shared.reload.engines.pop() {
+            reload(&mut brain, engine, &mut transitions, shared);
+        }
         // A message may hold many readings: a turn ends by either count.
         while took < TURN
             && batch.records.len() < RECORDS
@@ -395,6 +415,17 @@ fn duplicate(reading: &Reading) -> Quarantined {
 fn order(brain: &mut Brain, command: Command, batch: &mut Batch, transitions: &mut Vec<Transition>, now: Timestamp) {
     let answer = brain.on(Event::Order(&command.order), now, transitions).map(|_| ());
     batch.replies.push((command.reply, answer));
+}
+
+fn reload(brain: &mut Brain, engine: Box<Engine>, transitions: &mut Vec<Transition>, shared: &Shared) {
+    let rules = engine.rules().len();
+    match brain.on(Event::Reload(engine), shared.clock.now(), transitions) {
+        Ok(_) => {
+            shared.reload.taken.add(1);
+            tracing::info!(rules, "the changed rules run");
+        }
+        Err(error) => tracing::error!(%error, "the alert table refused other rules"),
+    }
 }
 
 fn tick(brain: &mut Brain, transitions: &mut Vec<Transition>, now: Timestamp) {

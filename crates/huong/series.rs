@@ -52,9 +52,12 @@ pub(crate) fn parse(file: &str, text: &str, problems: &mut Problems) -> Vec<Seri
 }
 
 /// Replays one series from `folder` and compares the alarms' onsets with those the raw numbers demand.
-pub(crate) fn check(series: &Series, folder: &Path, pipelines: &[(String, String)], streams: &[Stream]) -> Result<Report> {
+pub(crate) fn check(series: &Series, folder: &Path, pipelines: &[(String, String)], streams: &[Stream], city: &Registry) -> Result<Report> {
     let rows = read(&folder.join(&series.file), series)?;
-    let registry = Arc::new(station(series)?);
+    let mut registry = station(series)?;
+    // Rules of other streams speak of them.
+    registry.zones.clone_from(&city.zones);
+    let registry = Arc::new(registry);
     let mut problems = Problems::default();
     let brain = Brain::new(pipelines, streams, &registry, &TableConfig::default(), &mut problems);
     let mut brain = brain.filter(|_| problems.is_empty()).with_context(|| problems.to_string())?;

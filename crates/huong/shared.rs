@@ -9,11 +9,12 @@ use huong_ingest::IngestStats;
 use huong_notify::Sinks;
 use huong_store::{Counts, TransitionTail};
 use huong_types::{Alert, Frame, LoadFigures, Name, Order, Registry, Transition};
-use huong_wall::{Backend, CameraNow, Figures, FrameFigures, Latency, Ledger, OrderError, Picture, SinkFigures, WallClock};
+use huong_wall::{Backend, CameraNow, Figures, FrameFigures, Latency, Ledger, OrderError, Picture, RuleFigures, SinkFigures, WallClock};
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::ledger::{Balance, totals};
+use crate::reload::Reload;
 use crate::writer::Reply;
 
 /// An operator's order on its way to the brain.
@@ -65,6 +66,7 @@ pub(crate) struct Shared {
     /// Set once the sinks run; taken at the end to wait for them.
     pub(crate) sinks: ArcSwapOption<Sinks>,
     pub(crate) commands: Arc<Ring<Command>>,
+    pub(crate) reload: Reload,
     /// Readings and time at the last look, for a rate.
     pub(crate) rate: ArcSwap<(std::time::Instant, u64, f64)>,
 }
@@ -139,6 +141,7 @@ impl Backend for Shared {
             broker_connected: ingest.readings.connected(),
             sinks: self.sinks.load().as_deref().map(sink_figures).unwrap_or_default(),
             load: self.load.load().as_ref().clone(),
+            rules: RuleFigures { taken: self.reload.taken.get(), refused: self.reload.refused.get(), outdated: self.reload.is_broken() },
             counters: counters.into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
         }
     }

@@ -11,12 +11,13 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use clap::Args;
 use huong_types::decode::Decoder;
-use huong_types::{Field, Name, Origin, Problems, Reading, Registry, Severity, Span, Timestamp, Transition, TransitionKind, local_date_time};
+use huong_types::{
+    Field, Name, Origin, Problems, Reading, Registry, Severity, Span, Timestamp, Transition, TransitionKind, local_date_time,
+};
 use sensor_sim::{Scenario, ScenarioKind};
 
-use crate::brain::{Brain, Event};
+use crate::brain::Event;
 use crate::config::Config;
-use crate::replay;
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct StormArgs {
@@ -68,6 +69,7 @@ struct Crossing {
 struct Heard {
     readings: u64,
     observations: u64,
+    derived: u64,
     refused: u64,
     told: Vec<Told>,
     /// Level alarms as they were raised, and whether an operator heard them.
@@ -101,19 +103,15 @@ fn play(args: &StormArgs, config: &Config) -> Result<Heard> {
     let mut decoder: Decoder = config.decoder(&mut problems);
     let mut scenario = scenario(args, config);
     let cameras = args.cameras.min(config.registry.cameras.len());
-    let (mut heard, mut now, mut minute) = (Heard::default(), START, START);
+    let (mut heard, mut minute) = (Heard::default(), START);
     let mut transitions = Vec::new();
     while let Some(message) = scenario.next() {
         while minute <= message.send.min(end(args)) {
             let seen = (0..cameras).filter_map(|index| observation(&scenario, &config.registry, index, minute));
             for mut reading in seen {
                 heard.observations += 1;
-                replay::step(&mut brain, &mut now, &mut reading, &mut transitions)?;
+                brain.on(Event::Reading(&mut reading), minute, &mut transitions)?;
             }
-            replay::tick_until(&mut brain, &mut now, minute, &mut transitions)?;
-            // The alert table has deadlines of its own.
-            now = now.max(minute);
-            brain.on(Event::Tick, now, &mut transitions)?;
             minute = minute + MINUTE;
         }
         if message.send >= end(args) {
@@ -123,10 +121,13 @@ fn play(args: &StormArgs, config: &Config) -> Result<Heard> {
         heard.refused += inbound.rejected.len() as u64;
         for reading in &mut inbound.readings {
             heard.readings += 1;
-            replay::step(&mut brain, &mut now, reading, &mut transitions)?;
+            brain.on(Event::Reading(reading), message.send, &mut transitions)?;
         }
+        heard.derived += brain.derived().count() as u64;
         heard.take(&mut transitions);
     }
+    brain.on(Event::Tick, end(args), &mut transitions)?;
+    heard.take(&mut transitions);
     Ok(heard)
 }
 
@@ -216,7 +217,10 @@ fn report(args: &StormArgs, heard: &Heard, expected: &[Crossing]) -> (String, Ve
     }
     let days = args.days;
     line(format!("{days} days from {}, seed {}", local_date_time(START), args.seed));
-    line(format!("{} readings, {} counts of cameras, {} rows refused", heard.readings, heard.observations, heard.refused));
+    line(format!(
+        "{} readings, {} counts of cameras, {} computed, {} rows refused",
+        heard.readings, heard.observations, heard.derived, heard.refused
+    ));
     let hours = f64::from(days.max(1)) * 24.0;
     line(format!("{} alarms announced, {:.1} an hour", heard.told.len(), heard.told.len() as f64 / hours));
 
@@ -248,7 +252,9 @@ fn report(args: &StormArgs, heard: &Heard, expected: &[Crossing]) -> (String, Ve
     let mut missed = Vec::new();
     for crossing in expected {
         let near = |(found, _): &&(Crossing, bool)| {
-            found.key == crossing.key && found.level == crossing.level && (found.at.since(crossing.at) <= NEAR && crossing.at.since(found.at) <= NEAR)
+            found.key == crossing.key
+                && found.level == crossing.level
+                && (found.at.since(crossing.at) <= NEAR && crossing.at.since(found.at) <= NEAR)
         };
         match raised.iter().position(near) {
             Some(position) => hidden += usize::from(!raised.remove(position).1),

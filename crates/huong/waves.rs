@@ -18,8 +18,9 @@ const RISE: f64 = 0.5;
 const RISEN: f64 = 0.2;
 /// A rapid rise states no time; its wave should go on within this.
 const GOES_ON: Span = Span::from_mins(6 * 60);
-/// The last reading before an announcement says where the river stood.
-const STOOD: Span = Span::from_mins(12 * 60);
+/// The last reading before an announcement says where the river stood. And so long before a trough what is said of a rise is said of
+/// the wave that follows: it is made for rivers that still fall.
+const HALF_DAY: Span = Span::from_mins(12 * 60);
 /// A release that a notice raises by this is a warning, m³/s; the release rule's own step.
 const STEP: f64 = 200.0;
 
@@ -64,6 +65,8 @@ struct Said {
 #[derive(Debug)]
 struct Wave {
     station: Name,
+    /// From here on, what is said of a rise is said of this wave.
+    from: Timestamp,
     trough: (Timestamp, f64),
     peak: (Timestamp, f64),
 }
@@ -221,7 +224,7 @@ fn lead(at: Timestamp, wave: &Wave, passed: Option<&(String, Timestamp)>) -> Str
 /// The first announcement of a wave that was not wrong.
 fn first<'a>(wave: &Wave, said: impl Iterator<Item = &'a Said>) -> Option<Timestamp> {
     let of_wave = said.filter(|s| s.station == wave.station && s.right != Some(false));
-    of_wave.map(|s| s.at).filter(|at| wave.trough.0 <= *at && *at < wave.peak.0).min()
+    of_wave.map(|s| s.at).filter(|at| wave.from <= *at && *at < wave.peak.0).min()
 }
 
 /// The crossings up that the readings show, and when the level's alarm came on.
@@ -255,7 +258,11 @@ fn waves(fed: &[Reading], truth: &Truth<'_>) -> Vec<Wave> {
         points.sort_by_key(|(at, _)| *at);
         let mut turns = rises(&points);
         turns.retain(|(_, peak)| peak.1 >= flood);
-        waves.extend(turns.into_iter().map(|(trough, peak)| Wave { station: station.clone(), trough, peak }));
+        let mut last = Timestamp::MIN;
+        for (trough, peak) in turns {
+            waves.push(Wave { station: station.clone(), from: last.max(trough.0 - HALF_DAY), trough, peak });
+            last = peak.0;
+        }
     }
     waves
 }
@@ -318,15 +325,21 @@ fn said(pass: &Pass, truth: &Truth<'_>) -> Vec<Said> {
 }
 
 /// A level to come is right when its alarm comes on within the horizon; a rise, when a reading within it is [`RISEN`] higher.
+/// What is not right is wrong only if the river was read in the later half of the horizon: else nobody knows.
 fn judge(said: &Said, pass: &Pass) -> Option<bool> {
     let within = |at: Timestamp| said.at < at && at <= said.at + said.horizon;
-    let highest = levels(&pass.fed, &said.station).filter(|(at, _)| within(*at)).map(|(_, value)| value).reduce(f64::max)?;
-    if let Some(level) = &said.level {
-        return Some(pass.score.onsets.iter().any(|(key, of, at)| *key == said.station && of == level && within(*at)));
-    }
-    let before = levels(&pass.fed, &said.station).filter(|(at, _)| *at <= said.at && *at + STOOD >= said.at);
-    let (_, stood) = before.max_by_key(|(at, _)| *at)?;
-    Some(highest >= stood + RISEN - 1e-9)
+    let read: Vec<Point> = levels(&pass.fed, &said.station).filter(|(at, _)| within(*at)).collect();
+    let right = match &said.level {
+        Some(level) => pass.score.onsets.iter().any(|(key, of, at)| *key == said.station && of == level && within(*at)),
+        None => {
+            let before = levels(&pass.fed, &said.station).filter(|(at, _)| *at <= said.at && *at + HALF_DAY >= said.at);
+            let (_, stood) = before.max_by_key(|(at, _)| *at)?;
+            // The readings are decimal fractions: exactly so much higher must not fail by its last bit.
+            read.iter().any(|(_, value)| *value >= stood + RISEN - 1e-9)
+        }
+    };
+    let told = read.iter().any(|(at, _)| (said.at + said.horizon - *at).as_millis() * 2 <= said.horizon.as_millis());
+    (right || told).then_some(right)
 }
 
 /// When the unbroken run of official forecasts that foresaw this crossing began; `None` when the last one before it did not.
@@ -348,7 +361,7 @@ fn about(notice: &Notice, station: &Name, registry: &Registry) -> bool {
 
 /// Whether a notice within the wave says that the river will rise: by its level, by a figure, by its kind, or by a release above.
 fn warns(notice: &Notice, wave: &Wave, passed: Option<&(String, Timestamp)>, pass: &Pass, truth: &Truth<'_>) -> bool {
-    if notice.issued < wave.trough.0 || notice.issued >= wave.peak.0 {
+    if notice.issued < wave.from || notice.issued >= wave.peak.0 {
         return false;
     }
     let upstream = truth.registry.row(&wave.station).and_then(|row| row.links.get("upstream")).into_iter().flatten();

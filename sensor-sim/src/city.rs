@@ -18,10 +18,12 @@ const FOREIGN_CONTENT: Incident = Incident("mh-04", "2025-10-31T20:10", "2025-10
 const WARNING_SHOWN: Incident = Incident("mh-", "2025-10-27T04:20", "2025-10-30T12:00");
 const GATEWAY_FAULT: Incident = Incident("api-dat-dai", "2025-10-29T10:00", "2025-10-29T10:40");
 /// Power is out where the flood stands.
-const POWER_CUTS: [Incident; 3] = [
+const POWER_CUTS: [Incident; 5] = [
     Incident("tb-lora-07", "2025-10-27T11:00", "2025-10-28T20:00"),
     Incident("tb-lora-08", "2025-10-27T12:30", "2025-10-29T08:00"),
     Incident("tb-coi-4", "2025-10-27T16:00", "2025-10-27T22:00"),
+    Incident("mh-06", "2025-10-28T14:00", "2025-10-28T15:10"),
+    Incident("mh-02", "2025-11-01T19:00", "2025-11-01T19:25"),
 ];
 
 /// A quarter of the cameras hangs on one feeder.
@@ -59,6 +61,9 @@ pub(crate) fn bustle(at: Timestamp) -> f64 {
 pub(crate) fn measure(weather: &Weather, station: &Station, stream: &str, at: Timestamp, dice: &mut Dice) -> Option<Measured> {
     let storm = weather.kind() == ScenarioKind::Storm2025;
     let happens = |incident: &Incident| storm && incident.holds(&station.id, at);
+    if POWER_CUTS.iter().any(happens) {
+        return None;
+    }
     Some(match stream {
         "surface_water" => {
             // Mud follows the rain of the last hours.
@@ -99,7 +104,7 @@ pub(crate) fn measure(weather: &Weather, station: &Station, stream: &str, at: Ti
             let rate = if happens(&GATEWAY_FAULT) { 0.08 } else { 0.002 };
             Measured::Gateway { requests, errors: (requests * rate + dice.between(-0.5, 0.5)).max(0.0).round() }
         }
-        "devices" if !POWER_CUTS.iter().any(happens) => Measured::Heartbeat { battery: dice.between(3.6, 3.8) },
+        "devices" => Measured::Heartbeat { battery: dice.between(3.6, 3.8) },
         _ => return None,
     })
 }

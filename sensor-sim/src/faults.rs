@@ -118,9 +118,9 @@ pub(crate) fn distort(measured: Measured, dice: &mut Dice) -> Measured {
 fn in_gap(seed: u64, station: &Station, at: Timestamp) -> bool {
     let span = at.floor(GAP_SPAN);
     let mut dice = Dice::new(seed, &station.id, span.as_millis() ^ 0x6761_7073);
-    // The gateway and the security centres stand in one building; radio networks have the gaps.
-    let wired = matches!(station.kind.as_str(), "api" | "soc");
-    if wired || station.period > Span::from_mins(10) || !dice.chance(GAP_CHANCE) {
+    // The gaps are those of the gauges' radio networks; machines have their own outages.
+    let machine = matches!(station.kind.as_str(), "api" | "soc" | "screen" | "gateway" | "siren");
+    if machine || station.period > Span::from_mins(10) || !dice.chance(GAP_CHANCE) {
         return false;
     }
     let length = dice.between(20.0, 30.0);

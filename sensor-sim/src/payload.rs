@@ -54,7 +54,7 @@ pub(crate) fn single(stream: &str, row: &Row<'_>) -> Vec<u8> {
         Measured::Effluent { ph, cod, tss, nh4, flow, status } => Fields::Effluent { ph, cod, tss, nh4, flow, status },
         Measured::Counters { attacks, spam } => Fields::Counters { attacks, spam },
         Measured::Screen { content, emergency } => {
-            Fields::Screen { on: 1, content: format!("{content:x}"), mode: if emergency { "emergency" } else { "normal" } }
+            Fields::Screen { on: 1, content: format!("{content:x}"), emergency: u8::from(emergency) }
         }
         Measured::Gateway { requests, errors } => Fields::Gateway { requests, errors },
         Measured::Heartbeat { battery } => Fields::Heartbeat { up: 1, battery },
@@ -98,7 +98,7 @@ enum Fields {
     Water { ph: f64, oxygen: f64, cod: f64, tss: f64, nh4: f64 },
     Effluent { ph: f64, cod: f64, tss: f64, nh4: f64, flow: f64, status: &'static str },
     Counters { attacks: f64, spam: f64 },
-    Screen { on: u8, content: String, mode: &'static str },
+    Screen { on: u8, content: String, emergency: u8 },
     Gateway { requests: f64, errors: f64 },
     Heartbeat { up: u8, battery: f64 },
 }

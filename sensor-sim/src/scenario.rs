@@ -108,7 +108,7 @@ impl Scenario {
         for station in &registry.stations {
             for stream in &station.streams {
                 // Once per period; a street sensor under water every minute.
-                let due = local(minute).since(local(minute).floor(station.period)) < MINUTE;
+                let due = local(minute).since(local(minute).floor(self.weather.period(station, minute))) < MINUTE;
                 if !due && stream != "street_flood" {
                     continue;
                 }

@@ -238,7 +238,8 @@ fn every_message_is_understood_as_the_city_is_configured() {
             if reading.key == *"davien" && reading.at == at("2025-10-27T07:00") {
                 da_vien = reading.number("value");
             }
-            if !reading.orphan || emission.faults.contains(&Fault::Orphan) {
+            let own = registry.station(&reading.key).is_some_and(|s| s.streams.contains(&reading.stream));
+            if own || emission.faults.contains(&Fault::Orphan) {
                 seen.insert((reading.stream.to_string(), reading.key.to_string()));
             }
             streams_seen.insert(reading.stream.to_string());

@@ -139,13 +139,25 @@ impl Weather {
         let mut dice = Dice::new(self.seed, &station.id, at.as_millis());
         Some(match stream {
             "water_level" => Measured::Level(round(self.level(station, at, &mut dice), 2)),
-            "rain" => Measured::Rain(round(self.rain_rate(station, at) / 6.0 * dice.between(0.9, 1.1), 1)),
+            "rain" => {
+                let fallen = self.rain_rate(station, at) / 6.0;
+                // Light rain comes in drops, heavy rain in sheets.
+                let spread = if fallen < 2.0 { 0.5 } else { 0.12 };
+                Measured::Rain(round(fallen * dice.between(1.0 - spread, 1.0 + spread), 1))
+            }
             "reservoir" => self.lake(station, at),
             "wind" => self.wind(at, &mut dice),
             "air" => self.air(at, &mut dice),
             "street_flood" => Measured::Depth(round(self.street(station, at, &mut dice), 0)),
             _ => return city::measure(self, station, stream, at, &mut dice),
         })
+    }
+
+    /// How often a station reports. The lakes that hold floods back do so every quarter of an hour from alarm level I at Kim Long,
+    /// as owners' telemetry can.
+    pub(crate) fn period(&self, station: &Station, at: Timestamp) -> Span {
+        let flood = station.labels.get("flood_control").is_some_and(|yes| yes == "yes") && self.kim_long(at) >= 1.0;
+        if flood { Span::from_mins(15) } else { station.period }
     }
 
     pub(crate) fn kind(&self) -> ScenarioKind {

@@ -93,8 +93,9 @@ fn announced(kind: TransitionKind, alert: &Alert) -> bool {
     match kind {
         T::Escalated => true,
         T::Raised if alert.state == AlertState::Cleared => alert.inhibited_by.is_none() && !alert.notify.is_empty(),
-        T::Raised | T::Released | T::Unfolded | T::Steadied => alert.state.audible() && alert.announced.is_none(),
-        T::Unshelved => alert.state.audible() && alert.ack.is_none(),
+        _ if !alert.state.audible() || alert.ack.is_some() => false,
+        T::Raised | T::Released | T::Unfolded | T::Steadied => alert.announced.is_none(),
+        T::Unshelved => true,
         _ => false,
     }
 }

@@ -200,8 +200,8 @@ impl Table {
             group.single = None;
             let places: Vec<Place> = group.members.iter().map(|rank| rank.place.clone()).collect();
             for place in places {
-                let unheard = |alert: &Alert| alert.folded_into.is_some() || (alert.state.audible() && alert.announced.is_none());
-                if self.open.get(&place).is_some_and(unheard) {
+                let unheard = |alert: &Alert| alert.state.audible() && alert.announced.is_none() && alert.ack.is_none();
+                if self.open.get(&place).is_some_and(|alert| alert.folded_into.is_some() || unheard(alert)) {
                     self.change(&place, Step::new(TransitionKind::Unfolded), steps, |alert| alert.folded_into = None);
                 }
             }

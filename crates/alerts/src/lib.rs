@@ -13,6 +13,7 @@ mod load;
 mod open;
 mod orders;
 mod recent;
+mod rows;
 mod rules;
 mod state;
 mod table;
@@ -21,7 +22,8 @@ mod tick;
 pub use config::{LoadConfig, TableConfig};
 pub use load::Load;
 pub use orders::AlertError;
-pub use state::{Row, TABLE, state};
+pub use rows::{Row, TABLE};
+pub use state::state;
 pub use table::Table;
 
 #[cfg(test)]

@@ -51,8 +51,9 @@ impl Load {
         Self { config, announced: VecDeque::new(), open, began: None, recent: 0, flood: None, floods: VecDeque::new() }
     }
 
-    /// After a restart: the alerts that the journal left open. Rates begin anew.
-    pub fn restore(&mut self, open: &[Alert]) {
+    /// After a restart: the alerts that the journal left open, and its last transitions, oldest first.
+    pub fn restore(&mut self, open: &[Alert], last: &[Transition]) {
+        last.iter().for_each(|step| self.take(step));
         open.iter().for_each(|alert| self.keep(alert));
     }
 

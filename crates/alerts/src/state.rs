@@ -1,7 +1,6 @@
-//! Where an alert stands, and how it may get there.
+//! Where an alert stands.
 //!
-//! Invariant: [`state`] is the only place that says what the facts of an alert amount to, and [`TABLE`] lists every step that the
-//! table of alerts can take, no more and no fewer; tests hold the implementation against it in both directions.
+//! Invariant: [`state`] is the only place that says what the facts of an alert amount to.
 
 use huong_types::{Alert, AlertState, Timestamp};
 
@@ -44,14 +43,3 @@ pub(crate) fn end(alert: &mut Alert, at: Timestamp) {
     alert.holds = false;
     alert.stale_since = None;
 }
-
-/// A row of [`TABLE`]: from a state, or from nothing, a step leads to one of these states, by the facts that the others hide.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Row {
-    pub from: Option<AlertState>,
-    pub step: huong_types::TransitionKind,
-    pub to: &'static [AlertState],
-}
-
-/// Every step there is. A signal or an order that has no row for the state of its alert changes nothing.
-pub const TABLE: &[Row] = &[];

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use huong_types::{About, Alert, Name, RuleInfo, Severity, Signal, SignalKind, Text, Timestamp, Transition, TransitionKind, Values};
+use huong_types::{About, Alert, Name, RuleInfo, Severity, Signal, SignalKind, Span, Text, Timestamp, Transition, TransitionKind, Values};
 
 use crate::change::{Step, Steps};
 use crate::config::TableConfig;
@@ -22,7 +22,7 @@ pub struct Table {
     next_seq: u64,
     /// When the clock has something to do at the earliest; `None`: never.
     pub(crate) due: Option<Timestamp>,
-    /// The rules may not be those that the alerts were raised by: the next tick compares.
+    /// The rules may not be those that the alerts were raised by: the next call compares.
     pub(crate) unsure: bool,
     repeated: u64,
 }
@@ -43,11 +43,14 @@ impl Table {
     }
 
     /// After a restart: what the journal says was open, the ids that it last raised, and the number of the next transition. What
-    /// does not fit the rules of today is put right, and told, by the first [`Table::on_tick`].
+    /// does not fit the rules of today is put right, and told, by the next call.
     pub fn restore(&mut self, open: Vec<Alert>, raised: impl IntoIterator<Item = Name>, next_seq: u64) {
         raised.into_iter().for_each(|id| self.recent.note(id));
         for alert in open {
-            self.recent.note(alert.id.clone());
+            // What is pending was not raised yet, and will be under this id.
+            if !alert.pending {
+                self.recent.note(alert.id.clone());
+            }
             self.open.insert(alert);
         }
         self.regroup_all();
@@ -89,8 +92,13 @@ impl Table {
         self.repeated
     }
 
-    pub(crate) fn begin(&self, at: Timestamp, now: Timestamp) -> Steps {
-        Steps::new(at, now, self.next_seq)
+    /// Begins a call that happens at event time `at`, with what was due before `now`: the outcome does not hang on when the clock
+    /// ticked, and what arrives at the very moment is heard first.
+    pub(crate) fn begin(&mut self, at: Timestamp, now: Timestamp) -> Steps {
+        let mut steps = Steps::new(now, now, self.next_seq);
+        self.catch_up(now - Span::from_millis(1), &mut steps);
+        steps.at = at;
+        steps
     }
 
     pub(crate) fn end(&mut self, steps: Steps) -> Vec<Transition> {

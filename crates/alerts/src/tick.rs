@@ -14,17 +14,22 @@ impl Table {
     /// Does what is due at `now`, in processing time.
     pub fn on_tick(&mut self, now: Timestamp) -> Vec<Transition> {
         let mut steps = self.begin(now, now);
+        self.catch_up(now, &mut steps);
+        self.end(steps)
+    }
+
+    /// Does what is due by `until`.
+    pub(crate) fn catch_up(&mut self, until: Timestamp, steps: &mut Steps) {
         if std::mem::take(&mut self.unsure) {
             // Readings lived through again fill windows, not the wait of a condition: it will be pending anew if it still holds.
-            self.settle_all(&mut steps, |_| true);
-            self.fit_rules(&mut steps);
+            self.settle_all(steps, |_| true);
+            self.fit_rules(steps);
             self.reckon();
         }
-        while let Some((due, place)) = self.next_due(now) {
+        while let Some((due, place)) = self.next_due(until) {
             steps.at = due;
-            self.act(&place, due, &mut steps);
+            self.act(&place, due, steps);
         }
-        self.end(steps)
     }
 
     /// When [`Table::on_tick`] has something to do at the earliest; `None`: never, unless something else happens first.
@@ -34,9 +39,9 @@ impl Table {
 
     /// Takes over rules that changed while running. An alert whose rule is gone stays, latched: an acknowledgement closes it.
     pub fn reload(&mut self, rules: &[RuleInfo], now: Timestamp) -> Vec<Transition> {
+        let mut steps = self.begin(now, now);
         self.rules = Rules::new(rules);
         self.regroup_all();
-        let mut steps = self.begin(now, now);
         let same = |alert: &Alert| rules.iter().any(|rule| rule.id == alert.rule && rule.version == alert.rule_version);
         self.settle_all(&mut steps, |alert| !same(alert));
         self.fit_rules(&mut steps);
@@ -116,6 +121,7 @@ impl Table {
                     alert.shelf = None;
                     alert.flapping_until = None;
                     alert.inhibited_by = None;
+                    alert.folded_into = None;
                     alert.text =
                         Text { vi: format!("{} (luật đã gỡ)", alert.text.vi), en: format!("{} (rule removed)", alert.text.en) };
                     end(alert, at);

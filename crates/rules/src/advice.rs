@@ -7,7 +7,7 @@ use huong_types::{Name, Problems};
 use crate::compile::load;
 use crate::rule_file::RawRule;
 
-/// Adds a warning to `problems` for each rule that no test proves and each one that hides a rule of another stream, whose alerts are
+/// Adds a warning to `problems` for each rule or derivation that no test proves and each rule that hides a rule of another stream, whose alerts are
 /// about other keys. Mistakes are not its business: [`crate::Engine::compile`] names them.
 pub fn advise(pipelines: &[(String, String)], problems: &mut Problems) {
     let rules = load(pipelines, &mut Problems::default());
@@ -26,5 +26,8 @@ pub fn advise(pipelines: &[(String, String)], problems: &mut Problems) {
                 format!("a rule of `{}`: an alert hides those of its own key", rule.from),
             );
         }
+    }
+    for (file, derive) in rules.derives.iter().filter(|(_, derive)| derive.test.is_empty()) {
+        problems.warn(file, format!("derive `{}`", derive.id), "no [[derive.test]]", "at least one");
     }
 }

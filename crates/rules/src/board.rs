@@ -18,6 +18,8 @@ const MARKED: usize = 10_000;
 pub(crate) struct Board {
     /// By stream; `None` for a stream that nobody joins.
     shelves: Vec<Option<Shelf>>,
+    /// By stream: keys whose values are kept.
+    most: Vec<usize>,
     /// By pattern.
     marks: Vec<HashMap<Name, VecDeque<Timestamp>>>,
 }
@@ -26,18 +28,24 @@ type Shelf = HashMap<Name, VecDeque<(Timestamp, Box<[Cell]>)>>;
 
 impl Board {
     pub(crate) fn new(streams: usize, patterns: usize) -> Self {
-        Self { shelves: (0..streams).map(|_| None).collect(), marks: (0..patterns).map(|_| HashMap::new()).collect() }
+        Self {
+            shelves: (0..streams).map(|_| None).collect(),
+            most: vec![0; streams],
+            marks: (0..patterns).map(|_| HashMap::new()).collect(),
+        }
     }
 
-    /// From now on the values of this stream are kept.
-    pub(crate) fn keep(&mut self, stream: usize) {
+    /// From now on the values of this stream are kept, of as many keys as there may be at once.
+    pub(crate) fn keep(&mut self, stream: usize, most: usize) {
         self.shelves[stream].get_or_insert_default();
+        self.most[stream] = most;
     }
 
     /// Notes the usable values of a reading.
     pub(crate) fn note(&mut self, stream: usize, key: &Name, at: Timestamp, cells: &[Cell]) {
         let Some(shelf) = &mut self.shelves[stream] else { return };
         if !shelf.contains_key(key) {
+            make_room(shelf, self.most[stream], |values| values.back().map(|(t, _)| *t));
             shelf.insert(key.clone(), VecDeque::new());
         }
         let Some(values) = shelf.get_mut(key) else { return };
@@ -69,7 +77,7 @@ impl Board {
     /// Takes over the values of streams that are still joined, `from` and `to` saying where each stands, and the marks of patterns
     /// that are the same, given as (place there, place here).
     pub(crate) fn adopt(&mut self, old: Board, from: &HashMap<Name, usize>, to: &HashMap<Name, usize>, patterns: &[(usize, usize)]) {
-        let Board { shelves: mut old, mut marks } = old;
+        let Board { shelves: mut old, mut marks, .. } = old;
         for (there, here) in patterns {
             self.marks[*here] = std::mem::take(&mut marks[*there]);
         }
@@ -85,10 +93,8 @@ impl Board {
     /// Notes that what a pattern waits for has happened to `key`.
     pub(crate) fn mark(&mut self, pattern: usize, key: &Name, at: Timestamp) {
         let marks = &mut self.marks[pattern];
-        if marks.len() >= MARKED && !marks.contains_key(key) {
-            // The key that was marked longest ago matters least.
-            let oldest = marks.iter().min_by_key(|(name, times)| (times.back().copied(), (*name).clone())).map(|(name, _)| name.clone());
-            oldest.and_then(|oldest| marks.remove(&oldest));
+        if !marks.contains_key(key) {
+            make_room(marks, MARKED, |times| times.back().copied());
         }
         let times = marks.entry(key.clone()).or_default();
         if times.len() == MARKS {
@@ -98,8 +104,32 @@ impl Board {
         times.insert(position, at);
     }
 
+    /// Keys kept, of values and marks.
+    #[cfg(test)]
+    pub(crate) fn kept(&self) -> usize {
+        self.shelves.iter().flatten().map(HashMap::len).chain(self.marks.iter().map(HashMap::len)).sum()
+    }
+
+    /// When it first happened to `key` within these.
+    pub(crate) fn mark_between(&self, pattern: usize, key: &Name, from: Timestamp, until: Timestamp) -> Option<Timestamp> {
+        let times = self.marks[pattern].get(key)?;
+        times.iter().copied().find(|at| *at >= from).filter(|at| *at <= until)
+    }
+
     /// Whether it has happened to `key` at or after `from`.
     pub(crate) fn marked(&self, pattern: usize, key: &Name, from: Timestamp) -> bool {
         self.marks[pattern].get(key).is_some_and(|times| times.back().is_some_and(|last| *last >= from))
+    }
+}
+
+/// Forgets the keys heard longest ago, a sixteenth at once, when there are too many.
+fn make_room<T>(kept: &mut HashMap<Name, T>, most: usize, newest: impl Fn(&T) -> Option<Timestamp>) {
+    if kept.len() < most.max(1) {
+        return;
+    }
+    let mut all: Vec<(Option<Timestamp>, Name)> = kept.iter().map(|(name, value)| (newest(value), name.clone())).collect();
+    all.sort_unstable();
+    for (_, name) in all.iter().take(all.len().div_ceil(16)) {
+        kept.remove(name);
     }
 }

@@ -168,6 +168,31 @@ impl Clusters {
         ends.chain(self.forget).min()
     }
 
+    /// After a restart: the clusters that were told, by id and onset, instead of those that the events read again have founded. What
+    /// is known of their centres is the id, to some ten metres.
+    pub(crate) fn restore(&mut self, spec: &ClusterSpec, told: &[(&Name, Timestamp)]) {
+        for state in self.classes.values_mut() {
+            state.open.clear();
+            state.events.iter_mut().for_each(|event| event.cluster = None);
+        }
+        for (id, formed) in told {
+            let Some((class, centre)) = parse(id) else { continue };
+            let Some(state) = self.classes.get_mut(class) else { continue };
+            let near = state.events.iter().rev().filter(|event| event.cluster.is_none() && spec.near(event.place, centre));
+            let Some(end) = near.map(|event| event.at).nth(spec.events as usize - 1).map(|nth| nth + spec.within) else { continue };
+            let serial = self.next;
+            self.next += 1;
+            state.open.push(Cluster { serial, id: (*id).clone(), centre, formed: *formed, end });
+            state.absorb(spec, serial);
+        }
+    }
+
+    /// Events kept.
+    #[cfg(test)]
+    pub(crate) fn kept(&self) -> usize {
+        self.kept
+    }
+
     /// Whether a cluster of this id is open.
     pub(crate) fn is_open(&self, id: &Name) -> bool {
         self.classes.values().flat_map(|class| &class.open).any(|cluster| cluster.id == *id)
@@ -177,6 +202,13 @@ impl Clusters {
     pub(crate) fn ignored(&self) -> u64 {
         self.ignored
     }
+}
+
+/// Class and centre.
+fn parse(id: &Name) -> Option<(&str, (f64, f64))> {
+    let (class, place) = id.rsplit_once('@')?;
+    let (lat, lon) = place.split_once(',')?;
+    Some((class, (lat.parse().ok()?, lon.parse().ok()?)))
 }
 
 impl Cluster {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use huong_types::{Alert, Name, Signal, SignalKind, Span, Timestamp};
 
-use crate::cluster::{Change, ChangeKind, Clusters};
+use crate::cluster::{Change, ChangeKind, ClusterSpec, Clusters};
 use crate::engine::Out;
 use crate::expr::{Cell, Row};
 use crate::rule::{Judge, Rule, figures};
@@ -47,10 +47,16 @@ impl ClusterState {
         stray.or(ends).unwrap_or(Timestamp::MAX)
     }
 
-    /// Makes what has been told agree with the alert table.
-    pub(crate) fn restore(&mut self, id: &Name, open: &[Alert]) {
+    /// After a restart: makes the clusters agree with the alert table.
+    pub(crate) fn restore(&mut self, id: &Name, spec: &ClusterSpec, open: &[Alert]) {
         self.told.clear();
         self.strays.clear();
+        let open = open.iter().filter(|alert| alert.rule == *id);
+        self.clusters.restore(spec, &open.map(|alert| (&alert.key, alert.since)).collect::<Vec<_>>());
+    }
+
+    /// Makes what has been told agree with the alert table.
+    pub(crate) fn remember(&mut self, id: &Name, open: &[Alert]) {
         for alert in open.iter().filter(|alert| alert.rule == *id) {
             if self.clusters.is_open(&alert.key) {
                 self.told.insert(alert.key.clone());
@@ -76,10 +82,12 @@ impl StreamEngine {
             let Self { spec, rules, groups, clusters, cells, .. } = self;
             let state = &mut clusters[c];
             let rule = &rules[state.rule as usize];
-                        let Judge::Cluster { spec: cluster, lat, lon, class } = &rule.judge else { continue };
+            let Judge::Cluster { spec: cluster, lat, lon, class } = &rule.judge else { continue };
             let filter = rule.filter.map(|filter| &groups[rule.group].filters[filter].condition);
             let taken = filter.is_none_or(|filter| filter.eval(Row { own: cells, facts: world.facts.nothing(), extra: &[] }) == Some(true));
-            let (Cell::Number(latitude), Cell::Number(longitude), true) = (cells[*lat].clone(), cells[*lon].clone(), taken) else { continue };
+            let (Cell::Number(latitude), Cell::Number(longitude), true) = (cells[*lat].clone(), cells[*lon].clone(), taken) else {
+                continue;
+            };
             let class = match class.map(|class| &cells[class]) {
                 None => "",
                 Some(Cell::Text(text)) => &**text,

@@ -99,10 +99,12 @@ pub(crate) fn compile_rules(written: &Written, streams: &[Stream], registry: &Ar
         return None;
     }
     let mut board = Board::new(streams.len(), shop.patterns);
-    shop.joined.iter().for_each(|stream| board.keep(*stream));
+    let rows = registry.stations.len() + registry.cameras.len();
+    shop.joined.iter().for_each(|stream| board.keep(*stream, streams[*stream].most_unknown_keys as usize + rows));
     let made = benches.into_iter().zip(streams).map(|(bench, spec)| {
         let groups = bench.groups.into_iter().enumerate();
-        let groups: Vec<Group> = groups.map(|(place, plans)| plans.finish(place, &bench.columns, &bench.rules, &bench.derives)).collect();
+        let finish = |(place, plans): (usize, Plans)| plans.finish(place, &bench.columns, &bench.rules, &bench.derives, spec.events);
+        let groups: Vec<Group> = groups.map(finish).collect();
         StreamEngine::new(spec.clone(), bench.columns, groups, bench.rules, bench.derives)
     });
     let made = made.collect();
@@ -206,7 +208,12 @@ fn check_circles(flows: &[(usize, usize, &Name)], written: &Written, problems: &
     for (from, into, id) in flows {
         if from == into || reaches(*into, *from) {
             let Some((file, raw)) = written.derives.iter().find(|(_, derive)| derive.id == **id) else { continue };
-            problems.add(file, format!("derive `{id}`.into"), format!("`{}`, from which `{}` derives in turn", raw.into, raw.from), "no circle");
+            problems.add(
+                file,
+                format!("derive `{id}`.into"),
+                format!("`{}`, from which `{}` derives in turn", raw.into, raw.from),
+                "no circle",
+            );
         }
     }
 }

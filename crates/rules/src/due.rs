@@ -43,8 +43,8 @@ impl StreamEngine {
                 Slot::Cluster(c) => clusters.push(c),
             }
         }
-        sensors.sort_unstable();
-        subjects.sort_unstable();
+        sensors.sort_unstable_by_key(|k| self.rank(0, *k));
+        subjects.sort_unstable_by_key(|(g, s)| self.rank(*g, *s));
         for (g, s) in subjects {
             self.on_subject(g, s, now, world, out);
         }
@@ -136,7 +136,7 @@ impl StreamEngine {
                 due = due.min(newest.max(world.started) + subject.quiet_after);
             }
         }
-        if due == Timestamp::MAX && self.spec.events && subject.is_idle() && !self.is_registered(g, s) {
+        if due == Timestamp::MAX && self.is_forgettable(g, s) {
             due = newest.max(world.started) + self.retention();
         }
         due
@@ -154,10 +154,8 @@ impl StreamEngine {
         for i in mature {
             rules[i as usize].mature(i, ctx, subject, upto, out);
         }
-        let off = |(i, state): &(u32, &crate::subject::RuleState)| {
-            let schedule = rules[*i as usize].schedule.as_ref();
-            state.life.since().is_some() && schedule.is_some_and(|schedule| !schedule.holds(now) || schedule.exercise() && !world.exercise)
-        };
+        let off =
+            |(i, state): &(u32, &crate::subject::RuleState)| state.life.since().is_some() && !rules[*i as usize].is_on(now, world.exercise);
         let ended: Vec<u32> = subject.lives().filter(off).map(|(i, _)| i).collect();
         for i in ended {
             rules[i as usize].end(i, ctx, subject, now, &[], out);
@@ -169,7 +167,7 @@ impl StreamEngine {
         if let Some(since) = silent_since {
             stale(rules, subject, since, now, out);
         }
-        let forgettable = events && subject.is_idle() && !self.is_registered(g, s);
+        let forgettable = self.is_forgettable(g, s);
         let subject = &self.groups[g as usize].subjects[s as usize];
         if forgettable && subject.newest.is_some_and(|newest| now >= newest.max(world.started) + self.retention()) {
             self.forget(g, s);
@@ -179,6 +177,20 @@ impl StreamEngine {
     }
 
     fn close_windows(&mut self, g: u16, s: u32, now: Timestamp, world: &World, out: &mut Out) {
+        let watermark = self.groups[g as usize].subjects[s as usize].clock_watermark(self.spec.disorder, now);
+        self.close_until(g, s, watermark, now, world, out);
+    }
+
+    /// A reading of `at` has come, before which nothing more will: hops in which nothing happened are judged before it is.
+    pub(crate) fn pass_idle(&mut self, g: u16, s: u32, at: Timestamp, now: Timestamp, world: &World, out: &mut Out) {
+        let newest = self.groups[g as usize].subjects[s as usize].newest;
+        if self.spec.events && newest.is_some_and(|newest| at.min(now) > newest) {
+            let until = (at.min(now) - self.spec.disorder).min(at - Span::from_millis(1));
+            self.close_until(g, s, until, now, world, out);
+        }
+    }
+
+    fn close_until(&mut self, g: u16, s: u32, watermark: Timestamp, now: Timestamp, world: &World, out: &mut Out) {
         let mut closed = Vec::new();
         for p in 0..self.groups[g as usize].plans.len() {
             loop {
@@ -186,7 +198,6 @@ impl StreamEngine {
                 let Self { spec, groups, rules, derives, .. } = self;
                 let group = &mut groups[g as usize];
                 let (subject, shared) = (&mut group.subjects[s as usize], &group.plans[p]);
-                let watermark = subject.clock_watermark(spec.disorder, now);
                 let idle = idle.filter(|end| *end <= watermark);
                 let windows = &mut subject.windows[p].windows;
                 windows.close(&shared.plan, idle.unwrap_or(watermark), &mut |window| closed.push(window));
@@ -210,7 +221,7 @@ impl StreamEngine {
         let Window::Hops { size, hop } = shared.plan.window() else { return None };
         let newest = subject.newest.filter(|_| self.spec.events)?;
         let watched = &subject.windows[p];
-        let stands = shared.rules.iter().any(|gate| subject.state(gate.rule).is_some());
+        let stands = shared.rules.iter().any(|gate| subject.state(gate.rule).is_some_and(|state| !state.life.is_blank()));
         if watched.windows.is_empty() && !stands && !self.is_registered(g, s) {
             return None;
         }
@@ -226,6 +237,11 @@ impl StreamEngine {
             crate::group::By::All => true,
             crate::group::By::Field(_) | crate::group::By::Fact(_) => false,
         }
+    }
+
+    /// Keys of a gauge are few; occurrences and texts come and go.
+    fn is_forgettable(&self, g: u16, s: u32) -> bool {
+        (self.spec.events || g > 0) && self.groups[g as usize].subjects[s as usize].is_idle() && !self.is_registered(g, s)
     }
 
     fn retention(&self) -> Span {
@@ -296,7 +312,9 @@ impl StreamEngine {
                 continue;
             }
             let at = from + after;
-            due = due.min(if sensor.looked >= at { sensor.looked + LOOK_AGAIN } else { at });
+            let at = if sensor.looked >= at { sensor.looked + LOOK_AGAIN } else { at };
+            let on = rule.schedule.as_ref().filter(|schedule| !schedule.holds(at)).map(|schedule| schedule.next_change(at));
+            due = due.min(on.unwrap_or(at));
         }
         due
     }
@@ -341,6 +359,7 @@ impl StreamEngine {
         for k in due {
             let speaking: Vec<u32> = self
                 .silence_rules()
+                .filter(|(_, rule)| rule.is_on(now, world.exercise))
                 .filter(|(_, rule)| {
                     let from = self.sensors[*k as usize].quiet_from(world.started);
                     self.silence_after(rule, *k).is_some_and(|after| now >= from + after)
@@ -359,6 +378,7 @@ impl StreamEngine {
                 }
             }
             self.wake_sensor(*k, world);
+            self.wake_subject(0, *k, world);
         }
     }
 
@@ -410,7 +430,7 @@ fn stale(rules: &[Rule], subject: &mut Subject, since: Timestamp, at: Timestamp,
     mark(rules, subject, at, SignalKind::Stale { since }, out);
 }
 
-fn fresh(rules: &[Rule], subject: &mut Subject, at: Timestamp, out: &mut Out) {
+pub(crate) fn fresh(rules: &[Rule], subject: &mut Subject, at: Timestamp, out: &mut Out) {
     mark(rules, subject, at, SignalKind::Fresh, out);
 }
 

@@ -3,7 +3,7 @@
 //! Order of signals, which is part of the contract because journals must be equal byte for byte: what a reading causes comes in the
 //! order freshness, then group by group readings rules and windows, clusters, suspicion, and after that what derived readings and
 //! patterns cause; the clock goes moment by moment and within one moment stream by stream through windows, on-delays, silence.
-//! Within each, rules come in the order of the files and keys in the order of the registry, orphans after them as they appeared.
+//! Within each, rules come in the order of the files and keys in the order of the registry, others after them by name.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -49,6 +49,16 @@ pub enum Verdict {
     Duplicate,
 }
 
+/// Counts of what an engine remembers.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    pub(crate) keys: usize,
+    pub(crate) subjects: usize,
+    pub(crate) events: usize,
+    pub(crate) board: usize,
+}
+
 /// A key that sent readings and is not in the registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Orphan {
@@ -88,7 +98,14 @@ impl Engine {
     /// How far back readings still matter to a window, a delay, a pattern or a silence. Baselines reach further: see
     /// [`Engine::longest_baseline`].
     pub fn longest_window(&self) -> Span {
-        self.streams.iter().map(StreamEngine::memory).max().unwrap_or(Span::ZERO)
+        let memories = self.streams.iter().map(|stream| stream.memory() + self.behind(&stream.spec.id));
+        memories.max().unwrap_or(Span::ZERO)
+    }
+
+    /// How far back the readings lie from which a derived stream is computed.
+    fn behind(&self, stream: &Name) -> Span {
+        let feeds = self.streams.iter().flat_map(|from| from.feeds(stream).map(|window| window + self.behind(&from.spec.id)));
+        feeds.max().unwrap_or(Span::ZERO)
     }
 
     /// Over how many days rules compare.
@@ -162,8 +179,9 @@ impl Engine {
         self.world.started = Timestamp::MAX;
     }
 
-    /// Takes over from an engine with other rules: what was known of the keys, and the states of rules that have not changed.
-    pub fn adopt(&mut self, old: Engine) {
+    /// Takes over from an engine with other rules: what was known of the keys, and the states of rules that have not changed. Rules that
+    /// have begin anew, but the alerts that the table has `open` go on under them: what one text raised the next one clears.
+    pub fn adopt(&mut self, old: Engine, open: &[Alert]) {
         let patterns: Vec<(usize, usize)> = patterns(&self.streams)
             .filter_map(|(info, new)| {
                 let same = |(was, _): &(&RuleInfo, usize)| was.id == info.id && was.version == info.version;
@@ -174,9 +192,10 @@ impl Engine {
         self.world.exercise = old.world.exercise;
         let mut streams: HashMap<Name, StreamEngine> = old.streams.into_iter().map(|stream| (stream.spec.id.clone(), stream)).collect();
         for stream in &mut self.streams {
-            if let Some(old) = streams.remove(&stream.spec.id) {
-                stream.adopt(old, &self.world);
+            if let Some(was) = streams.remove(&stream.spec.id) {
+                stream.adopt(was, &old.world.facts, &self.world);
             }
+            stream.remember(open, &self.world);
         }
         if old.world.started != Timestamp::MAX {
             self.world.started = old.world.started;
@@ -196,6 +215,18 @@ impl Engine {
     /// Readings that went unjudged: their stream has too many keys that the registry does not know, or a cluster rule too many events.
     pub fn unjudged(&self) -> u64 {
         self.streams.iter().map(StreamEngine::unjudged).sum()
+    }
+
+    /// What it remembers, for tests of bounds.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> Held {
+        let groups = || self.streams.iter().flat_map(|stream| &stream.groups);
+        Held {
+            keys: self.streams.iter().map(|stream| stream.groups[0].len()).sum(),
+            subjects: groups().map(crate::group::Group::len).sum(),
+            events: self.streams.iter().flat_map(|stream| &stream.clusters).map(|state| state.clusters.kept()).sum(),
+            board: self.world.board.kept(),
+        }
     }
 
     fn judge(&mut self, reading: &mut Reading, now: Timestamp, out: &mut Out) -> Verdict {
@@ -229,9 +260,11 @@ impl Engine {
             let Some(then) = &self.streams[owner].rules[i as usize].then else { continue };
             let facts = self.world.facts.of(self.world.registry.row(&reading.key).as_ref());
             let row = Row { own: self.streams[s].cells(), facts: &facts, extra: &[] };
-            if then.when.eval(row) == Some(true) {
-                self.world.board.mark(then.pattern, &reading.key, reading.at);
-                self.streams[owner].on_mark(i, &reading.key, reading.at, &self.world, out);
+            if then.when.eval(row) == Some(true)
+                && let Some(key) = self.streams[owner].marked_as(i, s == owner, &reading.key, self.streams[s].cells(), &facts)
+            {
+                self.world.board.mark(then.pattern, &key, reading.at);
+                self.streams[owner].on_mark(i, &key, reading.at, &self.world, out);
             }
         }
     }

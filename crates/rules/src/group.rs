@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use huong_types::{Name, Span, Timestamp};
 
-use crate::expr::{Cell, Condition};
+use crate::expr::{Call, Cell, Condition};
 use crate::gate::Gate;
 use crate::subject::Subject;
 use crate::windows::{Plan, Windows};
@@ -51,6 +51,16 @@ pub(crate) struct Shared {
     pub(crate) derives: Vec<u32>,
     /// Some rule wants to know before the window closes.
     pub(crate) early: bool,
+    /// Of a window that has outlived a reload, which asks for other figures: where those that its rules were compiled for stand.
+    pub(crate) places: Option<Box<[Option<usize>]>>,
+}
+
+impl Shared {
+    /// The figures in the order in which its rules know them, when that is another.
+    pub(crate) fn moved(&self, cells: &[Cell]) -> Option<Vec<Cell>> {
+        let places = self.places.as_ref()?;
+        Some(places.iter().map(|place| place.map_or(Cell::Null, |place| cells[place].clone())).collect())
+    }
 }
 
 impl Group {
@@ -136,21 +146,12 @@ impl Group {
         position
     }
 
-    /// Takes over the subjects of the same gathering under other rules; `places` says where each rule has gone.
-    pub(crate) fn adopt(&mut self, old: &mut Group, places: &[Option<u32>], nothing: &Arc<[Cell]>) {
-        let sql = |group: &Group, shared: &Shared| shared.filter.map(|filter| group.filters[filter].sql.clone());
-        let plans: Vec<Option<usize>> = old
-            .plans
-            .iter()
-            .map(|was| {
-                let same = |is: &&Shared| {
-                    is.plan.window() == was.plan.window() && is.plan.calls() == was.plan.calls() && sql(self, is) == sql(old, was)
-                };
-                self.plans.iter().position(|is| same(&is))
-            })
-            .collect();
+    /// Takes over the subjects of the same gathering under other rules; `stay` says where each rule and derivation has gone.
+    pub(crate) fn adopt(&mut self, old: &mut Group, stay: (&[Option<u32>], &[Option<u32>]), nothing: &Arc<[Cell]>) {
+        let plans = self.adopt_plans(old, stay);
+        let places = stay.0;
         for (name, position) in old.names() {
-            // A key that is too many has no sensor, so it must not have a subject.
+            // A key for which there is no room any more has no sensor either.
             if self.by == By::Key && self.find(&name).is_none() {
                 continue;
             }
@@ -159,6 +160,55 @@ impl Group {
             let was = std::mem::replace(&mut old.subjects[position as usize], Subject::new(name, facts, std::iter::empty()));
             self.subjects[s as usize].adopt(was, places, |p| plans[p]);
         }
+    }
+
+    /// Where each old window has gone. One that is asked for other figures now stays as it was, for the rules that stay: what a new
+    /// rule wants to know of the past is not in it, and nobody else's past may be lost for that.
+    fn adopt_plans(&mut self, old: &Group, (rules, derives): (&[Option<u32>], &[Option<u32>])) -> Vec<Option<usize>> {
+        let sql = |group: &Group, filter: Option<usize>| filter.map(|filter| group.filters[filter].sql.clone());
+        let asked: Vec<Vec<Call>> = self.plans.iter().map(|shared| shared.plan.calls().to_vec()).collect();
+        let mut gone = Vec::new();
+        for was in &old.plans {
+            let alike = |is: &Shared| is.plan.window() == was.plan.window() && sql(self, is.filter) == sql(old, was.filter);
+            let Some(q) = self.plans[..asked.len()].iter().position(alike) else {
+                gone.push(None);
+                continue;
+            };
+            if asked[q] == was.plan.calls() && self.plans[q].places.is_none() {
+                gone.push(Some(q));
+                continue;
+            }
+            let staying = |was: &[u32], of: &[Option<u32>]| was.iter().filter_map(|i| of[*i as usize]).collect::<Vec<u32>>();
+            let gates: Vec<u32> = was.rules.iter().map(|gate| gate.rule).collect();
+            let (kept, kept_derives) = (staying(&gates, rules), staying(&was.derives, derives));
+            if kept.is_empty() && kept_derives.is_empty() {
+                gone.push(None);
+                continue;
+            }
+            let is = &mut self.plans[q];
+            let kept: Vec<Gate> = is.rules.extract_if(.., |gate| kept.contains(&gate.rule)).collect();
+            is.derives.retain(|i| !kept_derives.contains(i));
+            let places = asked[q].iter().map(|call| was.plan.calls().iter().position(|known| known == call)).collect();
+            let (filter, early) = (is.filter, was.early);
+            let shared = Shared { plan: was.plan.clone(), filter, rules: kept, derives: kept_derives, early, places: Some(places) };
+            let free = self.plans[q].rules.is_empty() && self.plans[q].derives.is_empty() && !gone.contains(&Some(q));
+            if free {
+                self.plans[q] = shared;
+                gone.push(Some(q));
+            } else {
+                self.plans.push(shared);
+                gone.push(Some(self.plans.len() - 1));
+            }
+        }
+        for subject in &mut self.subjects {
+            subject.set_windows(self.plans.iter().map(|shared| Windows::new(&shared.plan)));
+        }
+        gone
+    }
+
+    /// How many subjects there are.
+    pub(crate) fn len(&self) -> usize {
+        self.index.len()
     }
 
     /// Frees the place of a subject that has nothing left to remember.

@@ -63,6 +63,15 @@ impl Life {
         self.stale = stale;
     }
 
+    /// An on-delay that began before the start, unless something is known that is newer. False when it was.
+    pub(crate) fn restore_pending(&mut self, since: Timestamp, until: Timestamp) -> bool {
+        let idle = self.phase == Phase::Idle && self.judged <= since;
+        if idle {
+            (self.phase, self.judged) = (Phase::Pending { since, until }, since);
+        }
+        idle
+    }
+
     /// Forgets an alert that the table does not know; its condition raises it again when it still holds.
     pub(crate) fn reset(&mut self) {
         if self.is_raised() {

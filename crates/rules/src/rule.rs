@@ -1,15 +1,16 @@
 //! A compiled rule, and how it turns a row of figures into a signal.
 
 use huong_types::{
-    Check, Field, Name, Origin, Quality, Reading, Registry, RuleInfo, Signal, SignalKind, Span, Stream, Text, Timestamp, Value, Values,
+    Alert, Check, Field, Name, Origin, Quality, Reading, Registry, RuleInfo, Signal, SignalKind, Span, Stream, Text, Timestamp, Value,
+    Values,
 };
 use smallvec::SmallVec;
 
 use crate::board::Board;
 use crate::cluster::ClusterSpec;
 use crate::engine::Out;
-use crate::expr::{Cell, Condition, Number, Output, Place, Row};
 use crate::explain::Watched;
+use crate::expr::{Cell, Condition, Number, Output, Place, Row};
 use crate::lens::{Extras, To};
 use crate::life::{Judgement, Timing};
 use crate::schedule::Schedule;
@@ -48,12 +49,25 @@ pub(crate) enum Judge {
     /// On every reading.
     Reading,
     /// On every closed window of a plan of its group and, when `early`, on open ones.
-    Window { plan: usize, early: bool },
-    Silence { after: Option<Span> },
-    ClassSilence { share: f64, least: u32 },
+    Window {
+        plan: usize,
+        early: bool,
+    },
+    Silence {
+        after: Option<Span>,
+    },
+    ClassSilence {
+        share: f64,
+        least: u32,
+    },
     Suspect,
     /// On events near each other; columns of latitude, longitude and class.
-    Cluster { spec: ClusterSpec, lat: usize, lon: usize, class: Option<usize> },
+    Cluster {
+        spec: ClusterSpec,
+        lat: usize,
+        lon: usize,
+        class: Option<usize>,
+    },
 }
 
 /// What must, or must not, happen once `when` holds.
@@ -80,6 +94,8 @@ pub(crate) enum Within {
 #[derive(Debug)]
 pub(crate) struct Derive {
     pub(crate) id: Name,
+    /// Of what it says, as a rule has one.
+    pub(crate) version: Name,
     pub(crate) group: usize,
     pub(crate) filter: Option<usize>,
     /// Position of its windows in the group; `None`: on every reading.
@@ -141,7 +157,7 @@ impl Rule {
         }
         let own = if self.figures.is_empty() { sight.own } else { &selected };
         let mut when = self.when.as_ref().and_then(|when| when.eval(Row { own, facts: &subject.facts, extra: &extra }));
-        let idle = self.is_stateless() && ctx.watch.is_none() && subject.state(i).is_none();
+        let idle = self.is_stateless(ctx.stream.events) && ctx.watch.is_none() && subject.state(i).is_none();
         if when != Some(true) && (sight.open || idle) {
             return;
         }
@@ -149,14 +165,18 @@ impl Rule {
         let row = Row { own, facts: &facts, extra: &extra };
         let mut hold = self.timing.hold;
         if let Some(then) = &self.then {
+            let begins = self.begins(i, ctx, subject, sight.at, when);
             if !then.absent {
-                if when == Some(true) {
-                    subject.state_mut(i).once = sight.at;
+                if begins {
+                    self.await_second(i, ctx, subject, sight, row, out);
                 }
                 return;
             }
-            let since = subject.state(i).and_then(|state| state.life.since()).unwrap_or(sight.at);
-            let followed = then.to.keys(&subject.name, ctx.registry).iter().any(|key| ctx.board.marked(then.pattern, key, since - then.before));
+            let state = subject.state(i);
+            let since =
+                state.and_then(|state| state.life.since().or(Some(state.half.since).filter(|_| state.half.holds))).unwrap_or(sight.at);
+            let followed =
+                then.to.keys(&subject.name, ctx.registry).iter().any(|key| ctx.board.marked(then.pattern, key, since - then.before));
             when = when.map(|first| first && !followed);
             match then.within.span(row) {
                 Some(span) => hold = span,
@@ -181,8 +201,13 @@ impl Rule {
     }
 
     /// Where nothing stands, a judgement that its condition does not hold leaves nothing behind.
-    pub(crate) fn is_stateless(&self) -> bool {
-        self.timing.of.1 <= 1 && self.extras.baseline.is_none()
+    pub(crate) fn is_stateless(&self, events: bool) -> bool {
+        !self.remembers(events) && self.extras.baseline.is_none() && self.then.is_none()
+    }
+
+    /// Occurrences may come out of order: what was judged last must be known even when nothing came of it.
+    fn remembers(&self, events: bool) -> bool {
+        self.timing.of.1 > 1 || (events && !self.info.each && matches!(self.judge, Judge::Reading))
     }
 
     /// Takes a judgement to the rule's state and says what follows from it.
@@ -198,7 +223,8 @@ impl Rule {
         row: Row<'_>,
         out: &mut Out,
     ) {
-        if judgement.when.is_none() || (judgement.when == Some(false) && subject.state(i).is_none() && self.timing.of.1 <= 1) {
+        let remembers = self.remembers(ctx.stream.events);
+        if judgement.when.is_none() || (judgement.when == Some(false) && subject.state(i).is_none() && !remembers) {
             return;
         }
         if self.info.each {
@@ -209,11 +235,56 @@ impl Rule {
         }
         let state = subject.state_mut(i);
         let said = state.life.judge(judgement, &Timing { hold, ..self.timing });
-        state.pending = state.life.is_pending().then(|| Box::new(Held { own: row.own.to_vec(), extra: row.extra.to_vec() }));
+        state.pending = state.life.is_pending().then(|| held(row));
         if let Some((at, kind)) = said {
             self.tell(i, ctx, subject, at, kind, row, sight.flags, out);
         }
-        subject.tidy(i);
+        if !remembers {
+            subject.tidy(i);
+        }
+    }
+
+    /// Whether the first half of a pattern begins to hold: an occurrence each time, a gauge when it did not before.
+    fn begins(&self, i: u32, ctx: Ctx<'_>, subject: &mut Subject, at: Timestamp, when: Option<bool>) -> bool {
+        let (Some(holds), true) = (when, when == Some(true) || subject.state(i).is_some()) else { return false };
+        let half = &mut subject.state_mut(i).half;
+        let begins = holds && (ctx.stream.events || !half.holds);
+        if begins {
+            half.since = at;
+        }
+        // What is to be absent matters while the first half holds; of occurrences the state of the alert says that.
+        if self.then.as_ref().is_some_and(|then| then.absent) && (!holds || ctx.stream.events) {
+            half.since = Timestamp::MIN;
+        }
+        half.holds = holds && !ctx.stream.events;
+        begins
+    }
+
+    /// The first half of a pattern has come: what follows it may be here already.
+    fn await_second(&self, i: u32, ctx: Ctx<'_>, subject: &mut Subject, sight: Sight<'_>, row: Row<'_>, out: &mut Out) {
+        let Some(then) = &self.then else { return };
+        let Some(within) = then.within.span(row) else {
+            subject.state_mut(i).half.since = Timestamp::MIN;
+            return;
+        };
+        let until = sight.at + within;
+        let keys = then.to.keys(&subject.name, ctx.registry);
+        let found = keys.iter().filter_map(|key| ctx.board.mark_between(then.pattern, key, sight.at - then.before, until)).min();
+        let state = subject.state_mut(i);
+        (state.half.until, state.pending) = (until, Some(held(row)));
+        if let Some(second) = found {
+            self.both(i, ctx, subject, second.max(sight.at), out);
+        }
+    }
+
+    /// Both halves of a pattern have happened, the later `at`: that is told once.
+    fn both(&self, i: u32, ctx: Ctx<'_>, subject: &mut Subject, at: Timestamp, out: &mut Out) {
+        let state = subject.state_mut(i);
+        state.half.since = Timestamp::MIN;
+        let Some(held) = state.pending.take() else { return };
+        let facts = std::sync::Arc::clone(&subject.facts);
+        let sight = Sight { at, start: at, own: &held.own, may_clear: true, open: false, flags: &[] };
+        self.once(i, ctx, subject, sight, Row { own: &held.own, facts: &facts, extra: &held.extra }, out);
     }
 
     /// Says it once, under an onset of its own.
@@ -238,13 +309,9 @@ impl Rule {
             self.end(i, ctx, subject, at, &nothing, out);
             return;
         }
-        let first = state.once;
-        let facts = std::sync::Arc::clone(&subject.facts);
-        let extra = self.extras.fill(&subject.name, at, ctx.board, ctx.registry, None);
-        let row = Row { own: &nothing, facts: &facts, extra: &extra };
-        if first <= at && then.within.span(row).is_some_and(|within| at.since(first) <= within) {
-            let sight = Sight { at, start: at, own: &nothing, may_clear: true, open: false, flags: &[] };
-            self.once(i, ctx, subject, sight, row, out);
+        let half = state.half;
+        if half.since != Timestamp::MIN && half.since - then.before <= at && at <= half.until {
+            self.both(i, ctx, subject, at.max(half.since), out);
         }
     }
 
@@ -272,6 +339,34 @@ impl Rule {
         let facts = std::sync::Arc::clone(&subject.facts);
         let row = Row { own: &held.own, facts: &facts, extra: &held.extra };
         self.tell(i, ctx, subject, at, kind, row, &[], out);
+        if let (Some(text), Some(signal)) = (held.text, out.signals.last_mut()) {
+            signal.text = text;
+        }
+    }
+
+    /// After a restart: takes up an on-delay, or the wait of a pattern, that began before what the log was read from.
+    pub(crate) fn restore_pending(&self, i: u32, ctx: Ctx<'_>, subject: &mut Subject, alert: &Alert) {
+        let mut own = vec![Cell::Null; self.width()];
+        for (position, name) in &self.shown {
+            own[*position] = alert.values.get(name).map_or(Cell::Null, |value| Cell::Number(*value));
+        }
+        let facts = std::sync::Arc::clone(&subject.facts);
+        let extra = self.extras.fill(&subject.name, alert.since, ctx.board, ctx.registry, None);
+        let row = Row { own: &own, facts: &facts, extra: &extra };
+        let mut hold = Some(self.timing.hold);
+        if let Some(then) = &self.then {
+            let keys = then.to.keys(&subject.name, ctx.registry);
+            if keys.iter().any(|key| ctx.board.marked(then.pattern, key, alert.since - then.before)) {
+                return;
+            }
+            hold = then.within.span(row);
+        }
+        let Some(hold) = hold else { return };
+        let held = Held { text: Some(alert.text.clone()), ..*held(row) };
+        let state = subject.state_mut(i);
+        if state.life.restore_pending(alert.since, alert.since + hold) {
+            state.pending = Some(Box::new(held));
+        }
     }
 
     /// Ends the alert or the on-delay, whatever the conditions say.
@@ -352,10 +447,14 @@ impl Rule {
         if self.figures.is_empty() { self.columns } else { self.figures.len() }
     }
 
+    /// Whether its schedule holds.
+    pub(crate) fn is_on(&self, at: Timestamp, exercise: bool) -> bool {
+        self.schedule.as_ref().is_none_or(|schedule| schedule.holds(at) && (exercise || !schedule.exercise()))
+    }
+
     /// False when the rule is off at this hour; an alert that stands then ends.
-    fn in_schedule(&self, i: u32, ctx: Ctx<'_>, subject: &mut Subject, sight: Sight<'_>, out: &mut Out) -> bool {
-        let Some(schedule) = &self.schedule else { return true };
-        if schedule.holds(sight.at) && (ctx.exercise || !schedule.exercise()) {
+    pub(crate) fn in_schedule(&self, i: u32, ctx: Ctx<'_>, subject: &mut Subject, sight: Sight<'_>, out: &mut Out) -> bool {
+        if self.is_on(sight.at, ctx.exercise) {
             return true;
         }
         let nothing = vec![Cell::Null; self.figures.len()];
@@ -398,7 +497,9 @@ impl Within {
     pub(crate) fn span(&self, row: Row<'_>) -> Option<Span> {
         match self {
             Within::Span(span) => Some(*span),
-            Within::Hours(hours) => hours.eval(row).filter(|hours| *hours >= 0.0).map(|hours| Span::from_millis((hours * 3_600_000.0) as i64)),
+            Within::Hours(hours) => {
+                hours.eval(row).filter(|hours| *hours >= 0.0).map(|hours| Span::from_millis((hours * 3_600_000.0) as i64))
+            }
         }
     }
 }
@@ -420,6 +521,10 @@ pub(crate) fn names<'a>(key: &'a Name, ctx: Ctx<'a>) -> (&'a str, &'a str) {
     }
     let ward = ctx.registry.wards.iter().find(|ward| ward.id == *key);
     ward.map_or((key, key), |ward| (&ward.name, &ward.name_en))
+}
+
+fn held(row: Row<'_>) -> Box<Held> {
+    Box::new(Held { own: row.own.to_vec(), extra: row.extra.to_vec(), text: None })
 }
 
 /// The figures of a row under their names, NULLs and texts left out.

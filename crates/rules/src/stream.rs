@@ -12,6 +12,7 @@ use huong_types::{Alert, Check, Flag, Name, Origin, Reading, Registry, Span, Str
 
 use crate::board::Board;
 use crate::cluster_rule::ClusterState;
+use crate::due::fresh;
 use crate::engine::{Orphan, Out, Verdict};
 use crate::expr::{Cell, Kind, Row};
 use crate::group::{By, Group};
@@ -20,7 +21,7 @@ use crate::quality::{Arrival, Checks};
 use crate::rule::{Ctx, Derive, Judge, Rule, Sight};
 use crate::sensor::{Facts, Sensor};
 use crate::subject::Subject;
-use crate::windows::Closed;
+use crate::windows::{Closed, Window};
 
 /// What all streams share.
 #[derive(Debug)]
@@ -57,6 +58,8 @@ pub(crate) struct StreamEngine {
     pub(crate) registered: u32,
     pub(crate) silent: u32,
     orphans: u32,
+    /// So many keys, the first, stand in the registry's order.
+    listed: u32,
     unjudged: u64,
     /// Scratch: the usable cells of the reading at hand, and those of them that are the newest of their field.
     pub(crate) cells: Vec<Cell>,
@@ -103,6 +106,7 @@ impl StreamEngine {
             registered: 0,
             silent: 0,
             orphans: 0,
+            listed: 0,
             unjudged: 0,
             flagged: Vec::new(),
             closed: Vec::new(),
@@ -118,6 +122,7 @@ impl StreamEngine {
         for id in stations.chain(cameras) {
             self.sensor(id, world);
         }
+        self.listed = self.keys.len() as u32;
     }
 
     pub(crate) fn orphans(&self) -> impl Iterator<Item = Orphan> + '_ {
@@ -166,10 +171,36 @@ impl StreamEngine {
 
     /// Makes the rules' states agree with the open alerts, and forgets who was waited for.
     pub(crate) fn restore(&mut self, open: &[Alert], world: &World) {
+        // Silence is measured from the start; but who was silent when the class was told to be still is.
+        self.silent = 0;
+        for sensor in &mut self.sensors {
+            sensor.silent_since = None;
+            let class = |alert: &&Alert| {
+                self.rules.iter().any(|rule| rule.info.id == alert.rule && matches!(rule.judge, Judge::ClassSilence { .. }))
+            };
+            if let Some(alert) = open.iter().find(class).filter(|_| sensor.registered)
+                && sensor.newest.is_none_or(|newest| newest + sensor.silent_after <= alert.updated)
+            {
+                sensor.silent_since = Some(sensor.newest.unwrap_or(alert.since));
+                self.silent += 1;
+            }
+        }
         let alive = self.groups.iter_mut().flat_map(|group| &mut group.subjects).chain(self.classes.iter_mut().map(|(_, subject)| subject));
         for subject in alive {
             subject.lives_mut().for_each(|(_, state)| state.life.reset());
         }
+        for cluster in &mut self.clusters {
+            let rule = &self.rules[cluster.rule as usize];
+            if let Judge::Cluster { spec, .. } = &rule.judge {
+                cluster.restore(&rule.info.id, spec, open);
+            }
+        }
+        self.remember(open, world);
+        self.sleep();
+    }
+
+    /// Takes on the alerts of `open` that the rules do not know to be open.
+    pub(crate) fn remember(&mut self, open: &[Alert], world: &World) {
         for alert in open {
             let Some(i) = self.rules.iter().position(|rule| rule.info.id == alert.rule) else { continue };
             let subject = match (&self.rules[i].judge, self.rules[i].group) {
@@ -182,19 +213,28 @@ impl StreamEngine {
                 }
             };
             let Some(subject) = subject else { continue };
+            if alert.pending {
+                // What the log was read from on is known better.
+                if alert.since < world.started {
+                    subject.newest = subject.newest.or(Some(alert.updated));
+                    self.rules[i].restore_pending(i as u32, ctx(&self.spec, world), subject, alert);
+                }
+                continue;
+            }
             subject.newest = subject.newest.or(Some(alert.updated));
             let state = subject.state_mut(i as u32);
-            state.life.restore(alert.since, alert.holds, alert.stale_since.is_some(), alert.updated);
-            state.told = alert.values.clone();
+            if !state.life.is_raised() {
+                state.life.restore(alert.since, alert.holds, alert.stale_since.is_some(), alert.updated);
+                state.told = alert.values.clone();
+            }
         }
         for cluster in &mut self.clusters {
-            cluster.restore(&self.rules[cluster.rule as usize].info.id, open);
+            cluster.remember(&self.rules[cluster.rule as usize].info.id, open);
         }
-        self.sleep();
     }
 
     /// Takes over the keys of the same stream under other rules, and the states of rules that are the same.
-    pub(crate) fn adopt(&mut self, old: StreamEngine, world: &World) {
+    pub(crate) fn adopt(&mut self, old: StreamEngine, facts: &Facts, world: &World) {
         if old.spec != self.spec {
             return;
         }
@@ -203,20 +243,27 @@ impl StreamEngine {
             (0u32..).zip(&self.rules).find(|(_, rule)| rule.info.id == info.id && rule.info.version == info.version).map(|(i, _)| i)
         };
         let places: Vec<Option<u32>> = (0..old.rules.len() as u32).map(same).collect();
+        let same = |was: &Derive| (0u32..).zip(&self.derives).find(|(_, is)| is.id == was.id && is.version == was.version).map(|(i, _)| i);
+        let derives: Vec<Option<u32>> = old.derives.iter().map(same).collect();
+        self.unjudged = old.unjudged;
         let (mut old_groups, mut old_sensors) = (old.groups, old.sensors.into_iter().map(Some).collect::<Vec<_>>());
         self.checks = old.checks;
         for (key, position) in old_groups[0].names() {
             let Some(k) = self.sensor(&key, world) else { continue };
-            let facts = Arc::clone(&self.sensors[k as usize].facts);
-            let registered = self.sensors[k as usize].registered;
-            let Some(mut sensor) = old_sensors[position as usize].take() else { continue };
-            (sensor.facts, sensor.registered, sensor.scheduled) = (facts, registered, Timestamp::MAX);
+            let Some(was) = old_sensors[position as usize].take() else { continue };
+            // What the registry says may have changed.
+            let sensor = &mut self.sensors[k as usize];
+            (sensor.trust, sensor.newest, sensor.silent_since) = (was.trust, was.newest, was.silent_since);
+            (sensor.last, sensor.gone, sensor.looked) = (was.last, was.gone, was.looked);
             self.silent += u32::from(sensor.registered && sensor.silent_since.is_some());
-            self.sensors[k as usize] = sensor;
         }
         for group in &mut self.groups {
-            let Some(old) = old_groups.iter_mut().find(|old| old.by == group.by) else { continue };
-            group.adopt(old, &places, world.facts.nothing());
+            let same = |old: &&mut Group| match (&old.by, &group.by) {
+                (By::Fact(was), By::Fact(is)) => facts.names()[*was] == world.facts.names()[*is],
+                (was, is) => was == is,
+            };
+            let Some(old) = old_groups.iter_mut().find(same) else { continue };
+            group.adopt(old, (&places, &derives), world.facts.nothing());
         }
         for (i, subject) in old.classes {
             let Some(place) = places[i as usize] else { continue };
@@ -235,8 +282,10 @@ impl StreamEngine {
 
     /// The place of a key is free.
     pub(crate) fn release(&mut self, k: u32) {
-        let sensor = &self.sensors[k as usize];
+        let sensor = &mut self.sensors[k as usize];
         self.orphans -= u32::from(sensor.orphan);
+        // Nothing may wake it before another key has its place.
+        (sensor.newest, sensor.scheduled) = (None, Timestamp::MAX);
     }
 
     /// Position of the key; `None` when there are too many unknown ones already.
@@ -306,17 +355,28 @@ impl StreamEngine {
 
     #[expect(clippy::too_many_arguments, reason = "a reading and what surrounds it")]
     fn judge_group(&mut self, g: usize, k: u32, at: Timestamp, now: Timestamp, gap: bool, world: &World, out: &mut Out) {
-        let Self { spec, keys, sensors, groups, rules, derives, cells, current, closed, .. } = self;
+        let Self { spec, keys, sensors, groups, cells, unjudged, .. } = self;
         let (group, sensor, key) = (&mut groups[g], &sensors[k as usize], &keys[k as usize]);
         let Some(name) = group.name(key, &spec.id, cells, &sensor.facts) else { return };
         let s = match group.by {
             By::Key => k,
+            By::Field(_) if group.find(&name).is_none() && group.len() >= spec.most_unknown_keys as usize => {
+                *unjudged += 1;
+                return;
+            }
             By::All | By::Field(_) | By::Fact(_) => group.subject(&name, world.facts.nothing()),
         };
+        self.pass_idle(g as u16, s, at, now, world, out);
+        let Self { spec, keys, sensors, groups, rules, derives, cells, current, closed, .. } = self;
+        let (group, sensor, key) = (&mut groups[g], &sensors[k as usize], &keys[k as usize]);
         let Group { filters, plans, rules: on_reading, derives: derived, subjects, .. } = group;
         let subject = &mut subjects[s as usize];
         let newest = subject.heard(key, at, now);
         subject.quiet_after = subject.quiet_after.max(sensor.silent_after);
+        // Single keys are heard by their sensor.
+        if g > 0 && subject.newest.is_some_and(|newest| now < newest + subject.quiet_after) {
+            fresh(rules, subject, at, out);
+        }
         let ctx = ctx(spec, world);
         let row = Row { own: cells, facts: &sensor.facts, extra: &[] };
         let passes: SmallVec<[bool; 16]> = filters.iter().map(|filter| filter.condition.eval(row) == Some(true)).collect();
@@ -339,7 +399,8 @@ impl StreamEngine {
                 derives[*i as usize].emit(ctx, subject, at, own, now, out);
             }
         }
-        let watermark = subject.watermark(spec.disorder);
+        // What the clock has closed already is judged again at once.
+        let watermark = subject.clock_watermark(spec.disorder, now - Span::from_millis(1));
         for (p, shared) in plans.iter().enumerate() {
             let windows = &mut subject.windows[p].windows;
             let fed = taken(shared.filter);
@@ -380,6 +441,9 @@ impl StreamEngine {
             let flags: Vec<(&str, f64, Check)> =
                 flagged.iter().map(|(column, value, check)| (columns[*column].0.as_str(), *value, *check)).collect();
             let sight = Sight { at, start: at, own: &own, may_clear: true, open: false, flags: &flags };
+            if !rule.in_schedule(i, ctx, subject, sight, out) {
+                continue;
+            }
             let facts = Arc::clone(&subject.facts);
             let row = Row { own: &own, facts: &facts, extra: &[] };
             let judgement = Judgement { at, when: Some(doubtful), clear: Some(!doubtful), may_clear: true };
@@ -388,19 +452,40 @@ impl StreamEngine {
         self.wake_subject(0, k, world);
     }
 
+    /// Under which name the `i`-th rule's pattern looks for what has happened to `key`, of its own stream or another.
+    pub(crate) fn marked_as(&self, i: u32, own: bool, key: &Name, cells: &[Cell], facts: &[Cell]) -> Option<Name> {
+        let rule = &self.rules[i as usize];
+        let group = &self.groups[rule.group];
+        let same = matches!(rule.then.as_ref()?.to, crate::lens::To::Same);
+        if same && (own || group.by == By::All) { group.name(key, &self.spec.id, cells, facts) } else { Some(key.clone()) }
+    }
+
+    /// The windows from which it computes that stream.
+    pub(crate) fn feeds<'a>(&'a self, into: &'a Name) -> impl Iterator<Item = Span> + 'a {
+        let feeding = self.derives.iter().filter(move |derive| derive.into == *into);
+        feeding.map(|derive| derive.plan.map_or(Span::ZERO, |plan| self.groups[derive.group].plans[plan].plan.longest()))
+    }
+
+    /// In which order subjects that are due together are looked at.
+    pub(crate) fn rank(&self, g: u16, s: u32) -> (u16, u32, &Name) {
+        let listed = g == 0 && s < self.listed;
+        (g, if listed { s } else { u32::MAX }, &self.groups[g as usize].subjects[s as usize].name)
+    }
+
     /// What a pattern of this stream's `i`-th rule waited for has happened to `key` of another, or of this.
     pub(crate) fn on_mark(&mut self, i: u32, key: &Name, at: Timestamp, world: &World, out: &mut Out) {
         let rule = &self.rules[i as usize];
         let Some(then) = &rule.then else { return };
         let g = rule.group;
         let group = &self.groups[g];
-        let concerned: Vec<u32> = match &then.to {
+        let mut concerned: Vec<u32> = match &then.to {
             crate::lens::To::Same => group.find(key).into_iter().collect(),
             to => {
                 let with_state = (0u32..).zip(&group.subjects).filter(|(_, subject)| subject.state(i).is_some());
                 with_state.filter(|(_, subject)| to.keys(&subject.name, &world.registry).contains(key)).map(|(s, _)| s).collect()
             }
         };
+        concerned.sort_by_key(|s| self.rank(g as u16, *s));
         for s in concerned {
             let Self { spec, groups, rules, .. } = self;
             let (rule, subject) = (&rules[i as usize], &mut groups[g].subjects[s as usize]);
@@ -435,18 +520,22 @@ pub(crate) fn judge_window(
     out: &mut Out,
 ) {
     let upto = &mut subject.windows[p].upto;
+    let mut again = false;
     if !window.open {
         if window.end < *upto {
             // Late figures of a window whose successors have been judged: history, neither raised nor cleared by.
             out.corrections += 1;
             return;
         }
+        again = matches!(shared.plan.window(), Window::Hops { .. }) && window.end == *upto;
         *upto = window.end;
     }
-    let sight =
-        Sight { at: window.end, start: window.start, own: &window.cells, may_clear: window.may_clear, open: window.open, flags: &[] };
+    out.corrections += u64::from(again);
+    let moved = shared.moved(&window.cells);
+    let cells = moved.as_ref().unwrap_or(&window.cells);
+    let sight = Sight { at: window.end, start: window.start, own: cells, may_clear: window.may_clear, open: window.open, flags: &[] };
     for gate in &shared.rules {
-        let row = Row { own: &window.cells, facts: &subject.facts, extra: &[] };
+        let row = Row { own: cells, facts: &subject.facts, extra: &[] };
         if gate.opens(row, ctx.watch.is_some(), subject) {
             let rule = &rules[gate.rule as usize];
             if !window.open || matches!(rule.judge, Judge::Window { early: true, .. }) {
@@ -454,9 +543,10 @@ pub(crate) fn judge_window(
             }
         }
     }
-    if !window.open {
+    // A derived reading has been told of its instant once.
+    if !window.open && !again {
         for i in &shared.derives {
-            derives[*i as usize].emit(ctx, subject, window.end, &window.cells, now, out);
+            derives[*i as usize].emit(ctx, subject, window.end, cells, now, out);
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use huong_types::{Cause, Name, Span, Timestamp, Values};
+use huong_types::{Cause, Name, Span, Text, Timestamp, Values};
 
 use crate::baseline::Baseline;
 use crate::expr::Cell;
@@ -51,8 +51,19 @@ pub(crate) struct RuleState {
     pub(crate) told: Values,
     /// The row that began or continued the on-delay, for the signal that ends it.
     pub(crate) pending: Option<Box<Held>>,
-    /// Event time of the last `each` alert, or of the first half of a pattern.
+    /// Onset of the last `each` alert.
     pub(crate) once: Timestamp,
+    pub(crate) half: Half,
+}
+
+/// The first half of a pattern.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Half {
+    /// When it last began to hold; [`Timestamp::MIN`] when that is settled.
+    pub(crate) since: Timestamp,
+    /// Until when the second may follow.
+    pub(crate) until: Timestamp,
+    pub(crate) holds: bool,
 }
 
 /// A row kept for later.
@@ -60,22 +71,31 @@ pub(crate) struct RuleState {
 pub(crate) struct Held {
     pub(crate) own: Vec<Cell>,
     pub(crate) extra: Vec<Cell>,
+    /// What was said of it before a restart, which brings back its figures alone.
+    pub(crate) text: Option<Text>,
 }
 
 impl Subject {
     pub(crate) fn new(name: Name, facts: Arc<[Cell]>, windows: impl Iterator<Item = Windows>) -> Self {
-        Self {
+        let mut subject = Self {
             name,
             facts,
             newest: None,
             lag: Span::ZERO,
             quiet_after: Span::ZERO,
             recent: [const { None }; CAUSES],
-            windows: windows.map(|windows| Watched { windows, upto: Timestamp::MIN }).collect(),
+            windows: Box::default(),
             lives: Vec::new(),
             baselines: Vec::new(),
             scheduled: Timestamp::MAX,
-        }
+        };
+        subject.set_windows(windows);
+        subject
+    }
+
+    /// One per plan of the group, of which nothing is known yet.
+    pub(crate) fn set_windows(&mut self, windows: impl Iterator<Item = Windows>) {
+        self.windows = windows.map(|windows| Watched { windows, upto: Timestamp::MIN }).collect();
     }
 
     /// Notes a reading with a usable value. False when it is older than the newest.
@@ -194,10 +214,11 @@ impl Subject {
 
 impl RuleState {
     fn new() -> Self {
-        Self { life: Life::new(), told: Values::new(), pending: None, once: Timestamp::MIN }
+        let half = Half { since: Timestamp::MIN, until: Timestamp::MIN, holds: false };
+        Self { life: Life::new(), told: Values::new(), pending: None, once: Timestamp::MIN, half }
     }
 
     fn is_blank(&self) -> bool {
-        self.life.is_blank() && self.once == Timestamp::MIN
+        self.life.is_blank() && self.once == Timestamp::MIN && self.half.since == Timestamp::MIN && !self.half.holds
     }
 }

@@ -45,7 +45,9 @@ pub fn run_tests(pipelines: &[(String, String)], streams: &[Stream], registry: &
         report(file, &rule.id, &rule.test, &|test| run_rule(&written, file, rule, test, (streams, registry)));
     }
     for (file, derive) in &written.derives {
-        report(file, &derive.id, &derive.test, &|test| run_derive(&written, &derive.into, &derive.from, &derive.window, test, (streams, registry)));
+        report(file, &derive.id, &derive.test, &|test| {
+            run_derive(&written, &derive.into, &derive.from, &derive.window, test, (streams, registry))
+        });
     }
     reports
 }
@@ -178,9 +180,9 @@ fn registry(own: &Stream, test: &RawTest, readings: &VecDeque<Reading>, streams:
             _ => None,
         };
         let of = |wanted: bool| {
-            let chosen = facts.iter().filter(|(name, fact)| {
-                matches!(fact, Fact::Text(_)) == wanted && !["lat", "lon", "kind", "ward"].contains(&name.as_str())
-            });
+            let chosen = facts
+                .iter()
+                .filter(|(name, fact)| matches!(fact, Fact::Text(_)) == wanted && !["lat", "lon", "kind", "ward"].contains(&name.as_str()));
             let entries = chosen.map(|(name, fact)| match fact {
                 Fact::Number(number) => format!("{:?} = {number:?}", name.as_str()),
                 Fact::Text(text) => format!("{:?} = {text:?}", name.as_str()),
@@ -227,9 +229,10 @@ fn reading(streams: &[Stream], own: &Stream, given: &RawGiven) -> Result<Reading
     let (stream, key) = match of.map(|of| of.split_once('/').map_or((None, of), |(stream, key)| (Some(stream), key))) {
         None => (own, STATION),
         Some((None, key)) => (own, key),
-        Some((Some(stream), key)) => {
-            (streams.iter().find(|s| s.id == *stream).ok_or_else(|| format!("`{stream}` is no stream"))?, if key.is_empty() { STATION } else { key })
-        }
+        Some((Some(stream), key)) => (
+            streams.iter().find(|s| s.id == *stream).ok_or_else(|| format!("`{stream}` is no stream"))?,
+            if key.is_empty() { STATION } else { key },
+        ),
     };
     let at = parse_time(time)?;
     let field = |(name, fact): (&Name, &Fact)| match fact {
@@ -241,7 +244,8 @@ fn reading(streams: &[Stream], own: &Stream, given: &RawGiven) -> Result<Reading
         Given::Fields(fields) => fields.iter().map(field).collect(),
     };
     for field in &fields {
-        let known = stream.fields.get(&field.name).ok_or_else(|| format!("`{}` is not a field of the stream `{}`", field.name, stream.id))?;
+        let known =
+            stream.fields.get(&field.name).ok_or_else(|| format!("`{}` is not a field of the stream `{}`", field.name, stream.id))?;
         if known.text != matches!(field.value, Value::Text(_)) {
             return Err(format!("`{}` of the stream `{}` is a {}", field.name, stream.id, if known.text { "text" } else { "number" }));
         }

@@ -40,7 +40,7 @@ pub use error::StoreError;
 pub use output::{write_csv, write_json, write_pretty};
 pub use query::query;
 pub use record::{Counts, Record, StreamCounts};
-pub use replay::{replay_readings, transitions_after};
+pub use replay::{replay_readings, transitions_after, transitions_of};
 pub use seal::{ClosedSegment, Sealed, seal};
 pub use tail::TransitionTail;
 pub use writer::{Recovered, Writer};

@@ -59,26 +59,53 @@ pub fn replay_readings(dir: &Path, since: Timestamp, each: &mut dyn FnMut(Readin
 /// May hold transitions that a running writer has written but not synced; [`crate::TransitionTail`] never gives those.
 pub fn transitions_after(dir: &Path, seq: u64, limit: usize) -> Result<Vec<Transition>, StoreError> {
     let mut found = Vec::new();
-    for source in Snapshot::take(dir)?.sources {
-        if found.len() >= limit {
-            break;
+    each_transition(dir, seq, &mut |transition| {
+        if found.len() < limit {
+            found.push(transition);
         }
+        found.len() < limit
+    })?;
+    Ok(found)
+}
+
+/// Every transition of the alert `id`, in order. Blocking.
+pub fn transitions_of(dir: &Path, id: &str) -> Result<Vec<Transition>, StoreError> {
+    let mut found = Vec::new();
+    each_transition(dir, 0, &mut |transition| {
+        if transition.alert.id == *id {
+            found.push(transition);
+        }
+        true
+    })?;
+    Ok(found)
+}
+
+/// Gives the transitions with a sequence above `seq` to `each`, in order, until it has enough.
+fn each_transition(dir: &Path, seq: u64, each: &mut dyn FnMut(Transition) -> bool) -> Result<(), StoreError> {
+    for source in Snapshot::take(dir)?.sources {
         match source {
             Source::Sealed(sealed) => {
                 let mut transitions = BTreeMap::new();
                 for part in sealed.parts.iter().filter(|part| part.table == Table::Alerts && part.seq.1 > seq) {
                     read_part(dir, part, &mut |batch| restore::transitions(&batch, seq, &mut transitions))?;
                 }
-                found.extend(transitions.into_values());
+                if !transitions.into_values().all(&mut *each) {
+                    return Ok(());
+                }
             }
-            Source::Log(log) => found.extend(log.read()?.records().filter_map(|(_, record)| match record {
-                Record::Transition(transition) if transition.seq > seq => Some(Arc::unwrap_or_clone(transition)),
-                _ => None,
-            })),
+            Source::Log(log) => {
+                for (_, record) in log.read()?.records() {
+                    if let Record::Transition(transition) = record
+                        && transition.seq > seq
+                        && !each(Arc::unwrap_or_clone(transition))
+                    {
+                        return Ok(());
+                    }
+                }
+            }
         }
     }
-    found.truncate(limit);
-    Ok(found)
+    Ok(())
 }
 
 fn read_part(dir: &Path, part: &Part, each: &mut dyn FnMut(RecordBatch) -> Result<(), StoreError>) -> Result<(), StoreError> {

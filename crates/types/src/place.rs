@@ -92,21 +92,17 @@ fn element<'t, 'a, 'p>(array: &'t [Spanned<DeValue<'a>>], path: &'p str) -> Opti
 }
 
 /// How many bytes behind the start of `written`, a string as the file has it, a problem stands that was found in an expression there:
-/// `` `level >=`: ... at Line: 1, Column: 9 `` or `` `levl > 1`: No field named levl. ``, as DataFusion says it.
+/// `` `level >=`: ... at Line: 1, Column: 9 ``, as the SQL parser says it, or `` `levl > 1`: no column `levl` ``.
 fn inside(written: &str, found: &str) -> Option<usize> {
     let (quoted, message) = found.strip_prefix('`')?.split_once("`: ")?;
     let start = written.find(quoted)?;
     // A figure in a text stands in braces; the parser was given what is between them.
     let brace = usize::from(quoted.starts_with('{'));
     let sql = &quoted[brace..];
-    let name = ["No field named ", "Invalid function '"].into_iter().find_map(|before| message.split_once(before)).map(|(_, rest)| {
-        let end = rest.find(['\'', ' ', '?']).unwrap_or(rest.len());
-        rest[..end].trim_end_matches('.')
-    });
-    let offset = match (parsers_place(message), name) {
+    let offset = match (parsers_place(message), message.split('`').nth(1)) {
         (Some(place), _) => offset_of(sql, place),
         (None, Some(name)) => sql.find(name),
-        (None, None) if message.contains("found: EOF") => Some(sql.len()),
+        (None, None) if message.ends_with("found: the end") => Some(sql.len()),
         (None, None) => None,
     };
     // The opening quote stands for the expression as a whole.
@@ -201,15 +197,15 @@ bold = ["x"]
         let places = Places::of(TEXT);
         for (path, found, line, column) in [
             ("rule[2].when", "`level >=  > 2`: Expected: an expression, found: > at Line: 1, Column: 11", 21, 19),
-            ("rule[0].when", "`level >= 1\n  AND levl < 2`: No field named levl. Did you mean 'level'?.", 11, 7),
+            ("rule[0].when", "`level >= 1\n  AND levl < 2`: no column `levl`. Did you mean `level`?", 11, 7),
             ("rule[0].when", "`level >= 1\n  AND levl < 2`: something at Line: 2, Column: 3", 11, 3),
-            ("rule[2].when", "`level >=  > 2`: ParserError(\"Expected: an expression, found: EOF\")", 21, 22),
-            ("rule[0].text.vi", "`{levl:.2}`: No field named levl. Did you mean 'level'?.", 7, 22),
+            ("rule[2].when", "`level >=  > 2`: Expected: an expression, found: the end", 21, 22),
+            ("rule[0].text.vi", "`{levl:.2}`: no column `levl`. Did you mean `level`?", 7, 22),
             ("rule[0].text.vi", "`{levl:.2}`: a Utf8, not a number", 7, 21),
-            ("rule[0].select.rise", "`rate(value)`: Invalid function 'rat'.", 8, 42),
+            ("rule[0].select.rise", "`rate(value)`: no function `rat`", 8, 42),
             // What cannot be found inside is shown at the value.
             ("rule[0].select.rise", "`rate(value)`: at Line: 7, Column: 900", 8, 41),
-            ("rule[0].select.rise", "`rate(deep)`: No field named deep.", 8, 41),
+            ("rule[0].select.rise", "`rate(deep)`: no column `deep`", 8, 41),
         ] {
             assert_eq!(places.find(path, found), Some(Place { line, column }), "{path}: {found}");
         }

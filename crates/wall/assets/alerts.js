@@ -70,12 +70,11 @@ class Row {
     this.place = make("span", "place");
     this.state = new Label("span", "state");
     this.stale = new Label("span", "state stale-mark");
-    this.receding = new Label("span", "state");
+    this.phase = new Label("span", "state");
     this.age = make("span", "age");
-    const line = make("div", "line", this.place, this.state.element, this.stale.element, this.receding.element);
+    const line = make("div", "line", this.place, this.state.element, this.stale.element, this.phase.element);
     this.element = make("li", "alert", this.symbol.element, make("div", "body", this.text.element, line), this.age);
     this.stale.write(texts.both("alert.stale"));
-    this.receding.write(texts.both("alert.receding"));
   }
 
   /** @param {any} alert @param {number} now @param {(key: string) => string} nameOf */
@@ -87,7 +86,11 @@ class Row {
     write(this.place, nameOf(alert.key));
     this.state.write(taken(alert) ? this.texts.both("alert.acknowledged", { by: alert.ack?.by ?? "" }) : this.texts.both("alert.new"));
     show(this.stale.element, alert.stale_since !== null);
-    show(this.receding.element, !alert.holds);
+    const { texts } = this;
+    if (alert.state === "latched") this.phase.write(texts.both("alert.latched"));
+    else if (alert.state === "flapping") this.phase.write(texts.both("alert.flapping"));
+    else this.phase.write(texts.both("alert.receding"));
+    show(this.phase.element, !alert.holds || alert.state === "flapping");
     write(this.age, age(now - alert.raised));
     mark(this.element, "new", !taken(alert));
     mark(this.element, "stale", alert.stale_since !== null);

@@ -9,7 +9,7 @@ export class FiguresLine {
   /** @param {import("./format.js").Texts} texts */
   constructor(texts) {
     this.texts = texts;
-    const names = ["readings", "ledger", "latency", "frames", "replaced", "broker", "sinks"];
+    const names = ["readings", "ledger", "latency", "frames", "replaced", "broker", "sinks", "load", "rules"];
     const labels = [
       texts.both("figure.readings"),
       texts.both("figure.ledger"),
@@ -18,6 +18,8 @@ export class FiguresLine {
       texts.both("figure.replaced"),
       texts.both("figure.broker"),
       texts.both("figure.sinks"),
+      texts.both("figure.load"),
+      texts.both("figure.rules"),
     ];
     /** @type {Record<string, {element: HTMLElement, value: HTMLElement}>} */
     this.cells = {};
@@ -46,6 +48,10 @@ export class FiguresLine {
     this.set("replaced", String(figures.frames.replaced), false);
     this.set("broker", say(figures.broker_connected ? texts.both("figure.broker.connected") : texts.both("figure.broker.lost")), !figures.broker_connected);
     this.set("sinks", say(failing.length ? texts.both("figure.sinks.failing", { names: failing.join(", ") }) : texts.both("figure.sinks.working")), failing.length > 0);
+    const load = figures.load;
+    this.set("load", `${number(load.last_10_min)} · ${number(load.last_hour)}`, load.in_flood);
+    const outdated = figures.rules.outdated;
+    this.set("rules", say(outdated ? texts.both("figure.rules.outdated") : texts.both("figure.rules.current")), outdated);
   }
 
   /** @param {string} name @param {string} text @param {boolean} wrong */

@@ -23,5 +23,5 @@ pub use auth::Role;
 pub use config::WallConfig;
 pub use feed::Feed;
 pub use hub::{Hub, HubStats};
-pub use model::{Backend, CameraNow, Figures, FrameFigures, Latency, Ledger, OrderError, Picture, SinkFigures, WallClock};
+pub use model::{Backend, CameraNow, Figures, FrameFigures, Latency, Ledger, OrderError, Picture, RuleFigures, SinkFigures, WallClock};
 pub use server::{ROUTES, Route, Wall, WallError};

@@ -64,9 +64,16 @@ pub(crate) fn render(figures: &Figures, stats: &HubStats) -> String {
         ("in_flood", f64::from(u8::from(load.in_flood))),
         ("flood_share", load.flood_share),
     ] {
-        let missed = if load.missed.iter().any(|missed| *missed == figure) { "true" } else { "false" };
-        text.sample("huong_alarm_load", "gauge", &[("figure", figure), ("missed", missed)], value);
+        text.sample("huong_alarm_load", "gauge", &[("figure", figure)], value);
     }
+    for target in &load.missed {
+        text.sample("huong_alarm_target_missed", "gauge", &[("target", target)], 1.0);
+    }
+    let rules = figures.rules;
+    for (result, count) in [("taken", rules.taken), ("refused", rules.refused)] {
+        text.sample("huong_rules_reload_total", "counter", &[("result", result)], count as f64);
+    }
+    text.sample("huong_rules_current", "gauge", &[], f64::from(u8::from(!rules.outdated)));
     text.sample("huong_alerts_open", "gauge", &[], stats.alerts_open.load(Ordering::Relaxed) as f64);
     text.sample("huong_screens", "gauge", &[], stats.screens.load(Ordering::Relaxed) as f64);
     text.sample("huong_screens_cut_total", "counter", &[], stats.screens_cut.get() as f64);
@@ -107,17 +114,20 @@ impl Text {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Ledger;
+    use crate::model::{Ledger, RuleFigures};
 
     #[test]
     fn figures_are_prometheus_text() {
         let mut figures = Figures::default();
         figures.ledger.insert("water \"level\"".into(), Ledger { received: 5, stored: 3, rejected: 1, shed: 0, in_flight: 0 });
+        figures.rules = RuleFigures { taken: 2, refused: 1, outdated: true };
         figures.counters.insert("ingest.messages".to_owned(), 7);
         let text = render(&figures, &HubStats::default());
         let expected = "# TYPE huong_readings_total counter\nhuong_readings_total{stream=\"water \\\"level\\\"\",part=\"received\"} 5\n";
         assert!(text.starts_with(expected), "{text}");
         assert!(text.contains("huong_ledger_balanced{stream=\"water \\\"level\\\"\"} 0\n"), "{text}");
+        let reloads = "huong_rules_reload_total{result=\"taken\"} 2\nhuong_rules_reload_total{result=\"refused\"} 1\n";
+        assert!(text.contains(reloads) && text.contains("huong_rules_current 0\n"), "{text}");
         assert!(text.contains("# TYPE huong_ingest_messages_total counter\nhuong_ingest_messages_total 7\n"), "{text}");
         let types: Vec<&str> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
         assert_eq!(types.len(), types.iter().collect::<std::collections::BTreeSet<_>>().len(), "each type once: {text}");

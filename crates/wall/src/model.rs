@@ -63,8 +63,19 @@ pub struct Figures {
     pub sinks: Vec<SinkFigures>,
     /// What the alarms ask of an operator.
     pub load: LoadFigures,
+    pub rules: RuleFigures,
     /// Whatever else is counted, by the name it gets in `/metrics` (`huong_<name>_total`).
     pub counters: BTreeMap<String, u64>,
+}
+
+/// How changes of the rules went while running.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RuleFigures {
+    /// Changed files that were taken, and that were refused for their mistakes.
+    pub taken: u64,
+    pub refused: u64,
+    /// The newest files were refused: older rules than those run.
+    pub outdated: bool,
 }
 
 /// Conservation of one stream: `received = stored + rejected + shed + in_flight` when nothing was lost.

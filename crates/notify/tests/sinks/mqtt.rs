@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use huong_types::{AlertState, Severity, TransitionKind};
+use huong_types::{About, AlertState, Severity, TransitionKind};
 use rumqttc::{Client, Connection, Event, MqttOptions, Packet, QoS};
 use serde_json::Value;
 
@@ -143,6 +143,44 @@ fn a_late_subscriber_sees_exactly_the_open_alerts_even_after_the_broker_forgot_t
     drop(broker);
     let _broker = Broker::start(port, dir.path());
     wait_for("all that holds, again", || retained(port).len() == 2);
+    running.stop();
+}
+
+#[test]
+fn what_is_folded_or_put_away_is_withdrawn_and_a_group_keeps_its_topic() {
+    let dir = tempfile::tempdir().expect("a directory for offsets");
+    let port = free_port();
+    let _broker = Broker::start(port, dir.path());
+    let journal = Arc::new(Memory::default());
+    let running = start(STATE, dir.path(), &journal, 0, port);
+    let street = |key: &str, state: AlertState| {
+        let mut alert = alert("street-flood", key, Severity::Moderate);
+        alert.state = state;
+        alert
+    };
+    let group = |severity| {
+        let mut alert = alert("street", "*", severity);
+        alert.about = About::Group;
+        alert
+    };
+    let after = |steps: Vec<(TransitionKind, huong_types::Alert)>| {
+        for (kind, alert) in steps {
+            running.sinks.wake(journal.append(kind, alert));
+        }
+        wait_for("all steps", || running.of("state").behind == 0);
+        retained(port).into_keys().collect::<Vec<_>>()
+    };
+    use TransitionKind as T;
+    let (a, b, streets) = ("hue/alerts/moderate/street-flood/a", "hue/alerts/moderate/street-flood/b", "hue/alerts/group/street");
+    let folded = [(T::Raised, street("a", AlertState::Open)), (T::Raised, street("b", AlertState::Open))];
+    let then = [(T::Raised, group(Severity::Moderate)), (T::Folded, street("b", AlertState::Grouped))];
+    assert_eq!(after([folded, then].concat()), [streets, a]);
+    let graver = (T::Updated, group(Severity::Extreme));
+    assert_eq!(
+        after(vec![graver, (T::Shelved, street("a", AlertState::Shelved)), (T::Unfolded, street("b", AlertState::Open))]),
+        [streets, b]
+    );
+    assert_eq!(after(vec![(T::Unshelved, street("a", AlertState::Open)), (T::Cleared, group(Severity::Minor))]), [a, b]);
     running.stop();
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use huong_flow::Stop;
 use huong_notify::{Journal, MqttTarget, Setup, SinkConfig, Sinks, start_sinks};
-use huong_types::{About, Alert, AlertState, Problems, Registry, Severity, Text, Timestamp, Transition, TransitionKind, load_toml};
+use huong_types::{About, Alert, AlertState, Name, Problems, Registry, Severity, Text, Timestamp, Transition, TransitionKind, load_toml};
 
 /// Far longer than anything here takes, so that only a fault reaches it.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -26,15 +26,20 @@ pub(crate) struct Memory {
 
 impl Memory {
     /// Appends one step and returns its sequence number.
-    pub(crate) fn append(&self, kind: TransitionKind, mut alert: Alert) -> u64 {
+    pub(crate) fn append(&self, kind: TransitionKind, alert: Alert) -> u64 {
+        let recipients = alert.notify.clone();
+        self.append_to(kind, alert, recipients)
+    }
+
+    /// The same, for the recipients of an escalation step.
+    pub(crate) fn append_to(&self, kind: TransitionKind, mut alert: Alert, recipients: Vec<Name>) -> u64 {
         let mut steps = self.steps.lock().expect("no test panics with the journal in hand");
         let seq = steps.len() as u64 + 1;
         if kind == TransitionKind::Cleared {
             alert.state = AlertState::Cleared;
         }
         let at = Timestamp::from_millis(1_761_500_000_000 + seq as i64 * 1000);
-        let announced = kind == TransitionKind::Raised && alert.state.audible();
-        let recipients = alert.notify.clone();
+        let announced = matches!(kind, TransitionKind::Raised | TransitionKind::Escalated) && alert.state.audible();
         steps.push(Transition { seq, kind, at, decided: at, announced, recipients, by: None, alert, cause: Vec::new() });
         seq
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use huong_types::{AlertState, Severity, TransitionKind};
+use huong_types::{About, AlertState, Severity, TransitionKind};
 use serde_json::Value;
 
 use crate::support::{Memory, alert, free_port, start, wait_for};
@@ -244,4 +244,68 @@ fn a_slow_sink_delays_no_other() {
     wait_for("the slow sink", || running.of("slow").behind == 0);
     assert_eq!(slow.seqs(), [1, 2, 3, 5, 6, 7]);
     running.stop();
+}
+
+/// What was announced, and how it goes on while it is told singly; nothing of what waits, is hidden, put away, counted or chatters.
+#[test]
+fn people_hear_what_is_announced_and_no_more() {
+    let dir = tempfile::tempdir().expect("a directory for offsets");
+    let staff = Receiver::start(0, |_, _| (200, ""));
+    let lead = Receiver::start(0, |_, _| (200, ""));
+    let only = |receiver: &Receiver, name: &str| receiver.sink(name).replace("[[sink]]", &format!("[[sink]]\nroutes = [\"{name}\"]"));
+    let toml = only(&staff, "flood-staff") + &only(&lead, "lead");
+    let journal = Arc::new(Memory::default());
+    let running = start(&toml, dir.path(), &journal, 0, 0);
+    let as_of = |state: AlertState| {
+        let mut alert = alert("fire", "a", Severity::Extreme);
+        (alert.state, alert.announced) = (state, alert.announced.filter(|_| state.audible()));
+        alert
+    };
+    use TransitionKind as T;
+    let steps = [
+        (T::Pending, AlertState::Pending),      // 1
+        (T::Settled, AlertState::Cleared),      // 2
+        (T::Raised, AlertState::Grouped),       // 3
+        (T::Raised, AlertState::Flapping),      // 4
+        (T::Receded, AlertState::Flapping),     // 5
+        (T::Cleared, AlertState::Cleared),      // 6: nobody had heard of it
+        (T::Raised, AlertState::Open),          // 7
+        (T::Folded, AlertState::Grouped),       // 8
+        (T::Shelved, AlertState::Shelved),      // 9
+        (T::Inhibited, AlertState::Suppressed), // 10
+        (T::Released, AlertState::Open),        // 11: heard of before
+        (T::Latched, AlertState::Latched),      // 12
+    ];
+    for (kind, state) in steps {
+        journal.append(kind, as_of(state));
+    }
+    journal.append_to(T::Escalated, as_of(AlertState::Latched), vec!["lead".into()]); // 13
+    let mut over = alert("fire", "a", Severity::Extreme);
+    over.notify.push("lead".into());
+    over.state = AlertState::Cleared;
+    running.sinks.wake(journal.append(T::Acknowledged, over)); // 14
+    wait_for("all steps", || running.of("flood-staff").behind == 0 && running.of("lead").behind == 0);
+    running.stop();
+    assert_eq!(staff.seqs(), [7, 12, 14]);
+    assert_eq!(lead.seqs(), [13, 14], "who was called in hears of the end");
+}
+
+#[test]
+fn who_heard_of_a_group_when_it_was_grave_hears_of_its_end() {
+    let dir = tempfile::tempdir().expect("a directory for offsets");
+    let receiver = Receiver::start(0, |_, _| (200, ""));
+    let toml = receiver.sink("duty").replace("[[sink]]", "[[sink]]\nmin_severity = \"severe\"");
+    let journal = Arc::new(Memory::default());
+    let running = start(&toml, dir.path(), &journal, 0, 0);
+    let group = |severity| {
+        let mut alert = alert("street-flood", "*", severity);
+        alert.about = About::Group;
+        alert
+    };
+    journal.append(TransitionKind::Raised, group(Severity::Severe));
+    journal.append(TransitionKind::Updated, group(Severity::Moderate));
+    running.sinks.wake(journal.append(TransitionKind::Cleared, group(Severity::Moderate)));
+    wait_for("all steps", || running.of("duty").behind == 0);
+    running.stop();
+    assert_eq!(receiver.seqs(), [1, 3]);
 }

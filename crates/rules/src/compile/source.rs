@@ -36,7 +36,7 @@ impl Plans {
     }
 
     /// The group at position `place`.
-    pub(crate) fn finish(self, place: usize, columns: &[(Name, Kind)], rules: &[Rule], derives: &[Derive]) -> Group {
+    pub(crate) fn finish(self, place: usize, columns: &[(Name, Kind)], rules: &[Rule], derives: &[Derive], events: bool) -> Group {
         let kinds: Vec<Kind> = columns.iter().map(|(_, kind)| *kind).collect();
         let mut group = Group::new(self.by);
         group.filters = self.filters;
@@ -49,11 +49,12 @@ impl Plans {
                 rules: Vec::new(),
                 derives: Vec::new(),
                 early: false,
+                places: None,
             })
             .collect();
         let rules = (0u32..).zip(rules).filter(|(_, rule)| rule.group == place).filter_map(|(i, rule)| match rule.judge {
-            Judge::Reading => Some((Gate::new(i, rule), None)),
-            Judge::Window { plan, early } => Some((Gate::new(i, rule), Some((plan, early)))),
+            Judge::Reading => Some((Gate::new(i, rule, events), None)),
+            Judge::Window { plan, early } => Some((Gate::new(i, rule, events), Some((plan, early)))),
             Judge::Silence { .. } | Judge::ClassSilence { .. } | Judge::Suspect | Judge::Cluster { .. } => None,
         });
         let derives = (0u32..).zip(derives).filter(|(_, derive)| derive.group == place).map(|(i, derive)| (i, derive.plan));
@@ -176,7 +177,12 @@ fn compile_window(raw: &RawWindow, (file, at): (&str, &str), problems: &mut Prob
 pub(crate) fn check_calls(calls: &[Call], window: Window, (file, at): (&str, &str), problems: &mut Problems) {
     let hourly = matches!(window, Window::Hops { size, hop } if hop == Span::from_mins(60) && size >= Span::from_mins(12 * 60));
     if calls.iter().any(|call| call.kind == Aggregate::Nowcast) && !hourly {
-        problems.add(file, format!("{at}.window"), "`nowcast` over this window", "{ sliding = \"12h\", every = \"1h\" }, as its formula has it");
+        problems.add(
+            file,
+            format!("{at}.window"),
+            "`nowcast` over this window",
+            "{ sliding = \"12h\", every = \"1h\" }, as its formula has it",
+        );
     }
 }
 

@@ -108,13 +108,7 @@ impl Task<'_, '_> {
             group,
             filter,
             judge: judge?,
-            timing: Timing {
-                hold: raw.hold,
-                clear_for: raw.clear_for,
-                keep: raw.keep_firing_for,
-                update_every: raw.update_every,
-                of: of?,
-            },
+            timing: Timing { hold: raw.hold, clear_for: raw.clear_for, keep: raw.keep_firing_for, update_every: raw.update_every, of: of? },
             schedule,
             extras,
             figures,
@@ -150,7 +144,8 @@ impl Task<'_, '_> {
             return None;
         }
         mark_used(&mut extras, fields.iter().flat_map(|(_, figure)| figure.columns()));
-        Some((Derive { id: raw.id.clone(), group, filter, plan, extras, fields, into: raw.into.clone() }, into))
+        let said = RawDerive { test: Vec::new(), ..raw.clone() };
+        Some((Derive { id: raw.id.clone(), version: checksum(&said), group, filter, plan, extras, fields, into: raw.into.clone() }, into))
     }
 
     /// Fields that do not go together.
@@ -177,7 +172,11 @@ impl Task<'_, '_> {
         );
         refuse(raw.early && !windowed, "early", "a window: rules on readings are as early as can be");
         refuse(raw.early && raw.of.is_some(), "of", "no `early`: a window that is open is judged many times");
-        refuse(condition && !windowed && !raw.select.is_empty(), "select", "none without a window: the fields of the reading are the columns");
+        refuse(
+            condition && !windowed && !raw.select.is_empty(),
+            "select",
+            "none without a window: the fields of the reading are the columns",
+        );
         refuse(raw.baseline.is_some() && !windowed, "baseline", "a window whose figure is compared");
         for (field, given) in [("window", windowed), ("select", !raw.select.is_empty()), ("baseline", raw.baseline.is_some())] {
             refuse(!condition && given, field, sensors);
@@ -185,6 +184,7 @@ impl Task<'_, '_> {
         refuse(!condition && raw.then.is_some(), "then", "a condition on readings or windows");
         refuse(!condition && raw.each, "each", "an alert that clears");
         refuse(!condition && !silence && raw.when.is_some(), "when", "nothing: it is raised by what its kind says");
+        refuse((class || raw.cluster.is_some()) && raw.schedule.is_some(), "schedule", "none: it is about what stands at every hour");
         refuse(!condition && raw.clear.is_some(), "clear", "nothing: it is cleared by what its kind says");
         let delays = [
             ("for", raw.hold > Span::ZERO),
@@ -244,7 +244,11 @@ impl Task<'_, '_> {
             (RuleKind::ClassSilence, _) => {
                 let (share, least) = (raw.share.unwrap_or(f64::NAN), raw.least.unwrap_or(1));
                 if !(0.0..1.0).contains(&share) {
-                    self.problem("share", &raw.share.map_or("nothing".to_owned(), |share| format!("`{share}`")), "a share from 0 to below 1");
+                    self.problem(
+                        "share",
+                        &raw.share.map_or("nothing".to_owned(), |share| format!("`{share}`")),
+                        "a share from 0 to below 1",
+                    );
                 }
                 Judge::ClassSilence { share, least }
             }
@@ -373,7 +377,8 @@ impl Task<'_, '_> {
                 Ok(figure) => figures.push((name.clone(), figure)),
                 Err(message) => {
                     let aggregates: Vec<&str> = Aggregate::NAMED.iter().map(|(name, _)| *name).collect();
-                    let what = if calls.is_some() { format!("SQL over {} of columns", aggregates.join(", ")) } else { "SQL over columns".into() };
+                    let what =
+                        if calls.is_some() { format!("SQL over {} of columns", aggregates.join(", ")) } else { "SQL over columns".into() };
                     self.problem(&format!("select.{name}"), &format!("`{sql}`: {message}"), &format!("{what}: {}", schema.listed()));
                 }
             }
@@ -394,7 +399,11 @@ impl Task<'_, '_> {
             if into.fields.get(name).is_none_or(|field| field.text != text) {
                 let known = into.fields.iter().map(|(name, field)| format!("{name}{}", if field.text { " (text)" } else { "" }));
                 let known = known.collect::<Vec<_>>().join(", ");
-                self.problem(&format!("select.{name}"), if text { "a text" } else { "a number" }, &format!("a field of `{}`: {known}", into.id));
+                self.problem(
+                    &format!("select.{name}"),
+                    if text { "a text" } else { "a number" },
+                    &format!("a field of `{}`: {known}", into.id),
+                );
             }
         }
     }
@@ -420,9 +429,7 @@ impl Task<'_, '_> {
     }
 
     fn compiled<T>(&mut self, field: &str, sql: &str, what: &str, schema: &Schema, compiled: Result<T, String>) -> Option<T> {
-        compiled
-            .map_err(|message| self.problem(field, &format!("`{sql}`: {message}"), &format!("{what} over {}", schema.listed())))
-            .ok()
+        compiled.map_err(|message| self.problem(field, &format!("`{sql}`: {message}"), &format!("{what} over {}", schema.listed()))).ok()
     }
 
     fn bilingual(&mut self, field: &str, text: &Text, schema: &Schema) -> Option<Bilingual> {
@@ -486,5 +493,9 @@ fn mark_used(extras: &mut Extras, places: impl Iterator<Item = Place>) {
 /// Of what the rule says, its tests apart: eight hex digits of a checksum over the rule as it was read.
 fn version(raw: &RawRule) -> Name {
     let said = RawRule { test: Vec::new(), ..raw.clone() };
+    checksum(&said)
+}
+
+fn checksum(said: &impl std::fmt::Debug) -> Name {
     Name::from(format!("{:08x}", crc32fast::hash(format!("{said:?}").as_bytes())))
 }

@@ -24,7 +24,7 @@ fn rules(text: &str) -> Vec<(String, String)> {
 }
 
 /// Feeds `(minute, key, value)` of the water level, the clock standing at each reading, then lets it run to `until`.
-fn play(engine: &mut Engine, story: &[(i64, &str, f64)], until: i64) -> Vec<String> {
+pub(super) fn play(engine: &mut Engine, story: &[(i64, &str, f64)], until: i64) -> Vec<String> {
     let mut out = Out::default();
     for (at, key, value) in story {
         tick_to(engine, *at, &mut out);
@@ -239,7 +239,7 @@ fn after_a_restart_the_engine_agrees_with_the_journal() {
     assert_eq!(play(&mut after, &story, 30), ["b high raise@10", "a high clear@20"], "the first value after the start clears nothing");
 }
 
-fn alert_of(signal: &huong_types::Signal) -> huong_types::Alert {
+pub(super) fn alert_of(signal: &huong_types::Signal) -> huong_types::Alert {
     huong_types::Alert {
         id: "id".into(),
         about: huong_types::About::Rule,

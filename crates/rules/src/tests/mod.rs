@@ -1,10 +1,24 @@
 //! The engine from outside: the shipped pipelines and their tests, mistakes in rules, determinism, real series.
 
+mod adopt;
+mod baselines;
+pub(crate) mod city;
+mod clusters;
+mod derived;
 mod engine;
+mod events;
+mod invariance;
+mod joins;
 mod mistakes;
+mod patterns;
 mod properties;
+mod reload;
+mod restart;
+mod schedules;
 pub(crate) mod series;
+mod silence;
 mod trust;
+mod windows;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -61,7 +75,9 @@ pub(crate) fn engine(pipelines: &[(String, String)], registry: Arc<Registry>) ->
 }
 
 pub(crate) fn shipped(names: &[&str]) -> Vec<(String, String)> {
-    pipelines().into_iter().filter(|(name, _)| names.contains(&name.as_str())).collect()
+    // Some hide rules of files that are not here, which is the alert table's affair.
+    let alone = |text: String| text.lines().filter(|line| !line.starts_with("inhibits")).collect::<Vec<_>>().join("\n");
+    pipelines().into_iter().filter(|(name, _)| names.contains(&name.as_str())).map(|(name, text)| (name, alone(text))).collect()
 }
 
 pub(crate) fn minute(n: i64) -> Timestamp {
@@ -102,7 +118,8 @@ pub(crate) fn told(signals: &[Signal]) -> Vec<String> {
 #[test]
 fn the_shipped_pipelines_pass_their_own_tests() {
     let mut problems = Problems::default();
-    let reports = run_tests(&pipelines(), &streams(), &Arc::new(Registry::default()), &mut problems);
+    let registry = Arc::new(Registry::parse("registry.toml", &read("config/registry.toml"), &mut problems));
+    let reports = run_tests(&pipelines(), &streams(), &registry, &mut problems);
     assert!(problems.is_empty(), "{problems}");
     let failed: Vec<String> = reports
         .iter()

@@ -83,8 +83,9 @@ fn the_flood_of_2025_crosses_its_alarm_levels_as_published() {
         let before = out.signals.len();
         let flag = feed(&mut engine, "water_level", &row[1], at, value, &mut out);
         if row[4] == "wrong" {
-            let raised =
-                out.signals[before..].iter().filter(|s| matches!(s.kind, SignalKind::Raise { .. } | SignalKind::Clear | SignalKind::Recede));
+            let raised = out.signals[before..]
+                .iter()
+                .filter(|s| matches!(s.kind, SignalKind::Raise { .. } | SignalKind::Clear | SignalKind::Recede));
             let of_city: Vec<&Signal> = raised.filter(|s| s.rule.starts_with("river")).collect();
             assert!(of_city.is_empty(), "{row:?}: {of_city:?}");
             assert!(flag >= Flag::Gap, "{row:?} passed as {flag}");

@@ -221,7 +221,9 @@ impl Windows {
     pub(crate) fn at_end(&self, plan: &Plan, end: Timestamp) -> Option<Closed> {
         match self.state.as_ref().map(|state| &state.shape) {
             Some(Shape::Hops(panes)) => Some(panes.closed(plan, end.as_millis(), false)),
-            None if matches!(plan.window, Window::Hops { .. }) => Some(Panes::new(self.lost.as_millis()).closed(plan, end.as_millis(), false)),
+            None if matches!(plan.window, Window::Hops { .. }) => {
+                Some(Panes::new(self.lost.as_millis()).closed(plan, end.as_millis(), false))
+            }
             _ => None,
         }
     }

@@ -6,14 +6,19 @@ use huong_types::{AlertState, Reading, Timestamp, Transition};
 
 use super::*;
 use crate::testing::{close, copy, filled, minute, mixed, observation, open, reading, refused, transition, write};
-use crate::{Record, replay_readings, transitions_after};
+use crate::{Record, replay_readings, transitions_after, transitions_of};
 
 /// Everything a reader can get without SQL.
 fn contents(dir: &Path) -> (Vec<Reading>, Vec<Transition>) {
     let mut readings = Vec::new();
     let count = replay_readings(dir, Timestamp::MIN, &mut |reading| readings.push(reading)).expect("a readable store");
     assert_eq!(count, readings.len() as u64);
-    (readings, transitions_after(dir, 0, usize::MAX).expect("a readable store"))
+    let transitions = transitions_after(dir, 0, usize::MAX).expect("a readable store");
+    if let Some(Transition { alert, .. }) = transitions.last() {
+        let own: Vec<Transition> = transitions.iter().filter(|t| t.alert.id == alert.id).cloned().collect();
+        assert_eq!(transitions_of(dir, &alert.id).expect("a readable store"), own);
+    }
+    (readings, transitions)
 }
 
 fn expected(records: &[Record]) -> (Vec<Reading>, Vec<Transition>) {

@@ -341,11 +341,11 @@ fn every_mistake_in_a_source_is_named() {
         "source `wrong`.fields.value.scale: found `0`, expected a finite number other than 0",
         "source `wrong`.fields.value.unit: found a unit of another quantity, expected a unit that converts to `mm`",
         "source `wrong`.fields.depth: found no such field, expected one of `value`",
-        "source `lost`.stream: found `tide`, expected one of `air`",
+        "source `lost`.stream: found `tide`, expected one of `agents`, `air`",
         "source `shared`.format: found `csv`, expected one of `json`, `chirpstack`",
         "source `shared`.items: found `.rows`, expected names joined by dots",
         "source `shared`.also `rain`: found a stream again, expected each stream of a source once",
-        "source `shared`.also `tides`: found no such stream, expected one of `air`",
+        "source `shared`.also `tides`: found no such stream, expected one of `agents`, `air`",
         "source `shared`.also `air`.fields.depth: found no such field, expected one of `co`",
     ] {
         assert!(lines.iter().any(|line| line.contains(expected)), "{expected}\nnot in {lines:#?}");

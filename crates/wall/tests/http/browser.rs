@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use huong_types::TransitionKind;
+use huong_types::{AlertState, TransitionKind};
 use huong_wall::WallConfig;
 use serde_json::{Value, json};
 
@@ -107,7 +107,15 @@ fn the_page_shows_what_holds_and_says_when_it_does_not_know() {
     served.step(1, TransitionKind::Raised, alert_of("kimlong"));
     page.shows(&["Kim Long 3,62 m, trên báo động III Kim Long 3.62 m, above alarm level III", "CHƯA NHẬN"]);
     served.step(2, TransitionKind::Acknowledged, acknowledged(alert_of("kimlong"), "Chị Hương"));
-    page.shows(&["ĐÃ NHẬN: Chị Hương", "CÂN / BALANCED"]);
+    page.shows(&["ĐÃ NHẬN: Chị Hương", "CÂN / BALANCED", "2 · 7,50"]);
+    let mut shelved = alert_of("phuoc");
+    shelved.state = AlertState::Shelved;
+    served.step(3, TransitionKind::Shelved, shelved);
+    page.shows(&["1 bị che, tạm gác hoặc gộp"]);
+    let mut latched = alert_of("phuoc");
+    (latched.state, latched.holds) = (AlertState::Latched, false);
+    served.step(4, TransitionKind::Latched, latched);
+    page.shows(&["ĐÃ HẾT"]);
     assert_eq!(
         page.evaluate("document.querySelectorAll('.alert svg[data-level=\"1\"] text')[0].textContent"),
         "1",
@@ -118,7 +126,7 @@ fn the_page_shows_what_holds_and_says_when_it_does_not_know() {
 
     let elements = page.evaluate("document.querySelectorAll('*').length");
     for i in 0..300 {
-        served.step(3 + i, TransitionKind::Raised, alert_of(&format!("flood-{i}")));
+        served.step(5 + i, TransitionKind::Raised, alert_of(&format!("flood-{i}")));
     }
     page.shows(&["và 296 cảnh báo khác"]);
     assert_eq!(page.evaluate("document.querySelectorAll('*').length"), elements, "the document does not grow");

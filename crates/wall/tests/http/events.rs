@@ -43,6 +43,22 @@ fn a_snapshot_comes_first_and_deltas_follow_without_a_gap() {
 }
 
 #[test]
+fn what_is_pending_reaches_no_screen() {
+    let mut served = Served::start(WallConfig::default());
+    let mut events = served.events();
+    events.snapshot();
+    let mut pending = alert_of("kimlong");
+    (pending.pending, pending.state) = (true, huong_types::AlertState::Pending);
+    served.step(1, TransitionKind::Pending, pending.clone());
+    pending.state = huong_types::AlertState::Cleared;
+    served.step(2, TransitionKind::Settled, pending);
+    served.step(3, TransitionKind::Raised, alert_of("namdong"));
+    let raised = events.until("the alert", |_, event| alerts(event).any(|step| step["alert"]["key"] == "namdong"));
+    let told = events.passed();
+    assert!(told.iter().chain([&raised]).flat_map(alerts).all(|step| step["alert"]["key"] != "kimlong"));
+}
+
+#[test]
 fn values_are_coalesced_per_key_and_an_older_one_does_not_come_back() {
     let mut served = Served::start(WallConfig::default());
     let mut events = served.events();

@@ -11,8 +11,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use huong_flow::Stop;
 use huong_types::{
-    About, Ack, Alert, AlertState, Field, Name, Order, Origin, Problems, Reading, Registry, Severity, Stream, Text, Timestamp, Transition,
-    TransitionKind,
+    About, Ack, Alert, AlertState, Field, LoadFigures, Name, Order, Origin, Problems, Reading, Registry, Severity, Stream, Text, Timestamp,
+    Transition, TransitionKind,
 };
 use huong_wall::{Backend, CameraNow, Feed, Figures, Hub, HubStats, Ledger, OrderError, Picture, Wall, WallClock, WallConfig};
 use serde_json::Value;
@@ -75,7 +75,8 @@ impl Backend for City {
 
     fn figures(&self) -> Figures {
         let ledger = [("water_level".into(), Ledger { received: 5, stored: 4, rejected: 1, shed: 0, in_flight: 0 })].into();
-        Figures { readings_per_second: 1234.0, ledger, broker_connected: true, ..Figures::default() }
+        let load = LoadFigures { operators: 1, last_10_min: 2.0, last_hour: 7.5, ..LoadFigures::default() };
+        Figures { readings_per_second: 1234.0, ledger, broker_connected: true, load, ..Figures::default() }
     }
 
     fn cameras(&self) -> Vec<CameraNow> {

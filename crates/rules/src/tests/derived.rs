@@ -1,0 +1,72 @@
+//! Streams that rules compute, and rules upon them.
+
+use super::city::{City, rule};
+
+pub(crate) const DERIVES: &str = r#"
+    [[derive]]
+    id = "mean"
+    from = "level"
+    window = { tumbling = "10m" }
+    select = { value = "avg(value)" }
+    into = "mean"
+    source = "a test"
+
+    [[derive]]
+    id = "peak"
+    from = "mean"
+    by = "all"
+    window = { tumbling = "30m" }
+    select = { value = "max(value)" }
+    into = "peak"
+    source = "a test"
+"#;
+
+#[test]
+fn two_levels_of_derived_streams() {
+    let rules = format!(
+        "{DERIVES}{}{}",
+        rule("on-mean", "from = \"mean\"\nwhen = \"value >= station.bd\""),
+        rule("on-peak", "from = \"peak\"\nwhen = \"value >= 3\"")
+    );
+    let mut city = City::new(&rules);
+    for (at, value) in [(5, 1.0), (9, 2.0), (15, 4.0), (25, 4.0), (35, 0.5), (45, 0.5), (55, 0.5), (65, 0.5)] {
+        city.give(at, "level/a", &format!("value={value}"));
+        city.give(at, "level/b", "value=0");
+    }
+    city.until(110);
+    let told: Vec<String> = city.told().into_iter().filter(|told| !told.contains("stale")).collect();
+    assert_eq!(told, ["a on-mean raise@10", "a on-mean update@20", "peak on-peak raise@30", "a on-mean clear@40", "peak on-peak clear@60"]);
+    let of = |stream: &str| {
+        city.out
+            .derived
+            .iter()
+            .filter(|reading| reading.stream == *stream)
+            .map(|reading| (reading.key.to_string(), reading.at.as_millis() / 60_000, reading.number("value")))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of("mean").len(), 14);
+    assert_eq!(of("peak"), [("mean".to_owned(), 30, Some(4.0)), ("mean".to_owned(), 60, Some(0.5))]);
+    assert!(city.engine.orphans().is_empty(), "what is computed is no stranger: {:?}", city.engine.orphans());
+}
+
+#[test]
+fn a_window_that_is_judged_again_is_not_told_again() {
+    let mut city = City::new(DERIVES);
+    city.arrives(9, 9, "level/a", "value=1");
+    city.until(13);
+    // Within the disorder by the readings, after the clock has closed it.
+    city.arrives(13, 10, "level/a", "value=5");
+    city.until(60);
+    let mean: Vec<_> = city.out.derived.iter().filter(|reading| reading.stream == *"mean").map(|reading| reading.number("value")).collect();
+    assert_eq!((mean, city.out.corrections), (vec![Some(1.0)], 1));
+}
+
+#[test]
+fn the_log_is_read_as_far_back_as_chains_of_streams_reach() {
+    let chain = format!(
+        "{DERIVES}{}",
+        rule("r", "from = \"peak\"\nwindow = { tumbling = \"2h\" }\nselect = { top = \"max(value)\" }\nwhen = \"top > 1\"")
+    );
+    let city = City::new(&chain);
+    assert_eq!(city.engine.longest_window(), huong_types::Span::from_mins(120 + 30 + 10));
+}
