@@ -137,8 +137,8 @@ impl Table {
         // The group tells the text of its highest member, which may have changed though the members have not.
         let group = after.rank.map(|(group, _)| group).filter(|group| moved.is_empty() && self.leads(group, &place));
         if alert.state != AlertState::Cleared {
-            self.due = self.due.into_iter().chain(self.deadline(&alert)).min();
-            self.open.insert(alert);
+            let due = self.deadline(&alert);
+            self.open.insert(alert, due);
         }
         for group in moved.iter().chain(&group) {
             self.arrange(group, steps);

@@ -236,7 +236,7 @@ impl Table {
 fn text(called: &Text, count: usize, gravest: &Alert) -> Text {
     let quoted = if gravest.exercise { without_mark(&gravest.text) } else { gravest.text.clone() };
     let text = Text {
-        vi: format!("{}: {count} điểm, cao nhất: {}", called.vi, quoted.vi),
+        vi: format!("{}: {count} cảnh báo, cao nhất: {}", called.vi, quoted.vi),
         en: format!("{}: {count} alarms, the gravest: {}", called.en, quoted.en),
     };
     if gravest.exercise { exercise(text) } else { text }

@@ -20,8 +20,6 @@ pub struct Table {
     pub(crate) groups: BTreeMap<Name, Group>,
     pub(crate) recent: Recent,
     next_seq: u64,
-    /// When the clock has something to do at the earliest; `None`: never.
-    pub(crate) due: Option<Timestamp>,
     /// The rules may not be those that the alerts were raised by: the next call compares.
     pub(crate) unsure: bool,
     repeated: u64,
@@ -36,7 +34,6 @@ impl Table {
             open: Open::default(),
             groups: BTreeMap::new(),
             next_seq: 1,
-            due: None,
             unsure: false,
             repeated: 0,
         }
@@ -51,12 +48,11 @@ impl Table {
             if !alert.pending {
                 self.recent.note(alert.id.clone());
             }
-            self.open.insert(alert);
+            self.open.insert(alert, None);
         }
         self.regroup_all();
         self.next_seq = next_seq;
         self.unsure = true;
-        self.due = Some(Timestamp::MIN);
     }
 
     /// What a signal changes, in order; empty when it says nothing new. `now` is processing time.

@@ -26,7 +26,7 @@ impl Table {
             self.fit_rules(steps);
             self.reckon();
         }
-        while let Some((due, place)) = self.next_due(until) {
+        while let Some((due, place)) = self.open.first_due().filter(|(due, _)| *due <= until).cloned() {
             steps.at = due;
             self.act(&place, due, steps);
         }
@@ -34,7 +34,7 @@ impl Table {
 
     /// When [`Table::on_tick`] has something to do at the earliest; `None`: never, unless something else happens first.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.due
+        if self.unsure { Some(Timestamp::MIN) } else { self.open.first_due().map(|(due, _)| *due) }
     }
 
     /// Takes over rules that changed while running. An alert whose rule is gone stays, latched: an acknowledgement closes it.
@@ -63,18 +63,10 @@ impl Table {
         Some((announced + step.after, &step.to))
     }
 
-    fn next_due(&mut self, now: Timestamp) -> Option<(Timestamp, Place)> {
-        if self.due.is_none_or(|due| due > now) {
-            return None;
-        }
-        let next = self.open.iter().filter_map(|alert| Some((self.deadline(alert)?, Place::of(alert)))).min();
-        self.due = next.as_ref().map(|(due, _)| *due);
-        next.filter(|(due, _)| *due <= now)
-    }
-
-    /// Finds the next deadline anew.
+    /// Finds all deadlines anew: they hang on the rules.
     fn reckon(&mut self) {
-        self.due = self.open.iter().filter_map(|alert| self.deadline(alert)).min();
+        let places: Vec<Place> = self.open.iter().map(Place::of).collect();
+        places.iter().for_each(|place| self.look_again(place));
     }
 
     fn act(&mut self, place: &Place, due: Timestamp, steps: &mut Steps) {
@@ -89,13 +81,23 @@ impl Table {
                 (true, false) => TransitionKind::Cleared,
             };
             self.change(place, Step::new(kind), steps, |alert| alert.flapping_until = None);
-        } else if let Some((_, to)) = self.escalation(alert) {
+        } else if let Some((_, to)) = self.escalation(alert).filter(|(at, _)| *at <= due) {
             let to = to.to_vec();
             self.change(place, Step::new(TransitionKind::Escalated).to(to.clone()), steps, |alert| {
                 alert.escalated += 1;
                 // They hear of the rest of its life too.
                 alert.notify.extend(to.into_iter().filter(|route| !alert.notify.contains(route)).collect::<Vec<_>>());
             });
+        } else {
+            // A group's escalation is that of its gravest member, which may be another by now.
+            self.look_again(place);
+        }
+    }
+
+    fn look_again(&mut self, place: &Place) {
+        if let Some(alert) = self.open.remove(place) {
+            let due = self.deadline(&alert);
+            self.open.insert(alert, due);
         }
     }
 

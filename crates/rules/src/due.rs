@@ -183,8 +183,18 @@ impl StreamEngine {
 
     /// A reading of `at` has come, before which nothing more will: hops in which nothing happened are judged before it is.
     pub(crate) fn pass_idle(&mut self, g: u16, s: u32, at: Timestamp, now: Timestamp, world: &World, out: &mut Out) {
-        let newest = self.groups[g as usize].subjects[s as usize].newest;
-        if self.spec.events && newest.is_some_and(|newest| at.min(now) > newest) {
+        if !self.spec.events {
+            return;
+        }
+        for p in 0..self.groups[g as usize].plans.len() {
+            let follows = self.follows(g, s, p);
+            let group = &mut self.groups[g as usize];
+            let Window::Hops { hop, .. } = group.plans[p].plan.window() else { continue };
+            let followed = &mut group.subjects[s as usize].windows[p].followed;
+            let begins = (at.min(now) - Span::from_millis(1)).floor(hop);
+            *followed = if follows { begins.min(*followed) } else { begins };
+        }
+        if self.groups[g as usize].subjects[s as usize].newest.is_some_and(|newest| at.min(now) > newest) {
             let until = (at.min(now) - self.spec.disorder).min(at - Span::from_millis(1));
             self.close_until(g, s, until, now, world, out);
         }
@@ -218,16 +228,18 @@ impl StreamEngine {
     fn next_idle_end(&self, g: u16, s: u32, p: usize) -> Option<Timestamp> {
         let group = &self.groups[g as usize];
         let (subject, shared) = (&group.subjects[s as usize], &group.plans[p]);
-        let Window::Hops { size, hop } = shared.plan.window() else { return None };
-        let newest = subject.newest.filter(|_| self.spec.events)?;
+        let Window::Hops { hop, .. } = shared.plan.window() else { return None };
         let watched = &subject.windows[p];
-        let stands = shared.rules.iter().any(|gate| subject.state(gate.rule).is_some_and(|state| !state.life.is_blank()));
-        if watched.windows.is_empty() && !stands && !self.is_registered(g, s) {
-            return None;
-        }
-        // After a long pause only the last windows matter.
-        let from = watched.upto.max((newest - size).floor(hop));
-        Some(from.floor(hop) + hop)
+        let follows = self.spec.events && watched.followed != Timestamp::MAX && self.follows(g, s, p);
+        follows.then(|| watched.upto.max(watched.followed).floor(hop) + hop)
+    }
+
+    /// Whether hops in which nothing comes matter: of what is listed, and while something stands or is not forgotten yet.
+    fn follows(&self, g: u16, s: u32, p: usize) -> bool {
+        let group = &self.groups[g as usize];
+        let subject = &group.subjects[s as usize];
+        let stands = || group.plans[p].rules.iter().any(|gate| subject.state(gate.rule).is_some_and(|state| !state.life.is_blank()));
+        !subject.windows[p].windows.is_empty() || self.is_registered(g, s) || stands()
     }
 
     /// What is listed is looked at even when nothing comes; the stream as a whole is listed.
@@ -239,13 +251,19 @@ impl StreamEngine {
         }
     }
 
-    /// Keys of a gauge are few; occurrences and texts come and go.
+    /// Keys of a gauge are few; those of occurrences, and texts, come and go.
     fn is_forgettable(&self, g: u16, s: u32) -> bool {
-        (self.spec.events || g > 0) && self.groups[g as usize].subjects[s as usize].is_idle() && !self.is_registered(g, s)
+        let group = &self.groups[g as usize];
+        let subject = &group.subjects[s as usize];
+        // What windows hold and have judged outlives its use, by less than the key does.
+        let judged = || subject.windows.iter().zip(&group.plans).all(|(watched, shared)| watched.windows.next_end(&shared.plan).is_none());
+        (self.spec.events || g > 0) && !self.is_registered(g, s) && subject.is_idle() && judged()
     }
 
     fn retention(&self) -> Span {
-        self.memory() + FORGET
+        let counts = self.groups.iter().flat_map(|group| &group.plans).any(|shared| matches!(shared.plan.window(), Window::Count { .. }));
+        // Count windows know no time: of these the stream says after which silence nothing follows from what was.
+        (self.memory() + FORGET).max(if counts { self.spec.gap } else { Span::ZERO })
     }
 
     fn forget(&mut self, g: u16, s: u32) {

@@ -151,7 +151,7 @@ impl Group {
         let plans = self.adopt_plans(old, stay);
         let places = stay.0;
         for (name, position) in old.names() {
-            // A key for which there is no room any more has no sensor either.
+            // A key for which there is no room any more has no sensor, so it must not have a subject either.
             if self.by == By::Key && self.find(&name).is_none() {
                 continue;
             }
@@ -178,15 +178,15 @@ impl Group {
                 gone.push(Some(q));
                 continue;
             }
-            let staying = |was: &[u32], of: &[Option<u32>]| was.iter().filter_map(|i| of[*i as usize]).collect::<Vec<u32>>();
-            let gates: Vec<u32> = was.rules.iter().map(|gate| gate.rule).collect();
-            let (kept, kept_derives) = (staying(&gates, rules), staying(&was.derives, derives));
+            let kept: Vec<u32> = was.rules.iter().filter_map(|gate| rules[gate.rule as usize]).collect();
+            let kept_derives: Vec<u32> = was.derives.iter().filter_map(|i| derives[*i as usize]).collect();
             if kept.is_empty() && kept_derives.is_empty() {
                 gone.push(None);
                 continue;
             }
             let is = &mut self.plans[q];
-            let kept: Vec<Gate> = is.rules.extract_if(.., |gate| kept.contains(&gate.rule)).collect();
+            let (kept, rest): (Vec<Gate>, Vec<Gate>) = is.rules.drain(..).partition(|gate| kept.contains(&gate.rule));
+            is.rules = rest;
             is.derives.retain(|i| !kept_derives.contains(i));
             let places = asked[q].iter().map(|call| was.plan.calls().iter().position(|known| known == call)).collect();
             let (filter, early) = (is.filter, was.early);

@@ -63,13 +63,13 @@ impl Life {
         self.stale = stale;
     }
 
-    /// An on-delay that began before the start, unless something is known that is newer. False when it was.
+    /// An on-delay that began before what the log was read from, unless its condition is known to be over. False when it is.
     pub(crate) fn restore_pending(&mut self, since: Timestamp, until: Timestamp) -> bool {
-        let idle = self.phase == Phase::Idle && self.judged <= since;
-        if idle {
-            (self.phase, self.judged) = (Phase::Pending { since, until }, since);
+        let waits = self.is_pending() || (self.phase == Phase::Idle && self.judged <= since);
+        if waits {
+            (self.phase, self.judged) = (Phase::Pending { since, until }, self.judged.max(since));
         }
-        idle
+        waits
     }
 
     /// Forgets an alert that the table does not know; its condition raises it again when it still holds.

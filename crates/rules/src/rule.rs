@@ -365,7 +365,7 @@ impl Rule {
         let held = Held { text: Some(alert.text.clone()), ..*held(row) };
         let state = subject.state_mut(i);
         if state.life.restore_pending(alert.since, alert.since + hold) {
-            state.pending = Some(Box::new(held));
+            state.pending.get_or_insert_with(|| Box::new(held));
         }
     }
 

@@ -42,6 +42,8 @@ pub(crate) struct Watched {
     pub(crate) windows: Windows,
     /// The end of the newest window judged.
     pub(crate) upto: Timestamp,
+    /// Among occurrences: from here on hops in which nothing comes are judged, too.
+    pub(crate) followed: Timestamp,
 }
 
 #[derive(Clone, Debug)]
@@ -95,7 +97,7 @@ impl Subject {
 
     /// One per plan of the group, of which nothing is known yet.
     pub(crate) fn set_windows(&mut self, windows: impl Iterator<Item = Windows>) {
-        self.windows = windows.map(|windows| Watched { windows, upto: Timestamp::MIN }).collect();
+        self.windows = windows.map(|windows| Watched { windows, upto: Timestamp::MIN, followed: Timestamp::MAX }).collect();
     }
 
     /// Notes a reading with a usable value. False when it is older than the newest.
@@ -204,11 +206,9 @@ impl Subject {
         self.lives.iter().any(|(_, state)| state.life.is_raised())
     }
 
-    /// Nothing is open, pending or gathered: it could be forgotten.
+    /// Nothing is open, pending or compared.
     pub(crate) fn is_idle(&self) -> bool {
-        self.lives.iter().all(|(_, state)| state.life.is_blank())
-            && self.baselines.is_empty()
-            && self.windows.iter().all(|watched| watched.windows.is_empty())
+        self.lives.iter().all(|(_, state)| state.life.is_blank()) && self.baselines.is_empty()
     }
 }
 

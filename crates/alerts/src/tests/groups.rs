@@ -34,7 +34,7 @@ fn a_flood_is_told_as_a_count_and_the_gravest_singly() {
     assert_eq!(heard(&told), ["depth a raised", "depth b raised", "depth c raised", "street * raised"]);
     let alert = group(&table).expect("more than three");
     assert_eq!(alert.id, "group:street:19700101T000400Z");
-    assert_eq!(alert.text.vi, "Ngập đường: 6 điểm, cao nhất: a: mức 1");
+    assert_eq!(alert.text.vi, "Ngập đường: 6 cảnh báo, cao nhất: a: mức 1");
     assert_eq!(alert.text.en, "Street flooding: 6 alarms, the gravest: a: level 1");
     assert_eq!((alert.severity, alert.notify.as_slice()), (Severity::Moderate, &[Name::new("staff")][..]));
     assert_eq!((count(&table, "count"), count(&table, "moderate"), count(&table, "severe")), (6.0, 6.0, 0.0));
@@ -43,7 +43,7 @@ fn a_flood_is_told_as_a_count_and_the_gravest_singly() {
 
     let told = feed(&mut table, &[signal_of("depth", "a", 7, SignalKind::Update), signal_of("depth", "b", 8, SignalKind::Update)]);
     assert_eq!(kinds(&told), [("depth", TransitionKind::Updated), ("street", TransitionKind::Updated), ("depth", TransitionKind::Updated)]);
-    assert_eq!(group(&table).expect("still").text.vi, "Ngập đường: 6 điểm, cao nhất: a: mức 7", "it quotes what is true now");
+    assert_eq!(group(&table).expect("still").text.vi, "Ngập đường: 6 cảnh báo, cao nhất: a: mức 7", "it quotes what is true now");
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_rule_is_its_own_group_and_counts_what_it_folds() {
     let told = feed(&mut table, &(0..200).map(|n| raise_of("calls", &format!("{n:03}"), n)).collect::<Vec<_>>());
     assert_eq!(heard(&told).len(), 11);
     assert_eq!(count(&table, "count"), 200.0);
-    assert_eq!(group(&table).expect("over the cap").text.vi, "calls: 200 điểm, cao nhất: 000: mức 0");
+    assert_eq!(group(&table).expect("over the cap").text.vi, "calls: 200 cảnh báo, cao nhất: 000: mức 0");
 }
 
 #[test]

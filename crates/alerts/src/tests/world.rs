@@ -96,6 +96,7 @@ impl World {
     pub(super) fn play(&mut self, op: &Op) -> Vec<(Option<AlertState>, Transition)> {
         self.now += if let Op::Pass(minutes) = op { *minutes } else { 1 };
         let due = self.table.on_tick(minute(self.now));
+        assert!(self.table.next_deadline().is_none_or(|next| next > minute(self.now)), "what was due is done");
         let mut told = self.note(due);
         if let Op::Rattle { rule, key, times } = op {
             for n in 0..*times {

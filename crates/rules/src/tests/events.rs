@@ -75,6 +75,7 @@ fn quiet_hops_are_judged_though_the_clock_has_not_reached_them() {
 #[test]
 fn nothing_grows_without_end() {
     let rules = [
+        rule("counts", "from = \"calls\"\nwindow = { count = 3, every = 3 }\nselect = { n = \"sum(n)\" }\nwhen = \"n >= 99\""),
         rule("each", "from = \"calls\"\nwhen = \"n > 5\"\neach = true"),
         rule(
             "each-window",
@@ -87,7 +88,7 @@ fn nothing_grows_without_end() {
         rule("zones", "from = \"level\"\nby = \"zone\"\nwhen = \"value > 5\""),
         rule(
             "sessions",
-            "from = \"calls\"\nwindow = { session = \"5m\", most = \"1h\" }\nselect = { n = \"count(*)\" }\nwhen = \"n >= 2\"",
+            "from = \"calls\"\nwindow = { session = \"5m\", most = \"1h\" }\nselect = { n = \"count(*)\" }\nwhen = \"n >= 2\"\neach = true",
         ),
         rule("pair", "from = \"calls\"\nwhen = \"n > 5\"\neach = true\n[rule.then]\nwhen = \"n < 2\"\nwithin = \"20m\""),
         rule(
@@ -110,7 +111,7 @@ fn nothing_grows_without_end() {
     let held = city.engine.held();
     assert!(most < 800, "{most} subjects");
     assert!(held.events <= 40 && held.keys <= 50 + 5, "{held:?}");
-    city.until(6000 + 24 * 60);
+    city.until(6000 + 48 * 60);
     let held = city.engine.held();
     assert!(held.keys <= 5 && held.subjects <= 20, "all strangers are forgotten: {held:?}");
     assert!(held.board <= 2 * 10_000);

@@ -86,7 +86,8 @@ fn the_flood_of_2025_crosses_its_alarm_levels_as_published() {
             let raised = out.signals[before..]
                 .iter()
                 .filter(|s| matches!(s.kind, SignalKind::Raise { .. } | SignalKind::Clear | SignalKind::Recede));
-            let of_city: Vec<&Signal> = raised.filter(|s| s.rule.starts_with("river")).collect();
+            // The clock moves on for the other stations.
+            let of_city: Vec<&Signal> = raised.filter(|s| s.rule.starts_with("river") && s.key == *row[1]).collect();
             assert!(of_city.is_empty(), "{row:?}: {of_city:?}");
             assert!(flag >= Flag::Gap, "{row:?} passed as {flag}");
         } else {

@@ -29,11 +29,11 @@ fn silences() {
             &["x r raise@60"],
         ),
         (
-            "only while the rule is on: 10:00 local is 03:00",
-            calls("schedule = { hours = \"10:00-11:00\" }"),
+            "only while the rule is on: 08:30 local is 01:30",
+            calls("schedule = { hours = \"08:30-09:30\" }"),
             &[(0, "calls/x", "kind=a")],
             300,
-            &["x r raise@180", "x r clear@240"],
+            &["x r raise@90", "x r clear@150"],
         ),
         (
             "of most of a class",
