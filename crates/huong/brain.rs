@@ -139,3 +139,6 @@ impl Brain {
 fn holding<'a>(open: impl Iterator<Item = &'a Alert>) -> Vec<Alert> {
     open.filter(|alert| alert.about == About::Rule && !alert.pending && alert.ended.is_none()).cloned().collect()
 }
+
+#[cfg(test)]
+mod tests;

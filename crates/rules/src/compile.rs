@@ -103,7 +103,8 @@ pub(crate) fn compile_rules(written: &Written, streams: &[Stream], registry: &Ar
     shop.joined.iter().for_each(|stream| board.keep(*stream, streams[*stream].most_unknown_keys as usize + rows));
     let made = benches.into_iter().zip(streams).map(|(bench, spec)| {
         let groups = bench.groups.into_iter().enumerate();
-        let groups: Vec<Group> = groups.map(|(place, plans)| plans.finish(place, &bench.columns, &bench.rules, &bench.derives)).collect();
+        let finish = |(place, plans): (usize, Plans)| plans.finish(place, &bench.columns, &bench.rules, &bench.derives, spec.events);
+        let groups: Vec<Group> = groups.map(finish).collect();
         StreamEngine::new(spec.clone(), bench.columns, groups, bench.rules, bench.derives)
     });
     let made = made.collect();

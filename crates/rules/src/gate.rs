@@ -19,8 +19,8 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    pub(crate) fn new(i: u32, rule: &Rule) -> Self {
-        let plain = rule.when.as_ref().filter(|_| rule.is_stateless()).and_then(|when| when.plain());
+    pub(crate) fn new(i: u32, rule: &Rule, events: bool) -> Self {
+        let plain = rule.when.as_ref().filter(|_| rule.is_stateless(events)).and_then(|when| when.plain());
         // Over a window the condition names figures, which are looked through to the aggregates they show.
         let shown = |column: usize| rule.figures.get(column).and_then(|(_, figure)| figure.shown());
         let plain = if rule.figures.is_empty() { plain } else { plain.and_then(|plain| plain.through(shown)) };

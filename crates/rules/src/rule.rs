@@ -26,8 +26,6 @@ pub(crate) struct Rule {
     pub(crate) filter: Option<usize>,
     pub(crate) judge: Judge,
     pub(crate) timing: Timing,
-    /// What was judged last must be known even when nothing came of it: n of the last m, or occurrences, which may come out of order.
-    pub(crate) remembers: bool,
     pub(crate) schedule: Option<Schedule>,
     pub(crate) extras: Extras,
     /// Figures over the aggregates of a window; empty for rules on readings.
@@ -159,7 +157,7 @@ impl Rule {
         }
         let own = if self.figures.is_empty() { sight.own } else { &selected };
         let mut when = self.when.as_ref().and_then(|when| when.eval(Row { own, facts: &subject.facts, extra: &extra }));
-        let idle = self.is_stateless() && ctx.watch.is_none() && subject.state(i).is_none();
+        let idle = self.is_stateless(ctx.stream.events) && ctx.watch.is_none() && subject.state(i).is_none();
         if when != Some(true) && (sight.open || idle) {
             return;
         }
@@ -203,8 +201,13 @@ impl Rule {
     }
 
     /// Where nothing stands, a judgement that its condition does not hold leaves nothing behind.
-    pub(crate) fn is_stateless(&self) -> bool {
-        !self.remembers && self.extras.baseline.is_none()
+    pub(crate) fn is_stateless(&self, events: bool) -> bool {
+        !self.remembers(events) && self.extras.baseline.is_none() && self.then.is_none()
+    }
+
+    /// Occurrences may come out of order: what was judged last must be known even when nothing came of it.
+    fn remembers(&self, events: bool) -> bool {
+        self.timing.of.1 > 1 || (events && !self.info.each && matches!(self.judge, Judge::Reading))
     }
 
     /// Takes a judgement to the rule's state and says what follows from it.
@@ -220,7 +223,8 @@ impl Rule {
         row: Row<'_>,
         out: &mut Out,
     ) {
-        if judgement.when.is_none() || (judgement.when == Some(false) && subject.state(i).is_none() && !self.remembers) {
+        let remembers = self.remembers(ctx.stream.events);
+        if judgement.when.is_none() || (judgement.when == Some(false) && subject.state(i).is_none() && !remembers) {
             return;
         }
         if self.info.each {
@@ -235,7 +239,7 @@ impl Rule {
         if let Some((at, kind)) = said {
             self.tell(i, ctx, subject, at, kind, row, sight.flags, out);
         }
-        if !self.remembers {
+        if !remembers {
             subject.tidy(i);
         }
     }

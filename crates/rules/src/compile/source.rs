@@ -36,7 +36,7 @@ impl Plans {
     }
 
     /// The group at position `place`.
-    pub(crate) fn finish(self, place: usize, columns: &[(Name, Kind)], rules: &[Rule], derives: &[Derive]) -> Group {
+    pub(crate) fn finish(self, place: usize, columns: &[(Name, Kind)], rules: &[Rule], derives: &[Derive], events: bool) -> Group {
         let kinds: Vec<Kind> = columns.iter().map(|(_, kind)| *kind).collect();
         let mut group = Group::new(self.by);
         group.filters = self.filters;
@@ -53,8 +53,8 @@ impl Plans {
             })
             .collect();
         let rules = (0u32..).zip(rules).filter(|(_, rule)| rule.group == place).filter_map(|(i, rule)| match rule.judge {
-            Judge::Reading => Some((Gate::new(i, rule), None)),
-            Judge::Window { plan, early } => Some((Gate::new(i, rule), Some((plan, early)))),
+            Judge::Reading => Some((Gate::new(i, rule, events), None)),
+            Judge::Window { plan, early } => Some((Gate::new(i, rule, events), Some((plan, early)))),
             Judge::Silence { .. } | Judge::ClassSilence { .. } | Judge::Suspect | Judge::Cluster { .. } => None,
         });
         let derives = (0u32..).zip(derives).filter(|(_, derive)| derive.group == place).map(|(i, derive)| (i, derive.plan));

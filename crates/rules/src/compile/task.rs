@@ -107,7 +107,6 @@ impl Task<'_, '_> {
             info: self.info(raw),
             group,
             filter,
-            remembers: of?.1 > 1 || (self.shop.streams[stream].events && !raw.each && matches!(judge, Some(Judge::Reading))),
             judge: judge?,
             timing: Timing { hold: raw.hold, clear_for: raw.clear_for, keep: raw.keep_firing_for, update_every: raw.update_every, of: of? },
             schedule,

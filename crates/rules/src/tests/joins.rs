@@ -63,15 +63,5 @@ fn joins_look_at_what_was_known_then() {
             61,
             &["a r raise@60"],
         ),
-        (
-            "what came later does not count",
-            level("key = \"d1\"", "up.q_out >= 5"),
-            &[(0, "dam/d1", "q_out=1"), (10, "dam/d1", "q_out=9"), (9, "level/a", "value=1")]
-                .map(|(at, of, fields): (i64, &str, &str)| (at.max(0), of, fields))
-                .split_at(1)
-                .0,
-            20,
-            &[],
-        ),
     ]);
 }

@@ -93,7 +93,10 @@ fn windows_and_delays() {
 
 #[test]
 fn a_late_reading_within_a_closed_window_is_history() {
-    let rules = rule("r", "from = \"level\"\nwindow = { sliding = \"20m\", every = \"10m\" }\nselect = { top = \"max(value)\" }\nwhen = \"top >= 3\"");
+    let rules = rule(
+        "r",
+        "from = \"level\"\nwindow = { sliding = \"20m\", every = \"10m\" }\nselect = { top = \"max(value)\" }\nwhen = \"top >= 3\"",
+    );
     let mut city = City::new(&rules);
     city.give(8, "level/a", "value=1");
     city.until(11);
