@@ -19,7 +19,9 @@ fn twelve_days_of_storm_ask_no_more_of_one_operator_than_he_can_do() {
     assert!(number("in 60 minutes", " in 60 minutes") <= 12);
     assert_eq!(number("level alarms:", " crossings"), number("level alarms:", " raised"));
     assert_eq!(number("level alarms:", " of them not announced"), 0);
-    for rule in ["river-bd3", "street-flood-30", "rescue-cluster", "fire-confirmed", "malware-spreads", "boats-in-storm", "class-silent-rain"] {
+    for rule in
+        ["river-bd3", "street-flood-30", "rescue-cluster", "fire-confirmed", "malware-spreads", "boats-in-storm", "class-silent-rain"]
+    {
         assert!(text.lines().any(|line| line.split_whitespace().nth(1) == Some(rule)), "{rule} was never announced in\n{text}");
     }
 }

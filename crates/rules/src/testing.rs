@@ -169,7 +169,7 @@ fn registry(own: &Stream, test: &RawTest, readings: &VecDeque<Reading>, streams:
         let sensors = streams.iter().filter(|s| s.origin == Origin::Sensor);
         let heard = sensors.filter(|s| (key == STATION && s.id == own.id) || readings.iter().any(|r| r.key == *key && r.stream == s.id));
         let heard = heard.map(|s| format!("{:?}", s.id.as_str())).collect::<Vec<_>>().join(", ");
-        let camera = own.origin == Origin::Vision && key == STATION;
+        let camera = own.origin == Origin::Vision;
         let (table, name) = (if camera { "camera" } else { "station" }, if key == STATION { "Trạm thử" } else { key });
         let number = |name: &str, otherwise: f64| match facts.get(&Name::new(name)) {
             Some(Fact::Number(number)) => *number,
