@@ -94,7 +94,7 @@ fn rule(i: usize, stream: &str, looks: &str) -> String {
 
 fn streams(ids: &[&str]) -> Vec<Stream> {
     let text = ids.iter().fold(String::new(), |mut text, id| {
-        let _ = write!(
+        let _infallible = write!(
             text,
             "[[stream]]\nid = \"{id}\"\nname = \"{id}\"\nname_en = \"{id}\"\ndisorder = \"2m\"\nfuture = \"10m\"\nmax_age = \"1d\"\n\
              gap = \"1d\"\nsilent_after_periods = 3\nmost_unknown_keys = 4000000\n[stream.fields.value]\nunit = \"m\"\n"
@@ -208,7 +208,7 @@ impl Bed {
         for _ in 0..rounds {
             if self.mix == Mix::Join && self.rounds % 12 == 0 {
                 // The other stream speaks every two hours; that is not measured.
-                self.round(1, 0.2, |engine, chunk, out| feed(engine, chunk, out));
+                self.round(1, 0.2, feed);
             }
             self.round(0, 0.4 + (self.rounds % 7) as f64 * 0.01, |engine, chunk, out| {
                 others += timed(|| beside(chunk));

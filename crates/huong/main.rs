@@ -18,6 +18,7 @@ mod score;
 mod series;
 mod shared;
 mod storm;
+mod think;
 mod truth;
 mod vision;
 mod waves;

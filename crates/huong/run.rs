@@ -1,7 +1,6 @@
 //! The running system: threads and tasks wired together, watched, and stopped in the order of the data's path so that
 //! nothing is left behind in between.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,22 +11,20 @@ use huong_alerts::Load;
 use huong_flow::{Counter, Mailbox, Ring, Stop, Worker};
 use huong_ingest::{EmbeddedBroker, IngestStats, MqttConfig, Posts, run_frames, run_readings};
 use huong_notify::{MqttTarget, Setup, Sinks, start_sinks};
-use huong_rules::{Engine, Verdict};
-use huong_store::{Record, Writer};
-use huong_types::{Inbound, Name, Problems, Quarantined, Reading, Reject, RejectReason, Timestamp, Transition};
+use huong_store::Writer;
+use huong_types::{Inbound, Problems, Timestamp};
 use huong_vision::validate_jpeg;
 use huong_wall::{Hub, Wall};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::brain::{Brain, Event};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::reload::{self, Folder, Reload};
-use crate::shared::{Command, Journal, Lens, Shared, VisionStats};
+use crate::shared::{Journal, Lens, Shared, VisionStats};
 use crate::writer::{Batch, Outlets};
-use crate::{recovery, vision, writer};
+use crate::{recovery, think, vision, writer};
 
 /// Readings that wait for the brain; a full ring withholds acknowledgements.
 const RING: usize = 8192;
@@ -35,11 +32,6 @@ const RING: usize = 8192;
 const BATCHES: usize = 64;
 /// Operators' commands that wait for the brain.
 const COMMANDS: usize = 64;
-/// Messages of one turn: large enough to share a commit, small enough that an alarm does not wait behind them.
-const TURN: usize = 512;
-const RECORDS: usize = 4096;
-/// The clock ticks at least this often.
-const TICK: Duration = Duration::from_millis(200);
 
 /// `huong run`.
 pub(crate) fn command(path: &Path) -> Result<()> {
@@ -163,7 +155,7 @@ impl System {
         };
         let thinker = {
             let (ring, shared) = (Arc::clone(&ring), Arc::clone(&shared));
-            stage("brain", |stop| move || think(brain, &ring, &batches, &shared, &stop, &writer_gone))?
+            stage("brain", |stop| move || think::run(brain, &ring, &batches, &shared, &stop, &writer_gone))?
         };
         let watcher = {
             let folder = Folder {
@@ -315,136 +307,4 @@ fn target(mqtt: &MqttConfig) -> MqttTarget {
         tls: mqtt.tls.as_ref().map(|tls| huong_notify::TlsConfig { ca: tls.ca.clone(), cert: tls.cert.clone(), key: tls.key.clone() }),
         keep_alive: mqtt.keep_alive,
     }
-}
-
-/// The brain's thread: takes what waits, judges it, hands the turn to the writer. Ends when `stop` is set and nothing waits.
-fn think(mut brain: Brain, ring: &Ring<Inbound>, batches: &Ring<Batch>, shared: &Shared, stop: &Stop, writer_gone: &Stop) {
-    ring.waker().register();
-    shared.commands.waker().register();
-    shared.reload.engines.waker().register();
-    let mut entrance: BTreeMap<Option<Name>, u64> = BTreeMap::new();
-    let mut transitions: Vec<Transition> = Vec::new();
-    loop {
-        let last = stop.is_set();
-        let mut batch = Batch::default();
-        let mut took = 0;
-        while let Some(engine) = shared.reload.engines.pop() {
-            reload(&mut brain, engine, &mut transitions, shared);
-        }
-        // A message may hold many readings: a turn ends by either count.
-        while took < TURN
-            && batch.records.len() < RECORDS
-            && let Some(inbound) = ring.pop()
-        {
-            took += 1;
-            take(&mut brain, inbound, &mut batch, &mut entrance, &mut transitions, shared);
-        }
-        while let Some(command) = shared.commands.pop() {
-            order(&mut brain, command, &mut batch, &mut transitions, shared.clock.now());
-        }
-        tick(&mut brain, &mut transitions, shared.clock.now());
-        batch.records.extend(transitions.drain(..).map(Record::from));
-        derived(&mut brain, &mut batch, &mut entrance, shared);
-        if took > 0 {
-            shared.entrance.store(Arc::new(entrance.clone()));
-        }
-        if !hand_over(batch, batches, writer_gone) {
-            return;
-        }
-        if took == 0 {
-            if last {
-                return;
-            }
-            ring.waker().wait(TICK);
-        }
-    }
-}
-
-fn take(
-    brain: &mut Brain,
-    inbound: Inbound,
-    batch: &mut Batch,
-    entrance: &mut BTreeMap<Option<Name>, u64>,
-    transitions: &mut Vec<Transition>,
-    shared: &Shared,
-) {
-    for mut reading in inbound.readings {
-        *entrance.entry(Some(reading.stream.clone())).or_default() += 1;
-        if reading.orphan {
-            shared.orphans.add(1);
-        }
-        let now = shared.clock.now();
-        match brain.on(Event::Reading(&mut reading), now, transitions) {
-            Ok(Verdict::Duplicate) => batch.records.push(Record::Quarantined(duplicate(&reading))),
-            Ok(Verdict::Judged | Verdict::History) => {
-                batch.records.extend(transitions.drain(..).map(Record::from));
-                batch.records.push(Record::Reading(reading));
-                derived(brain, batch, entrance, shared);
-            }
-            Err(error) => tracing::error!(%error, "the alert table refused an event"),
-        }
-    }
-    for (stream, key) in &inbound.silent {
-        if let Err(error) = brain.on(Event::Silent(stream, key), shared.clock.now(), transitions) {
-            tracing::error!(%error, "the alert table refused an event");
-        }
-    }
-    for refused in inbound.rejected {
-        *entrance.entry(refused.stream.clone()).or_default() += 1;
-        batch.records.push(Record::Quarantined(refused));
-    }
-    batch.acks.extend(inbound.ack);
-}
-
-/// What rules computed is stored beside what it was computed from, and counted as come in here.
-fn derived(brain: &mut Brain, batch: &mut Batch, entrance: &mut BTreeMap<Option<Name>, u64>, shared: &Shared) {
-    for reading in brain.derived() {
-        shared.derived.add(1);
-        *entrance.entry(Some(reading.stream.clone())).or_default() += 1;
-        batch.records.push(Record::Reading(reading));
-    }
-}
-
-/// A reading that is already stored; its payload would add nothing, so only its name is kept.
-fn duplicate(reading: &Reading) -> Quarantined {
-    let detail = format!("{} of {} at {}", reading.stream, reading.key, reading.at);
-    let reject = Reject::new(RejectReason::Duplicate, detail);
-    reject.quarantine(reading.received, "", Some(reading.source.clone()), Some(reading.stream.clone()), &[])
-}
-
-fn order(brain: &mut Brain, command: Command, batch: &mut Batch, transitions: &mut Vec<Transition>, now: Timestamp) {
-    let answer = brain.on(Event::Order(&command.order), now, transitions).map(|_| ());
-    batch.replies.push((command.reply, answer));
-}
-
-fn reload(brain: &mut Brain, engine: Box<Engine>, transitions: &mut Vec<Transition>, shared: &Shared) {
-    let rules = engine.rules().len();
-    match brain.on(Event::Reload(engine), shared.clock.now(), transitions) {
-        Ok(_) => {
-            shared.reload.taken.add(1);
-            tracing::info!(rules, "the changed rules run");
-        }
-        Err(error) => tracing::error!(%error, "the alert table refused other rules"),
-    }
-}
-
-fn tick(brain: &mut Brain, transitions: &mut Vec<Transition>, now: Timestamp) {
-    if let Err(error) = brain.on(Event::Tick, now, transitions) {
-        tracing::error!(%error, "the alert table refused a tick");
-    }
-}
-
-/// Waits for room: the disk is behind, and the broker keeps what is not acknowledged. False when the writer is gone.
-fn hand_over(mut batch: Batch, batches: &Ring<Batch>, writer_gone: &Stop) -> bool {
-    if batch.records.is_empty() && batch.acks.is_empty() && batch.replies.is_empty() {
-        return true;
-    }
-    while let Err(back) = batches.push(batch) {
-        if writer_gone.is_set() {
-            return false;
-        }
-        batch = back;
-        std::thread::park_timeout(Duration::from_millis(1));
-    }
-    true
 }

@@ -7,9 +7,10 @@ use huong_types::{Alert, Name, Signal, SignalKind, Span, Timestamp};
 use crate::cluster::{Change, ChangeKind, ClusterSpec, Clusters};
 use crate::engine::Out;
 use crate::expr::{Cell, Row};
-use crate::rule::{Judge, Rule, figures};
+use crate::rule::{Judge, Rule};
 use crate::stream::{StreamEngine, World, ctx};
 use crate::template::Shown;
+use crate::voice::{figures, names};
 
 #[derive(Debug)]
 pub(crate) struct ClusterState {
@@ -126,7 +127,7 @@ fn tell(state: &mut ClusterState, rule: &Rule, changes: &[Change], stream: &huon
         let own = [f64::from(change.n), change.lat, change.lon, change.radius_m].map(Cell::Number);
         let extra = rule.extras.fill(&change.id, change.at, &world.board, &world.registry, None);
         let row = Row { own: &own, facts: world.facts.nothing(), extra: &extra };
-        let name = crate::rule::names(&change.id, ctx(stream, world));
+        let name = names(&change.id, ctx(stream, world));
         let text = rule.render(kind, &Shown { name, key: &change.id, at: change.at, flags: &[] }, row);
         out.signals.push(Signal {
             rule: rule.info.id.clone(),

@@ -24,10 +24,13 @@ mod rule;
 mod rule_file;
 mod schedule;
 mod sensor;
+mod silence;
 mod stream;
 mod subject;
+mod takeover;
 mod template;
 mod testing;
+mod voice;
 mod windows;
 
 pub use advice::advise;
