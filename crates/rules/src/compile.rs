@@ -1,5 +1,6 @@
 //! From rules as written to rules that run: every mistake is found here, at load, with its file and path.
 
+mod shape;
 mod source;
 mod task;
 
@@ -9,10 +10,11 @@ use std::sync::Arc;
 use huong_types::{Name, Origin, Problems, Registry, RuleInfo, Stream, Timestamp, load_toml};
 
 use crate::board::Board;
+use crate::derive::Derive;
 use crate::engine::Engine;
 use crate::expr::{Compiler, Kind};
 use crate::group::{By, Group};
-use crate::rule::{Derive, Rule};
+use crate::rule::Rule;
 use crate::rule_file::{Fact, RawDerive, RawRule, RuleFile};
 use crate::sensor::Facts;
 use crate::stream::{StreamEngine, World};

@@ -11,6 +11,7 @@ mod board;
 mod cluster;
 mod cluster_rule;
 mod compile;
+mod derive;
 mod due;
 mod engine;
 mod explain;

@@ -1,6 +1,7 @@
 //! A compiled rule, and how it comes from a reading or a window to a judgement.
 
-use huong_types::{Alert, Check, Field, Name, Origin, Quality, Reading, Registry, RuleInfo, SignalKind, Span, Stream, Timestamp, Value};
+use huong_types::{Alert, Check, Name, Registry, RuleInfo, SignalKind, Span, Stream, Timestamp};
+
 use smallvec::SmallVec;
 
 use crate::board::Board;
@@ -85,21 +86,6 @@ pub(crate) enum Within {
     Span(Span),
     /// Over the columns of the first half.
     Hours(Number),
-}
-
-/// A figure computed for a derived stream.
-#[derive(Debug)]
-pub(crate) struct Derive {
-    pub(crate) id: Name,
-    /// Of what it says, as a rule has one.
-    pub(crate) version: Name,
-    pub(crate) group: usize,
-    pub(crate) filter: Option<usize>,
-    /// Position of its windows in the group; `None`: on every reading.
-    pub(crate) plan: Option<usize>,
-    pub(crate) extras: Extras,
-    pub(crate) fields: Vec<(Name, Output)>,
-    pub(crate) into: Name,
 }
 
 #[derive(Debug)]
@@ -401,35 +387,6 @@ impl Rule {
         let own = if self.figures.is_empty() { sight.own } else { &nothing };
         self.end(i, ctx, subject, sight.at, own, out);
         false
-    }
-}
-
-impl Derive {
-    /// Hands a new reading to its stream; nothing when every field is NULL.
-    pub(crate) fn emit(&self, ctx: Ctx<'_>, subject: &Subject, at: Timestamp, own: &[Cell], now: Timestamp, out: &mut Out) {
-        if self.extras.is_off(&subject.name) {
-            return;
-        }
-        let extra = self.extras.fill(&subject.name, at, ctx.board, ctx.registry, None);
-        let row = Row { own, facts: &subject.facts, extra: &extra };
-        let field = |(name, figure): &(Name, Output)| match figure.eval(row) {
-            Cell::Null => None,
-            Cell::Number(number) => Some(Field::ok(name.clone(), number)),
-            Cell::Text(text) => Some(Field { name: name.clone(), value: Value::Text(text), quality: Quality::OK }),
-        };
-        let fields: SmallVec<[Field; 1]> = self.fields.iter().filter_map(field).collect();
-        if !fields.is_empty() {
-            out.derived.push(Reading {
-                stream: self.into.clone(),
-                key: subject.name.clone(),
-                at,
-                received: now,
-                fields,
-                source: self.id.clone(),
-                origin: Origin::Derived,
-                orphan: ctx.registry.row(&subject.name).is_none(),
-            });
-        }
     }
 }
 

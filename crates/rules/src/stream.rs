@@ -12,12 +12,13 @@ use huong_types::{Check, Flag, Name, Origin, Reading, Registry, Span, Stream, Ti
 
 use crate::board::Board;
 use crate::cluster_rule::ClusterState;
+use crate::derive::Derive;
 use crate::engine::{Orphan, Out, Verdict};
 use crate::expr::{Cell, Kind, Row};
 use crate::group::{By, Group};
 use crate::life::Judgement;
 use crate::quality::{Arrival, Checks};
-use crate::rule::{Ctx, Derive, Judge, Rule, Sight};
+use crate::rule::{Ctx, Judge, Rule, Sight};
 use crate::sensor::{Facts, Sensor};
 use crate::silence::fresh;
 use crate::subject::Subject;

@@ -3,8 +3,9 @@
 
 use huong_types::{Alert, Timestamp};
 
+use crate::derive::Derive;
 use crate::group::{By, Group};
-use crate::rule::{Derive, Judge};
+use crate::rule::Judge;
 use crate::sensor::Facts;
 use crate::stream::{StreamEngine, World, ctx};
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use huong_types::{Name, Problems, Span};
 
+use crate::derive::Derive;
 use crate::expr::{Aggregate, Call, Condition, Kind, Schema};
 use crate::gate::Gate;
 use crate::group::{By, Filter, Group, Shared};
-use crate::rule::{Derive, Judge, Rule};
+use crate::rule::{Judge, Rule};
 use crate::rule_file::{Count, RawWindow, Session, Sliding, Tumbling};
 use crate::windows::{Plan, Window};
 
