@@ -14,6 +14,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("huong-infer", &["huong-types", "huong-vision"]),
     ("huong-alerts", &["huong-types"]),
     ("huong-store", &["huong-types", "huong-flow"]),
+    ("huong-mirror", &["huong-types", "huong-flow", "huong-store"]),
+    ("huong-flight", &["huong-types"]),
     ("huong-notify", &["huong-types", "huong-flow"]),
     ("huong-wall", &["huong-types", "huong-flow"]),
     ("sensor-sim", &["huong-types"]),
@@ -29,7 +31,9 @@ const ONLY: &[(&str, &[&str])] = &[
     ("turbojpeg", &["huong-vision", "sensor-sim"]),
     ("crossbeam", &["huong-flow"]),
     ("axum", &["huong-wall"]),
-    ("ureq", &["huong-notify"]),
+    ("ureq", &["huong-notify", "huong-mirror"]),
+    ("tonic", &["huong-flight"]),
+    ("object_store", &["huong-store"]),
 ];
 
 /// Crates that take time as an argument and know no runtime.

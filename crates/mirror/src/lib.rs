@@ -1,0 +1,1 @@
+//! Follows the store and copies it to an InfluxDB 2 compatible server.
