@@ -143,13 +143,14 @@ impl Table {
             let due = self.deadline(&alert);
             self.open.insert(alert, due);
         }
-        for group in moved.iter().chain(&group) {
-            self.arrange(group, steps);
-        }
+        // First, so that no group is told of members that this very step hides or lets go.
         match (before.hides, after.hides) {
             (false, true) => self.hide(&place, &id, steps),
             (true, false) => self.release(&place, &id, steps),
             _ => {}
+        }
+        for group in moved.iter().chain(&group) {
+            self.arrange(group, steps);
         }
     }
 

@@ -1,7 +1,8 @@
 //! Alerts told as a count: what goes beyond a group's limit is folded into an alert of the group.
 //!
-//! Invariant: while a group has more members than its limit, its alert is in the table, counts all of them, and exactly one, the
-//! gravest and of these the longest standing, is told singly; otherwise none is folded. Rules with `group_after = 0` have no group.
+//! Invariant: a group's alert enters the table when it has more members than its limit and leaves when half of the limit are left, so
+//! that a count which swings about the limit is told once. While it is there it counts all members, and exactly one, the gravest and of
+//! these the longest standing, is told singly; otherwise none is folded. Rules with `group_after = 0` have no group.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -76,7 +77,8 @@ impl Table {
     pub(crate) fn arrange(&mut self, name: &Name, steps: &mut Steps) {
         let Some(group) = self.groups.get_mut(name) else { return };
         let limit = self.rules.group(name).map_or(usize::MAX, |rule| rule.limit);
-        let Some(first) = group.first().cloned().filter(|_| group.members.len() > limit) else {
+        let fewest = if self.open.get(&Place::group(name)).is_some() { limit / 2 } else { limit };
+        let Some(first) = group.first().cloned().filter(|_| group.members.len() > fewest) else {
             return self.disband(name, steps);
         };
         let Some(id) = group.id.clone() else { return };
@@ -193,7 +195,7 @@ impl Table {
         }
     }
 
-    /// The group is within its limit: all are told singly, aloud if they never were.
+    /// The group has few members: all are told singly, aloud if they never were.
     fn disband(&mut self, name: &Name, steps: &mut Steps) {
         let Some(group) = self.groups.get_mut(name) else { return };
         if group.id.take().is_some() {

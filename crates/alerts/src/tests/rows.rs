@@ -23,7 +23,7 @@ fn rare(stale: bool) -> Vec<Op> {
     let mut story = vec![(deep, 0, raise), (deep, 1, raise), (street, 0, raise), (street, 1, raise), (street, 2, raise)];
     story.extend([(deep, 0, clear), (deep, 1, clear)]);
     story.extend(stale.then_some((street, 0, fall_silent)));
-    story.push((street, 1, clear));
+    story.extend([(street, 1, clear), (street, 2, clear)]);
     story.into_iter().map(signal).collect()
 }
 
