@@ -4,6 +4,7 @@
 //! looked at, so the same events give the same effects however often the clock is looked at in between. That is what makes a replay
 //! of the log, the tests of the pipelines and the running system one and the same thing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use huong_alerts::{AlertError, Table, TableConfig};
@@ -91,9 +92,9 @@ impl Brain {
         self.engine.set_exercise(self.table.exercise());
     }
 
-    /// The readings that rules computed since the last call, in order.
+    /// The readings that rules computed since the last call, in order, then those that they said anew because of late ones.
     pub(crate) fn derived(&mut self) -> impl Iterator<Item = Reading> + '_ {
-        self.out.derived.drain(..)
+        self.out.derived.drain(..).chain(self.out.corrected.drain(..))
     }
 
     /// From now on every judgement of `rule` about `key` is noted in full; rules for exercises judge when `exercise`.
@@ -111,8 +112,13 @@ impl Brain {
         &self.engine
     }
 
+    /// How far back each stream matters to any rule; see [`Engine::reach`].
+    pub(crate) fn reach(&self) -> BTreeMap<Name, Span> {
+        self.engine.reach()
+    }
+
     pub(crate) fn longest_window(&self) -> Span {
-        self.engine.longest_window().max(self.engine.longest_baseline())
+        self.reach().into_values().max().unwrap_or(Span::ZERO)
     }
 
     /// Lets time pass: the deadlines of rules and table in the order of their times.

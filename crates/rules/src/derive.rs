@@ -1,6 +1,6 @@
 //! Readings computed from readings, for the rules of another stream.
 
-use huong_types::{Field, Name, Origin, Quality, Reading, Timestamp, Value};
+use huong_types::{Check, Field, Flag, Name, Origin, Quality, Reading, Timestamp, Value};
 use smallvec::SmallVec;
 
 use crate::engine::Out;
@@ -27,28 +27,36 @@ pub(crate) struct Derive {
 impl Derive {
     /// Hands a new reading to its stream; nothing when every field is NULL.
     pub(crate) fn emit(&self, ctx: Ctx<'_>, subject: &Subject, at: Timestamp, own: &[Cell], now: Timestamp, out: &mut Out) {
+        out.derived.extend(self.compute(ctx, subject, at, own, Quality::OK, now));
+    }
+
+    /// Says anew what was said of `at` before late readings came: for the store, where the last word about a moment holds.
+    pub(crate) fn correct(&self, ctx: Ctx<'_>, subject: &Subject, at: Timestamp, own: &[Cell], now: Timestamp, out: &mut Out) {
+        let late = Quality { flag: Flag::Late, check: Some(Check::Late) };
+        out.corrected.extend(self.compute(ctx, subject, at, own, late, now));
+    }
+
+    fn compute(&self, ctx: Ctx<'_>, subject: &Subject, at: Timestamp, own: &[Cell], quality: Quality, now: Timestamp) -> Option<Reading> {
         if self.extras.is_off(&subject.name) {
-            return;
+            return None;
         }
         let extra = self.extras.fill(&subject.name, at, ctx.board, ctx.registry, None);
         let row = Row { own, facts: &subject.facts, extra: &extra };
         let field = |(name, figure): &(Name, Output)| match figure.eval(row) {
             Cell::Null => None,
-            Cell::Number(number) => Some(Field::ok(name.clone(), number)),
-            Cell::Text(text) => Some(Field { name: name.clone(), value: Value::Text(text), quality: Quality::OK }),
+            Cell::Number(number) => Some(Field { name: name.clone(), value: Value::Number(number), quality }),
+            Cell::Text(text) => Some(Field { name: name.clone(), value: Value::Text(text), quality }),
         };
         let fields: SmallVec<[Field; 1]> = self.fields.iter().filter_map(field).collect();
-        if !fields.is_empty() {
-            out.derived.push(Reading {
-                stream: self.into.clone(),
-                key: subject.name.clone(),
-                at,
-                received: now,
-                fields,
-                source: self.id.clone(),
-                origin: Origin::Derived,
-                orphan: ctx.registry.row(&subject.name).is_none(),
-            });
-        }
+        (!fields.is_empty()).then(|| Reading {
+            stream: self.into.clone(),
+            key: subject.name.clone(),
+            at,
+            received: now,
+            fields,
+            source: self.id.clone(),
+            origin: Origin::Derived,
+            orphan: ctx.registry.row(&subject.name).is_none(),
+        })
     }
 }

@@ -5,7 +5,7 @@
 //! patterns cause; the clock goes moment by moment and within one moment stream by stream through windows, on-delays, silence.
 //! Within each, rules come in the order of the files and keys in the order of the registry, others after them by name.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use huong_types::{Alert, Name, Problems, Reading, Registry, RuleInfo, Signal, Span, Stream, Timestamp};
@@ -34,7 +34,9 @@ pub struct Out {
     pub derived: Vec<Reading>,
     /// Every judgement of the rule and key given to [`Engine::watch`].
     pub watched: Vec<Watched>,
-    /// Windows that changed after their successors had been judged: history only.
+    /// Derived readings said anew because late readings came: to be stored, and judged by nobody.
+    pub corrected: Vec<Reading>,
+    /// Windows that changed after they had been judged: they neither raise by history nor clear by it.
     pub corrections: u64,
 }
 
@@ -95,23 +97,24 @@ impl Engine {
         &self.rules
     }
 
-    /// How far back readings still matter to a window, a delay, a pattern or a silence. Baselines reach further: see
-    /// [`Engine::longest_baseline`].
-    pub fn longest_window(&self) -> Span {
-        let memories = self.streams.iter().map(|stream| stream.memory() + self.behind(&stream.spec.id));
-        memories.max().unwrap_or(Span::ZERO)
+    /// How far back the readings of each stream still matter: to a window, a delay, a pattern, a silence or a baseline of its own, to
+    /// rules of others that join it or wait for it, and to what is derived from it, all the way down.
+    pub fn reach(&self) -> BTreeMap<Name, Span> {
+        let mut reach: Vec<Span> = self.streams.iter().map(StreamEngine::memory).collect();
+        // Where a rule begins to matter, what it looks at beside its stream must be known already.
+        let beside: Vec<(usize, Span)> =
+            self.streams.iter().zip(&reach).flat_map(|(stream, own)| stream.beside().map(|(other, age)| (other, *own + age))).collect();
+        for (other, age) in beside {
+            reach[other] = reach[other].max(age);
+        }
+        let known: Vec<Span> = (0..reach.len()).map(|s| self.with_derived(s, &reach)).collect();
+        self.streams.iter().map(|stream| stream.spec.id.clone()).zip(known).collect()
     }
 
-    /// How far back the readings lie from which a derived stream is computed.
-    fn behind(&self, stream: &Name) -> Span {
-        let feeds = self.streams.iter().flat_map(|from| from.feeds(stream).map(|window| window + self.behind(&from.spec.id)));
-        feeds.max().unwrap_or(Span::ZERO)
-    }
-
-    /// Over how many days rules compare.
-    pub fn longest_baseline(&self) -> Span {
-        let plans = self.streams.iter().flat_map(|stream| &stream.rules).filter_map(|rule| rule.extras.baseline.as_ref());
-        plans.map(|plan| Span::from_mins(i64::from(plan.spec.days) * 24 * 60)).max().unwrap_or(Span::ZERO)
+    /// Derived readings are computed anew: what they come from must be known for as long before. Streams derive without a circle.
+    fn with_derived(&self, s: usize, reach: &[Span]) -> Span {
+        let feeds = self.streams[s].feeds().filter_map(|(into, window)| Some(window + self.with_derived(*self.index.get(into)?, reach)));
+        feeds.fold(reach[s], Span::max)
     }
 
     /// Judges a reading that arrived at `now`: sets the quality of its fields and says what follows from it. Time must have been let

@@ -81,6 +81,18 @@ pub(crate) struct Then {
     pub(crate) absent: bool,
 }
 
+/// How far back a restart looks for what waits for a number of hours that each occurrence computes anew: the deadlines of the public
+/// service are counted in days, the longest of them about a month.
+const LONGEST_WAIT: Span = Span::from_mins(31 * 24 * 60);
+
+impl Then {
+    /// How far back readings matter to it.
+    pub(crate) fn reach(&self) -> Span {
+        let within = if let Within::Span(within) = self.within { within } else { LONGEST_WAIT };
+        within + self.before
+    }
+}
+
 #[derive(Debug)]
 pub(crate) enum Within {
     Span(Span),
@@ -298,19 +310,16 @@ impl Rule {
         }
     }
 
-    /// How far back readings matter to its delays and patterns.
+    /// How far back readings of its own stream matter to its delays, patterns and baselines.
     pub(crate) fn memory(&self) -> Span {
-        let then = self.then.as_ref().map_or(Span::ZERO, |then| match then.within {
-            Within::Span(within) => within + then.before,
-            Within::Hours(_) => then.before,
-        });
-        let joins = self.extras.joins().iter().map(|join| join.max_age).max().unwrap_or(Span::ZERO);
         let own = match self.judge {
             Judge::Silence { after } => after.unwrap_or(Span::ZERO),
             Judge::Cluster { spec, .. } => spec.within,
             _ => Span::ZERO,
         };
-        let delays = [self.timing.hold, self.timing.clear_for, self.timing.keep, then, joins, own];
+        let then = self.then.as_ref().map_or(Span::ZERO, Then::reach);
+        let baseline = self.extras.baseline.as_ref().map_or(Span::ZERO, |plan| Span::from_mins(i64::from(plan.spec.days) * 24 * 60));
+        let delays = [self.timing.hold, self.timing.clear_for, self.timing.keep, then, own, baseline];
         delays.into_iter().max().unwrap_or(Span::ZERO)
     }
 

@@ -350,10 +350,17 @@ impl StreamEngine {
         if same && (own || group.by == By::All) { group.name(key, &self.spec.id, cells, facts) } else { Some(key.clone()) }
     }
 
-    /// The windows from which it computes that stream.
-    pub(crate) fn feeds<'a>(&'a self, into: &'a Name) -> impl Iterator<Item = Span> + 'a {
-        let feeding = self.derives.iter().filter(move |derive| derive.into == *into);
-        feeding.map(|derive| derive.plan.map_or(Span::ZERO, |plan| self.groups[derive.group].plans[plan].plan.longest()))
+    /// The streams that are computed from this one, and over which windows.
+    pub(crate) fn feeds(&self) -> impl Iterator<Item = (&Name, Span)> {
+        let window = |derive: &Derive| derive.plan.map_or(Span::ZERO, |plan| self.groups[derive.group].plans[plan].plan.longest());
+        self.derives.iter().map(move |derive| (&derive.into, window(derive)))
+    }
+
+    /// The streams that its rules and derivations look at beside it, and how far back.
+    pub(crate) fn beside(&self) -> impl Iterator<Item = (usize, Span)> {
+        let extras = self.rules.iter().map(|rule| &rule.extras).chain(self.derives.iter().map(|derive| &derive.extras));
+        let joined = extras.flat_map(|extras| extras.joins().iter().map(|join| (join.stream, join.max_age)));
+        joined.chain(self.rules.iter().filter_map(|rule| rule.then.as_ref().map(|then| (then.stream, then.reach()))))
     }
 
     /// In which order subjects that are due together are looked at.
@@ -410,21 +417,18 @@ pub(crate) fn judge_window(
     out: &mut Out,
 ) {
     let upto = &mut subject.windows[p].upto;
+    // Its successors have been judged: history, neither raised nor cleared by.
+    let history = !window.open && window.end < *upto;
     let mut again = false;
-    if !window.open {
-        if window.end < *upto {
-            // Late figures of a window whose successors have been judged: history, neither raised nor cleared by.
-            out.corrections += 1;
-            return;
-        }
+    if !window.open && !history {
         again = matches!(shared.plan.window(), Window::Hops { .. }) && window.end == *upto;
         *upto = window.end;
     }
-    out.corrections += u64::from(again);
+    out.corrections += u64::from(history || again);
     let moved = shared.moved(&window.cells);
     let cells = moved.as_ref().unwrap_or(&window.cells);
     let sight = Sight { at: window.end, start: window.start, own: cells, may_clear: window.may_clear, open: window.open, flags: &[] };
-    for gate in &shared.rules {
+    for gate in shared.rules.iter().filter(|_| !history) {
         let row = Row { own: cells, facts: &subject.facts, extra: &[] };
         if gate.opens(row, ctx.watch.is_some(), subject) {
             let rule = &rules[gate.rule as usize];
@@ -433,10 +437,11 @@ pub(crate) fn judge_window(
             }
         }
     }
-    // A derived reading has been told of its instant once.
-    if !window.open && !again {
-        for i in &shared.derives {
-            derives[*i as usize].emit(ctx, subject, window.end, cells, now, out);
+    for derive in shared.derives.iter().map(|i| &derives[*i as usize]).filter(|_| !window.open) {
+        if history || again {
+            derive.correct(ctx, subject, window.end, cells, now, out);
+        } else {
+            derive.emit(ctx, subject, window.end, cells, now, out);
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Streams that rules compute, and rules upon them.
 
+use huong_types::{Flag, Value};
+
 use super::city::{City, rule};
+use super::minute;
 
 pub(crate) const DERIVES: &str = r#"
     [[derive]]
@@ -50,7 +53,7 @@ fn two_levels_of_derived_streams() {
 }
 
 #[test]
-fn a_window_that_is_judged_again_is_not_told_again() {
+fn a_window_that_is_judged_again_is_corrected_and_not_told_again() {
     let mut city = City::new(DERIVES);
     city.arrives(9, 9, "level/a", "value=1");
     city.until(13);
@@ -59,6 +62,8 @@ fn a_window_that_is_judged_again_is_not_told_again() {
     city.until(60);
     let mean: Vec<_> = city.out.derived.iter().filter(|reading| reading.stream == *"mean").map(|reading| reading.number("value")).collect();
     assert_eq!((mean, city.out.corrections), (vec![Some(1.0)], 1));
+    let [corrected] = city.out.corrected.as_slice() else { panic!("one moment is said anew: {:?}", city.out.corrected) };
+    assert_eq!((corrected.at, &corrected.fields[0].value, corrected.flag()), (minute(10), &Value::Number(3.0), Flag::Late));
 }
 
 #[test]
@@ -68,5 +73,7 @@ fn the_log_is_read_as_far_back_as_chains_of_streams_reach() {
         rule("r", "from = \"peak\"\nwindow = { tumbling = \"4h\" }\nselect = { top = \"max(value)\" }\nwhen = \"top > 1\"")
     );
     let city = City::new(&chain);
-    assert_eq!(city.engine.longest_window(), huong_types::Span::from_mins(240 + 30 + 10));
+    let reach = city.engine.reach();
+    let minutes = |stream: &str| reach[&huong_types::Name::new(stream)].as_millis() / 60_000;
+    assert_eq!((minutes("level"), minutes("mean"), minutes("peak")), (240 + 30 + 10, 240 + 30, 240));
 }

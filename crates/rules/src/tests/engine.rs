@@ -276,6 +276,7 @@ pub(super) fn alert_of(signal: &huong_types::Signal) -> huong_types::Alert {
 fn how_far_back_the_log_must_be_replayed() {
     let text = format!("{LEVEL}{SUM}");
     let engine = engine(&rules(&text), registry("water_level", &[("a", "bd2 = 2.0")]));
-    assert_eq!(engine.longest_window(), huong_types::Span::from_mins(60), "window 30 min, and after it silence of 3 × 10 min");
+    let reach = engine.reach()[&huong_types::Name::new("water_level")];
+    assert_eq!(reach, huong_types::Span::from_mins(60), "window 30 min, and after it silence of 3 × 10 min");
     assert_eq!(engine.rules().iter().map(|r| r.id.as_str()).collect::<Vec<_>>(), ["high", "sum"]);
 }
