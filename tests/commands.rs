@@ -67,6 +67,28 @@ fn a_configuration_with_five_mistakes_reports_all_five() {
 }
 
 #[test]
+fn those_whom_nobody_tells_are_warned_of() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(dir.path().join("pipelines")).expect("a folder");
+    rules(
+        dir.path(),
+        "pipelines/a.toml",
+        &rule("one", "value > 1", "notify = [\"staff\"]\nescalate = [{ after = \"10m\", to = [\"lead\"] }]"),
+    );
+    let pipelines = format!("pipelines = {:?}\n", dir.path().join("pipelines").display().to_string());
+    let told = |sink: &str| {
+        let config = rules(dir.path(), "huong.toml", &format!("{pipelines}{sink}"));
+        let output = huong(&["check", "--config", &config.display().to_string()]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        stdout(&output)
+    };
+    let warned = told("[[sink]]\nname = \"duty\"\nroutes = [\"staff\"]\nmqtt = {}\n");
+    assert!(warned.contains("sink: found none with the route `lead`, which rule `one` notifies or escalates to"), "{warned}");
+    assert!(!warned.contains("`staff`"), "{warned}");
+    assert!(!told("[[sink]]\nname = \"all\"\nmqtt = {}\n").contains("`lead`"), "a sink without routes tells all");
+}
+
+#[test]
 fn mistakes_in_rules_are_shown_where_they_stand_and_warnings_apart() {
     let dir = tempfile::tempdir().expect("a folder");
     std::fs::create_dir(dir.path().join("pipelines")).expect("a folder");

@@ -82,6 +82,7 @@ pub(crate) fn count(number: usize, what: &str) -> String {
 pub(crate) fn check(path: &Path) -> Result<()> {
     let (config, mut problems) = Config::check(path);
     huong_rules::advise(&config.pipelines, &mut problems);
+    config.unheard(path, &mut problems);
     for warning in problems.warnings_text().lines() {
         say(&format!("warning: {warning}"))?;
     }

@@ -2,7 +2,7 @@
 //!
 //! Paths are relative to the folder the program is started in.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use huong_ingest::{BrokerConfig, FolderConfig, MqttConfig, PostsConfig};
 use huong_notify::SinkConfig;
 use huong_store::{QueryLimits, StoreConfig};
 use huong_types::decode::{Decoder, Limits, SourceConfig};
-use huong_types::{Problems, Registry, Stream, load_toml};
+use huong_types::{Name, Problems, Registry, Stream, load_toml};
 use huong_vision::{FrameLimits, GateConfig, VisionConfig};
 use huong_wall::WallConfig;
 use serde::Deserialize;
@@ -141,6 +141,24 @@ impl Config {
             problems.add(&path.display().to_string(), at, format!("`{}`", folder.topic), "a topic whose next level some source takes");
         }
         (config, problems)
+    }
+
+    /// Warns of those whom rules notify or escalate to and no sink tells.
+    pub(crate) fn unheard(&self, path: &Path, problems: &mut Problems) {
+        if self.sinks.iter().any(|sink| sink.routes.is_empty()) {
+            return;
+        }
+        let Some(brain) = self.brain(&mut Problems::default()) else { return };
+        let routes: BTreeSet<&Name> = self.sinks.iter().flat_map(|sink| &sink.routes).collect();
+        let mut unheard: BTreeMap<&Name, &Name> = BTreeMap::new();
+        for rule in brain.engine().rules() {
+            let told = rule.notify.iter().chain(rule.escalate.iter().flat_map(|step| &step.to));
+            unheard.extend(told.filter(|route| !routes.contains(route)).map(|route| (route, &rule.id)));
+        }
+        for (route, rule) in unheard {
+            let found = format!("none with the route `{route}`, which rule `{rule}` notifies or escalates to");
+            problems.warn(&path.display().to_string(), "sink", found, "a [[sink]] that takes it");
+        }
     }
 
     /// Where the store is and what a query may use, whatever else is wrong in the file or on this machine.
