@@ -16,7 +16,8 @@ const REMEMBERED: u64 = 10_000;
 /// caused is in the journal already, then takes the open alerts from there. Gives the last transitions, oldest first.
 pub(crate) fn recover(brain: &mut Brain, dir: &Path, recovered: &Recovered, now: Timestamp) -> Result<Vec<Transition>> {
     let since = now - brain.longest_window();
-    let readings = replay_readings(dir, since, &mut |mut reading| brain.relive(&mut reading)).context("the log cannot be replayed")?;
+    let readings =
+        replay_readings(dir, &|_| Some(since), &mut |mut reading| brain.relive(&mut reading)).context("the log cannot be replayed")?;
     let last =
         transitions_after(dir, recovered.next_seq.saturating_sub(REMEMBERED + 1), usize::MAX).context("the journal cannot be read")?;
     let raised = last.iter().filter(|step| step.kind == TransitionKind::Raised).map(|step| step.alert.id.clone()).collect();

@@ -33,8 +33,9 @@ use futures_util::StreamExt;
 
 use crate::error::Context;
 use crate::manifest::Part;
+use crate::rollup;
 use crate::rows::Rows;
-use crate::snapshot::{Snapshot, Source};
+use crate::snapshot::Snapshot;
 use crate::table::{Partition, Table};
 use crate::{QueryLimits, StoreError};
 
@@ -61,7 +62,14 @@ async fn answer(dir: PathBuf, sql: String, limits: QueryLimits) -> Result<Vec<Re
     let (tables, used) = loaded?;
     let context = context(&limits, used)?;
     for table in tables {
-        context.register_table(table.table.name(), Arc::new(table))?;
+        let kind = table.table;
+        context.register_table(kind.name(), Arc::new(table))?;
+        if kind.bin().is_some() {
+            // What is seen under the name are whole bins.
+            let merged = context.sql(&rollup::merged_sql(kind)).await?.into_view();
+            context.deregister_table(kind.name())?;
+            context.register_table(kind.name(), merged)?;
+        }
     }
     let plan = context.state().create_logical_plan(&sql).await?;
     let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
@@ -101,30 +109,31 @@ struct SnapshotTable {
 
 /// Reads the open log, decides which parts there are, and says how many bytes the former takes.
 fn load(dir: &Path, memory: usize) -> Result<(Vec<SnapshotTable>, usize), StoreError> {
-    let mut tables: Vec<SnapshotTable> =
-        Table::ALL.iter().map(|table| SnapshotTable { table: *table, parts: Vec::new(), open: Vec::new() }).collect();
+    let mut tables: Vec<SnapshotTable> = Table::all().map(|table| SnapshotTable { table, parts: Vec::new(), open: Vec::new() }).collect();
     let mut used = 0;
-    for source in Snapshot::take(dir)?.sources {
-        match source {
-            Source::Sealed(sealed) => {
-                for part in &sealed.parts {
-                    tables[part.table as usize].parts.push(part_file(dir, part)?);
+    let Snapshot { parts, logs } = Snapshot::take(dir)?;
+    for part in &parts {
+        tables[part.table as usize].parts.push(part_file(dir, part)?);
+    }
+    for log in logs {
+        let mut rows = Table::RECORDS.map(Rows::new);
+        for (seq, record) in log.read()?.records() {
+            rows[Partition::of(&record).table as usize].push(seq, &record)?;
+        }
+        for (table, rows) in Table::RECORDS.into_iter().zip(rows) {
+            let batch = rows.finish()?;
+            let partials = Table::ROLLUPS.into_iter().filter(|_| table == Table::Readings);
+            for rollup in partials {
+                if let Some(partials) = rollup::of_readings(rollup, &batch)? {
+                    used += partials.get_array_memory_size();
+                    tables[rollup as usize].open.extend(slices(&partials));
                 }
             }
-            Source::Log(log) => {
-                let mut rows = Table::ALL.map(Rows::new);
-                for (seq, record) in log.read()?.records() {
-                    rows[Partition::of(&record).table as usize].push(seq, &record)?;
-                }
-                for (table, rows) in tables.iter_mut().zip(rows) {
-                    let batch = rows.finish()?;
-                    used += batch.get_array_memory_size();
-                    table.open.extend(slices(&batch));
-                }
-                if used >= memory {
-                    return Err(StoreError::LogTooLarge { used, limit: memory });
-                }
-            }
+            used += batch.get_array_memory_size();
+            tables[table as usize].open.extend(slices(&batch));
+        }
+        if used >= memory {
+            return Err(StoreError::LogTooLarge { used, limit: memory });
         }
     }
     Ok((tables, used))
