@@ -14,6 +14,7 @@
 //! Invariants: a record whose `commit` returned is found by every later reader exactly once, whatever stops the process in between;
 //! the manifest alone says what is sealed (a part it does not name does not exist, a segment it names is not read from the log).
 
+mod bytes;
 mod config;
 mod disk;
 mod error;
@@ -35,6 +36,7 @@ mod testing;
 mod writer;
 
 pub use arrow::record_batch::RecordBatch;
+pub use bytes::Bytes;
 pub use config::{QueryLimits, StoreConfig};
 pub use error::StoreError;
 pub use output::{write_csv, write_json, write_pretty};
