@@ -166,9 +166,10 @@ impl Writer {
         Some(if enough { Duration::ZERO } else { self.config.commit_every.to_std().saturating_sub(waited) })
     }
 
-    /// Whether more may be appended while the disk refuses to take what there is.
-    pub fn has_room(&self) -> bool {
-        self.buffer.len() < self.config.hold_bytes
+    /// Whether more should be appended before the next attempt to commit: a burst does not grow the memory, and while the disk
+    /// refuses there is more room.
+    pub fn takes_more(&self) -> bool {
+        self.buffer.len() < if self.torn { self.config.hold_bytes } else { self.config.commit_bytes }
     }
 
     /// Writes and syncs what was appended. After an error nothing of it may be acknowledged: it stays in memory, and the next call
@@ -177,9 +178,8 @@ impl Writer {
         if self.buffer.is_empty() {
             return Ok(());
         }
-        self.remove_stray()?;
         frame::mark_end(&mut self.buffer[self.last..], true);
-        if let Err(error) = self.write() {
+        if let Err(error) = self.remove_stray().and_then(|()| self.write()) {
             self.torn = true;
             // More may be appended before the next attempt: the commit will end elsewhere.
             frame::mark_end(&mut self.buffer[self.last..], false);
