@@ -8,6 +8,7 @@ mod config;
 mod demo;
 mod explain;
 mod flood;
+mod health;
 mod latency;
 mod ledger;
 mod recovery;

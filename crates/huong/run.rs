@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::health::{self, DiskHealth};
 use crate::reload::{self, Folder, Reload};
 use crate::sealer::Keeper;
 use crate::shared::{Journal, Lens, Shared, VisionStats};
@@ -60,6 +61,8 @@ struct Stages {
     /// Looks at the folder of the rules.
     rules: (Stop, Worker),
     vision: (Stop, Worker),
+    /// Looks at the store's disk.
+    health: (Stop, Worker),
     brain: (Stop, Worker),
     writer: (Stop, Worker),
     sealer: (Stop, Worker),
@@ -99,6 +102,8 @@ impl System {
             latency: ArcSwapOption::empty(),
             orphans: Counter::new(),
             derived: Counter::new(),
+            told: Counter::new(),
+            disk: DiskHealth::default(),
             open: Arc::clone(&open),
             load: ArcSwap::default(),
             sinks: ArcSwapOption::empty(),
@@ -175,6 +180,10 @@ impl System {
             let (ring, shared) = (Arc::clone(&ring), Arc::clone(&shared));
             stage("vision", |stop| move || vision::run(pipeline, &ring, &shared, &stop))?
         };
+        let nurse = {
+            let (store, ring, shared) = (config.store, Arc::clone(&ring), Arc::clone(&shared));
+            stage("health", |stop| move || health::run(&store, &ring, &shared, &stop))?
+        };
 
         let (mut ingest, mut wall_task) = (JoinSet::new(), JoinSet::new());
         let handle = runtime.handle();
@@ -208,7 +217,17 @@ impl System {
                 handle,
             );
         }
-        let workers = Stages { entrance, rules: watcher, vision: eye, brain: thinker, writer, sealer, sinks: sinks_stop, wall: wall_stop };
+        let workers = Stages {
+            entrance,
+            rules: watcher,
+            vision: eye,
+            health: nurse,
+            brain: thinker,
+            writer,
+            sealer,
+            sinks: sinks_stop,
+            wall: wall_stop,
+        };
         Ok(System { runtime, ingest, wall: wall_task, workers, shared, address, _broker: broker })
     }
 
@@ -248,7 +267,7 @@ impl System {
     /// The first part that had died or failed.
     pub(crate) fn stop(self) -> Result<()> {
         let System { runtime, mut ingest, wall: mut wall_task, workers, shared, _broker, .. } = self;
-        let Stages { entrance, rules, vision, brain, writer, sealer, sinks, wall } = workers;
+        let Stages { entrance, rules, vision, health, brain, writer, sealer, sinks, wall } = workers;
         let drain = |tasks: &mut JoinSet<Result<()>>| {
             let mut outcome = Ok(());
             while let Some(ended) = runtime.block_on(tasks.join_next()) {
@@ -258,7 +277,7 @@ impl System {
         };
         entrance.set();
         let mut outcome = drain(&mut ingest);
-        for (stop, worker) in [rules, vision, brain, writer, sealer] {
+        for (stop, worker) in [rules, vision, health, brain, writer, sealer] {
             stop.set();
             outcome = outcome.and(worker.join().map_err(anyhow::Error::from));
         }
@@ -277,7 +296,7 @@ impl System {
 impl Stages {
     /// A thread that has ended though nobody stopped it.
     fn dead(&self, shared: &Shared) -> Option<String> {
-        let workers = [&self.rules, &self.vision, &self.brain, &self.writer, &self.sealer];
+        let workers = [&self.rules, &self.vision, &self.health, &self.brain, &self.writer, &self.sealer];
         let worker = workers.iter().map(|(_, worker)| worker).find(|worker| worker.is_finished()).map(|worker| worker.name().to_owned());
         worker.or_else(|| shared.sinks.load().as_ref().and_then(|sinks| sinks.ended().map(str::to_owned)))
     }

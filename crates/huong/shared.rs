@@ -13,6 +13,7 @@ use huong_wall::{Backend, CameraNow, Figures, FrameFigures, Latency, Ledger, Ord
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
+use crate::health::DiskHealth;
 use crate::ledger::{Balance, totals};
 use crate::reload::Reload;
 use crate::writer::Reply;
@@ -59,7 +60,10 @@ pub(crate) struct Shared {
     pub(crate) orphans: Counter,
     /// Readings that rules computed: they come in at the brain.
     pub(crate) derived: Counter,
-    /// The alerts that hold, as of the last commit.
+    /// Readings that the processor tells of itself.
+    pub(crate) told: Counter,
+    pub(crate) disk: DiskHealth,
+    /// The alerts that hold, as of the last commit; while the disk refuses, as they were told.
     pub(crate) open: Arc<ArcSwap<Vec<Alert>>>,
     /// What the alarms ask of an operator, as of the last commit or second.
     pub(crate) load: ArcSwap<LoadFigures>,
@@ -77,7 +81,8 @@ impl Shared {
         let (stored, rejected) = totals(&self.book.load());
         let (before, refused) = totals(&self.opening);
         let shed = self.ingest.shed.get() + self.vision.shed.get();
-        let received = self.ingest.decoded.get() + self.ingest.rejected.get() + self.vision.observations.get() + self.derived.get();
+        let received =
+            self.ingest.decoded.get() + self.ingest.rejected.get() + self.vision.observations.get() + self.derived.get() + self.told.get();
         Balance { received, stored: stored - before, rejected: rejected - refused, shed }
     }
 
@@ -126,6 +131,8 @@ impl Backend for Shared {
             ("posts", ingest.posts.get()),
             ("posts_lost", ingest.posts_lost.get()),
             ("commands_unsent", ingest.readings.unsent.get()),
+            ("commit_failures", self.disk.failures.get()),
+            ("told_from_memory", self.disk.from_memory.get()),
         ];
         Figures {
             readings_per_second: self.readings_per_second(),

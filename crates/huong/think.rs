@@ -53,7 +53,7 @@ pub(crate) fn run(mut brain: Brain, ring: &Ring<Inbound>, batches: &Ring<Batch>,
         if took > 0 {
             shared.entrance.store(Arc::new(entrance.clone()));
         }
-        if !hand_over(batch, batches, writer_gone) {
+        if !hand_over(batch, batches, shared, stop, writer_gone) {
             return;
         }
         if took == 0 {
@@ -139,13 +139,14 @@ fn tick(brain: &mut Brain, transitions: &mut Vec<Transition>, now: Timestamp) {
     }
 }
 
-/// Waits for room: the disk is behind, and the broker keeps what is not acknowledged. False when the writer is gone.
-fn hand_over(mut batch: Batch, batches: &Ring<Batch>, writer_gone: &Stop) -> bool {
+/// Waits for room: the disk is behind, and the broker keeps what is not acknowledged. False when the writer is gone, or when it takes
+/// no more and the end has come.
+fn hand_over(mut batch: Batch, batches: &Ring<Batch>, shared: &Shared, stop: &Stop, writer_gone: &Stop) -> bool {
     if batch.records.is_empty() && batch.acks.is_empty() && batch.replies.is_empty() {
         return true;
     }
     while let Err(back) = batches.push(batch) {
-        if writer_gone.is_set() {
+        if writer_gone.is_set() || (stop.is_set() && shared.disk.is_out_of_room()) {
             return false;
         }
         batch = back;

@@ -3,10 +3,13 @@
 //! Invariant: nothing is acknowledged to the broker, shown on the wall or pushed to anyone before the group commit that
 //! holds it has reached the disk. Alert transitions stand before the readings that caused them, so a torn tail can hold an
 //! alarm whose reading the broker will send again, never a reading whose alarm is lost.
+//!
+//! While the disk refuses, alarms are told from memory all the same, because people need them; acknowledgements and the answers to
+//! operators wait. A crash then loses nothing: the broker sends the readings again, and the alarms derive the same ids from them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use huong_alerts::Load;
 use huong_flow::{Ring, Stop};
@@ -33,10 +36,11 @@ pub(crate) struct Batch {
 /// The answer to an operator's command.
 pub(crate) type Reply = Result<(), huong_alerts::AlertError>;
 
-/// A commit is begun at the latest when this much waits for it, so that a burst does not grow the memory.
-const COMMIT_BYTES: usize = 4 << 20;
 /// How often the open segment's age is looked at when nothing comes.
 const IDLE: Duration = Duration::from_secs(1);
+/// A disk that refuses is tried again after the first of these, then after twice as long each time, up to the last: often enough that
+/// an operator who makes room sees it work, seldom enough to leave a sick disk in peace.
+const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// Load figures change slowly, and are of a whole day.
 const FIGURES: Span = Span::from_secs(1);
@@ -53,16 +57,34 @@ pub(crate) struct Outlets {
     pub(crate) load_told: Timestamp,
 }
 
-/// Runs until `stop` is set and nothing waits. Panics when the disk refuses: what was not committed was not acknowledged,
-/// and the process must not go on as if it could still keep its promise.
+/// What failed, and when it is tried again.
+#[derive(Default)]
+struct Retry {
+    /// When, and how long the wait was; `None` while all is well.
+    next: Option<(Instant, Duration)>,
+}
+
+impl Retry {
+    fn wait(&self) -> Duration {
+        self.next.map_or(Duration::ZERO, |(at, _)| at.saturating_duration_since(Instant::now()))
+    }
+
+    fn failed(&mut self) {
+        let wait = self.next.map_or(RETRY.0, |(_, wait)| (2 * wait).min(RETRY.1));
+        self.next = Some((Instant::now() + wait, wait));
+    }
+}
+
+/// Runs until `stop` is set and nothing waits that the disk would take.
 pub(crate) fn run(mut writer: Writer, batches: &Ring<Batch>, mut outlets: Outlets, shared: &Shared, clock: Clock, stop: &Stop) {
     batches.waker().register();
     let mut group: Vec<Batch> = Vec::new();
     let mut meter = Meter::new();
+    let (mut commits, mut rotations) = (Retry::default(), Retry::default());
     loop {
         // Looked at before the ring, so that what was pushed before the stop is not left behind.
         let last = stop.is_set();
-        while writer.buffered() < COMMIT_BYTES
+        while writer.takes_more()
             && let Some(batch) = batches.pop()
         {
             for record in &batch.records {
@@ -70,35 +92,67 @@ pub(crate) fn run(mut writer: Writer, batches: &Ring<Batch>, mut outlets: Outlet
             }
             group.push(batch);
         }
-        if group.is_empty() {
-            if last {
-                return;
+        let failing = commits.next.is_some();
+        if failing {
+            tell_from_memory(&mut writer, &mut group, &mut outlets, shared, clock);
+        }
+        let wait = if failing { commits.wait() } else { writer.commit_in().unwrap_or(IDLE) };
+        if !last && !wait.is_zero() && (failing || !group.is_empty()) {
+            batches.waker().wait(wait);
+            continue;
+        }
+        match writer.commit() {
+            Ok(()) => {
+                settle(&mut group, &mut outlets, &mut meter, shared, clock);
+                shared.book.store(Arc::new(writer.counts().clone()));
+                if commits.next.take().is_some() {
+                    shared.disk.works();
+                }
             }
+            Err(error) => {
+                commits.failed();
+                shared.disk.failed(&error, writer.buffered());
+                if last {
+                    tracing::error!(
+                        bytes = writer.buffered(),
+                        "stopping with readings that the disk did not take: the broker sends them again"
+                    );
+                    return;
+                }
+                continue;
+            }
+        }
+        rotate(&mut writer, &mut rotations, &outlets, clock);
+        if last && group.is_empty() && batches.is_empty() {
+            return;
+        }
+        if writer.commit_in().is_none() && batches.is_empty() && !last {
             batches.waker().wait(IDLE);
         }
-        // While one commit is under way the next group gathers: the disk's own speed sets the size of the groups.
-        commit(&mut writer);
-        tell(&mut group, &mut outlets, &mut meter, shared, clock);
-        shared.book.store(Arc::new(writer.counts().clone()));
-        rotate(&mut writer, &outlets, clock);
     }
 }
 
 fn append(writer: &mut Writer, record: &Record) {
     if let Err(error) = writer.append(record) {
-        panic!("the log refuses a record: {error}");
+        // Longer than any the processor makes. The ledger shows it as in flight for good.
+        tracing::error!(%error, "the log refuses a record: it is lost");
     }
 }
 
-fn commit(writer: &mut Writer) {
-    if let Err(error) = writer.commit() {
-        panic!("the log cannot be made durable: {error}");
+/// Alarms and values that the disk has not taken go out; acknowledgements and answers stay.
+fn tell_from_memory(writer: &mut Writer, group: &mut [Batch], outlets: &mut Outlets, shared: &Shared, clock: Clock) {
+    shared.disk.holds(writer.buffered(), writer.takes_more());
+    let records: Vec<Record> = group.iter_mut().flat_map(|batch| std::mem::take(&mut batch.records)).collect();
+    if !records.is_empty() {
+        writer.tell();
+        shared.disk.from_memory.add(records.iter().filter(|record| matches!(record, Record::Transition(_))).count() as u64);
+        announce(records, outlets, None, shared, clock);
     }
 }
 
-fn tell(group: &mut Vec<Batch>, outlets: &mut Outlets, meter: &mut Meter, shared: &Shared, clock: Clock) {
-    let mut newest = None;
-    let now = clock.now();
+/// What is on disk is acknowledged, and told unless it was.
+fn settle(group: &mut Vec<Batch>, outlets: &mut Outlets, meter: &mut Meter, shared: &Shared, clock: Clock) {
+    let mut records = Vec::new();
     for batch in group.drain(..) {
         for token in batch.acks {
             // Nobody listens when ingest has stopped: the broker sends the message again, and it is known then.
@@ -107,23 +161,31 @@ fn tell(group: &mut Vec<Batch>, outlets: &mut Outlets, meter: &mut Meter, shared
         for (reply, answer) in batch.replies {
             let _gone = reply.send(answer);
         }
-        for record in batch.records {
-            match record {
-                Record::Reading(reading) => {
-                    // A frame's time in the mailbox and the detector is the cameras' affair; their ages show it.
-                    if reading.origin == Origin::Sensor {
-                        meter.add(millis(now, reading.received, clock));
-                    }
-                    outlets.feed.value(&reading);
+        records.extend(batch.records);
+    }
+    announce(records, outlets, Some(meter), shared, clock);
+}
+
+/// To the wall and the sinks. With a meter, how long readings took to be safe is measured.
+fn announce(records: Vec<Record>, outlets: &mut Outlets, mut meter: Option<&mut Meter>, shared: &Shared, clock: Clock) {
+    let mut newest = None;
+    let now = clock.now();
+    for record in records {
+        match record {
+            Record::Reading(reading) => {
+                // A frame's time in the mailbox and the detector is the cameras' affair; their ages show it.
+                if let Some(meter) = meter.as_deref_mut().filter(|_| reading.origin == Origin::Sensor) {
+                    meter.add(millis(now, reading.received, clock));
                 }
-                Record::Transition(transition) => {
-                    newest = Some(transition.seq);
-                    outlets.load.take(&transition);
-                    outlets.feed.alert(&transition);
-                    outlets.keep(&transition.alert);
-                }
-                Record::Quarantined(_) => {}
+                outlets.feed.value(&reading);
             }
+            Record::Transition(transition) => {
+                newest = Some(transition.seq);
+                outlets.load.take(&transition);
+                outlets.feed.alert(&transition);
+                outlets.keep(&transition.alert);
+            }
+            Record::Quarantined(_) => {}
         }
     }
     if now.since(outlets.load_told) >= FIGURES {
@@ -134,7 +196,7 @@ fn tell(group: &mut Vec<Batch>, outlets: &mut Outlets, meter: &mut Meter, shared
         shared.open.store(Arc::new(outlets.open.values().cloned().collect()));
         outlets.sinks.wake(newest);
     }
-    if let Some(latency) = meter.figures() {
+    if let Some(latency) = meter.and_then(Meter::figures) {
         shared.latency.store(Some(Arc::new(latency)));
     }
 }
@@ -154,15 +216,23 @@ fn millis(now: Timestamp, received: Timestamp, clock: Clock) -> f64 {
     now.since(received).as_millis() as f64 / clock.rate()
 }
 
-fn rotate(writer: &mut Writer, outlets: &Outlets, clock: Clock) {
+fn rotate(writer: &mut Writer, retry: &mut Retry, outlets: &Outlets, clock: Clock) {
+    if !retry.wait().is_zero() {
+        return;
+    }
     match writer.rotate_if_due(clock.now()) {
-        Ok(None) => {}
-        Ok(Some(closed)) => {
-            if let Err(closed) = outlets.sealer.push(closed) {
+        Ok(closed) => {
+            retry.next = None;
+            if let Some(Err(closed)) = closed.map(|closed| outlets.sealer.push(closed)) {
                 // Nothing is lost: the segment stays readable as a log and is sealed at the next start.
                 tracing::warn!(segment = closed.first_seq, "the sealer is far behind");
             }
         }
-        Err(error) => panic!("the log cannot begin a segment: {error}"),
+        Err(error) => {
+            if retry.next.is_none() {
+                tracing::error!(%error, "the log cannot begin a segment: it goes on in the old one, and tries again");
+            }
+            retry.failed();
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: the offset only grows, and never past a step that was neither received, nor refused for good, nor not for this sink.
 
+use std::collections::VecDeque;
 use std::fs::{OpenOptions, metadata, rename};
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -20,6 +21,8 @@ use crate::sinks::Journal;
 const BATCH: usize = 256;
 /// A dead-letter file is set aside, over the one before, when it is larger: the journal still has every step.
 const DEAD_LETTER_BYTES: u64 = 16 << 20;
+/// Dead letters kept in memory while the disk refuses; a receiver that refuses more has a fault of its own.
+const UNBURIED: usize = 1000;
 
 /// What the outside may ask of a running sink.
 #[derive(Debug)]
@@ -42,7 +45,9 @@ pub(crate) struct Outbox {
     /// The last step that is done; the file may be behind it.
     done: u64,
     dead_letters: PathBuf,
-    /// The offset could not be written; said once.
+    /// Lines for that file which the disk has not taken. The offset waits for them: a restart has them refused again.
+    unburied: VecDeque<String>,
+    /// Something could not be written; said once.
     unsaved: bool,
 }
 
@@ -108,10 +113,18 @@ impl Filter {
 }
 
 impl Outbox {
-    pub(crate) fn new(status: Arc<Status>, journal: Arc<dyn Journal>, filter: Filter, offset: Offset, dead_letters: PathBuf) -> Self {
-        let done = offset.saved();
+    /// `offset` is the file, and the step at which to begin.
+    pub(crate) fn new(
+        status: Arc<Status>,
+        journal: Arc<dyn Journal>,
+        filter: Filter,
+        (offset, done): (Offset, u64),
+        dead_letters: PathBuf,
+    ) -> Self {
         status.offset.store(done, Ordering::Relaxed);
-        Self { status, journal, filter, offset, done, dead_letters, unsaved: false }
+        let mut outbox = Self { status, journal, filter, offset, done, dead_letters, unburied: VecDeque::new(), unsaved: false };
+        outbox.save();
+        outbox
     }
 
     pub(crate) fn filter(&self) -> &Filter {
@@ -137,12 +150,14 @@ impl Outbox {
         self.status.offset.store(seq, Ordering::Relaxed);
     }
 
+    /// Puts dead letters and the offset on disk; what it refuses is tried again with the next call.
     pub(crate) fn save(&mut self) {
-        match self.offset.save(self.done) {
+        let buried = self.bury();
+        match buried.and_then(|()| self.offset.save(self.done)) {
             Ok(()) => self.unsaved = false,
             Err(error) if !self.unsaved => {
                 self.unsaved = true;
-                tracing::error!(sink = %self.status.name, %error, "the sink's offset cannot be written: a restart will deliver again");
+                tracing::error!(sink = %self.status.name, %error, "the sink's place cannot be written, and is tried again: a restart before would deliver again");
             }
             Err(_) => {}
         }
@@ -176,17 +191,29 @@ impl Outbox {
         let key = idempotency_key(transition);
         tracing::error!(sink = %self.status.name, key, why, file = %self.dead_letters.display(), "the receiver refused an alert: see the dead-letter file");
         let line = json!({ "idempotency_key": key, "why": why, "transition": transition });
-        if let Err(error) = self.bury(&line.to_string()) {
-            tracing::error!(sink = %self.status.name, key, %error, "the dead-letter file cannot be written: the step is in the journal only");
+        self.unburied.push_back(line.to_string());
+        if self.unburied.len() > UNBURIED {
+            self.unburied.pop_front();
+            tracing::error!(sink = %self.status.name, "more dead letters wait for the disk than are kept: the oldest is in the journal only");
         }
     }
 
-    fn bury(&self, line: &str) -> io::Result<()> {
+    fn bury(&mut self) -> io::Result<()> {
+        if self.unburied.is_empty() {
+            return Ok(());
+        }
         if metadata(&self.dead_letters).is_ok_and(|file| file.len() > DEAD_LETTER_BYTES) {
             rename(&self.dead_letters, self.dead_letters.with_extension("old.jsonl"))?;
         }
         let mut file = OpenOptions::new().create(true).append(true).open(&self.dead_letters)?;
-        writeln!(file, "{line}")?;
-        file.sync_data()
+        let before = file.metadata()?.len();
+        let lines: String = self.unburied.iter().map(|line| format!("{line}\n")).collect();
+        if let Err(error) = file.write_all(lines.as_bytes()).and_then(|()| file.sync_data()) {
+            // Half a line would spoil the next.
+            file.set_len(before)?;
+            return Err(error);
+        }
+        self.unburied.clear();
+        Ok(())
     }
 }

@@ -88,16 +88,17 @@ fn start(config: &SinkConfig, setup: &Setup, stop: Stop) -> Result<Running, Noti
     let wrong = |why| NotifyError::Config { sink: sink(), why };
     let file = setup.dir.join(format!("{}.offset", config.name));
     let offset = std::fs::create_dir_all(&setup.dir).and_then(|()| Offset::open(file.clone(), setup.newest));
-    let mut offset = offset.map_err(|error| NotifyError::Offset { sink: sink(), file: file.clone(), error })?;
-    if offset.saved() > setup.newest {
-        tracing::warn!(sink = %config.name, offset = offset.saved(), newest = setup.newest, "the journal is younger than the sink's offset: beginning at its end");
-        offset.save(setup.newest).map_err(|error| NotifyError::Offset { sink: sink(), file, error })?;
+    let (offset, mut done) = offset.map_err(|error| NotifyError::Offset { sink: sink(), file, error })?;
+    if done > setup.newest {
+        // So it is when alarms were told from memory before a crash: they come again, under new numbers.
+        tracing::warn!(sink = %config.name, offset = done, newest = setup.newest, "the journal is younger than the sink's offset: beginning at its end");
+        done = setup.newest;
     }
     let withdrawals = config.mqtt.as_ref().is_some_and(|mqtt| mqtt.payload == Payload::State);
     let filter = Filter { routes: config.routes.clone(), min_severity: config.min_severity, updates: config.updates, withdrawals };
     let status = Arc::new(Status::new(sink(), setup.newest));
     let dead_letters = setup.dir.join(format!("{}.dead.jsonl", config.name));
-    let outbox = Outbox::new(Arc::clone(&status), Arc::clone(&setup.journal), filter, offset, dead_letters);
+    let outbox = Outbox::new(Arc::clone(&status), Arc::clone(&setup.journal), filter, (offset, done), dead_letters);
     let thread = format!("sink-{}", config.name);
     let (ring, worker): (Box<dyn Fn() + Send + Sync>, _) = match (&config.webhook, &config.mqtt) {
         (Some(webhook), None) => {

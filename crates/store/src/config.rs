@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use huong_types::{Problems, Span};
 use serde::Deserialize;
 
-use crate::{Compact, Keep};
+use crate::{Bytes, Compact, Keep};
 
 /// Section `[store]`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -20,6 +20,19 @@ pub struct StoreConfig {
     /// .. or when it is this old: an hour makes 24 parts a day and stream.
     #[serde(default = "segment_age")]
     pub segment_age: Span,
+    /// What comes within so long shares one commit, for which its acknowledgement waits. 5 to 20 ms is the usual range; a disk's sync
+    /// takes 0.2 to 10 ms. `0ms`: as fast as the disk lets it. The default is where more gains little: see docs/architecture.md.
+    #[serde(default = "commit_every")]
+    pub commit_every: Span,
+    /// .. or once it is this many bytes: a burst of ten thousand readings.
+    #[serde(default = "commit_bytes")]
+    pub commit_bytes: usize,
+    /// While the disk refuses, so many encoded bytes are kept in memory before nothing more is taken in: a million readings.
+    #[serde(default = "hold_bytes")]
+    pub hold_bytes: usize,
+    /// How much of the disk the store may take, where others use it too; its free space alone counts when absent.
+    #[serde(default)]
+    pub budget: Option<Bytes>,
     /// How many of the latest transitions are kept in memory for the sinks; one further behind reads the disk. A flood of alarms
     /// is some hundreds in ten minutes.
     #[serde(default = "transition_tail")]
@@ -53,6 +66,10 @@ impl StoreConfig {
             transition_tail: transition_tail(),
             compact: Compact::default(),
             keep: Vec::new(),
+            commit_every: commit_every(),
+            commit_bytes: commit_bytes(),
+            hold_bytes: hold_bytes(),
+            budget: None,
         }
     }
 
@@ -66,6 +83,18 @@ impl StoreConfig {
         }
         if self.segment_age <= Span::ZERO {
             problems.add(file, format!("{path}.segment_age"), format!("`{}`", self.segment_age), "more than 0s");
+        }
+        if !(Span::ZERO..=Span::from_secs(1)).contains(&self.commit_every) {
+            problems.add(file, format!("{path}.commit_every"), format!("`{}`", self.commit_every), "0ms to 1s");
+        }
+        if !(4096..=64 << 20).contains(&self.commit_bytes) {
+            problems.add(file, format!("{path}.commit_bytes"), format!("`{}`", self.commit_bytes), "4096 to 67108864");
+        }
+        if self.hold_bytes < self.commit_bytes {
+            problems.add(file, format!("{path}.hold_bytes"), format!("`{}`", self.hold_bytes), "at least commit_bytes");
+        }
+        if let Some(budget) = self.budget.filter(|budget| budget.get() < 2 * self.segment_bytes) {
+            problems.add(file, format!("{path}.budget"), format!("`{budget}`"), "room for two segments at least");
         }
         if self.transition_tail == 0 {
             problems.add(file, format!("{path}.transition_tail"), "`0`", "at least 1");
@@ -108,6 +137,18 @@ fn segment_age() -> Span {
     Span::from_mins(60)
 }
 
+fn commit_every() -> Span {
+    Span::from_millis(5)
+}
+
+fn commit_bytes() -> usize {
+    1 << 20
+}
+
+fn hold_bytes() -> usize {
+    64 << 20
+}
+
 fn transition_tail() -> usize {
     4096
 }
@@ -122,13 +163,34 @@ mod tests {
         StoreConfig::new("data").check("huong.toml", "store", &mut problems);
         QueryLimits::default().check("huong.toml", "query", &mut problems);
         assert!(problems.is_empty(), "{problems}");
-        let store = StoreConfig { segment_bytes: 1, segment_age: Span::ZERO, transition_tail: 0, ..StoreConfig::new(PathBuf::new()) };
+        let store = StoreConfig {
+            segment_bytes: 1,
+            segment_age: Span::ZERO,
+            commit_every: Span::from_secs(2),
+            commit_bytes: 1,
+            hold_bytes: 0,
+            budget: Some(Bytes::new(1)),
+            transition_tail: 0,
+            ..StoreConfig::new(PathBuf::new())
+        };
         store.check("huong.toml", "store", &mut problems);
         QueryLimits { memory: 0, spill: 0, rows: 0, time: Span::ZERO }.check("huong.toml", "query", &mut problems);
         let paths: Vec<&str> = problems.list.iter().map(|problem| problem.path.as_str()).collect();
         assert_eq!(
             paths,
-            ["store.dir", "store.segment_bytes", "store.segment_age", "store.transition_tail", "query.memory", "query.rows", "query.time"]
+            [
+                "store.dir",
+                "store.segment_bytes",
+                "store.segment_age",
+                "store.commit_every",
+                "store.commit_bytes",
+                "store.hold_bytes",
+                "store.budget",
+                "store.transition_tail",
+                "query.memory",
+                "query.rows",
+                "query.time"
+            ]
         );
     }
 }

@@ -1,21 +1,80 @@
-//! Files that appear whole or not at all. Invariant: after [`write_whole`] returns, the file survives a power cut; before, a reader
-//! sees the old one.
+//! What the store does to files: [`Disk`] is the seam between the log and the system, and files appear whole or not at all.
+//!
+//! Invariant: after [`write_whole`] returns, the file survives a power cut; before, a reader sees the old one.
 
+use std::fmt::Debug;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::StoreError;
 use crate::error::Context;
 
-/// Writes `bytes` under a temporary name, syncs, renames and syncs the directory. Returns the file, positioned at its end.
+/// The operations of the log on its files; tests have any of them fail.
+pub(crate) trait Disk: Debug + Send {
+    /// Makes an empty file, in place of one that is there.
+    fn create(&self, path: &Path) -> io::Result<File> {
+        File::options().read(true).write(true).create(true).truncate(true).open(path)
+    }
+
+    /// Opens a file that is there.
+    fn open(&self, path: &Path) -> io::Result<File> {
+        File::options().read(true).write(true).open(path)
+    }
+
+    /// After an error any part of `bytes` may be there.
+    fn write_at(&self, file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
+        file.write_all_at(bytes, at)
+    }
+
+    fn set_len(&self, file: &File, length: u64) -> io::Result<()> {
+        file.set_len(length)
+    }
+
+    /// After an error what was written since the last sync may be lost, though reading still shows it.
+    fn sync(&self, file: &File) -> io::Result<()> {
+        file.sync_data()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    /// Makes names created in, renamed in or removed from `dir` durable.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+}
+
+/// The system's.
+#[derive(Debug)]
+pub(crate) struct Real;
+
+impl Disk for Real {}
+
+impl dyn Disk + '_ {
+    /// Writes `bytes` under a temporary name, syncs, renames and syncs the directory. Returns the file.
+    pub(crate) fn write_whole(&self, path: &Path, bytes: &[u8]) -> Result<File, StoreError> {
+        let temporary = temporary(path);
+        let file = self.create(&temporary).during("create", &temporary)?;
+        self.write_at(&file, bytes, 0).during("write", &temporary)?;
+        self.sync(&file).during("sync", &temporary)?;
+        self.rename(&temporary, path).during("rename", &temporary)?;
+        if let Some(parent) = path.parent() {
+            self.sync_dir(parent).during("sync", parent)?;
+        }
+        Ok(file)
+    }
+}
+
+/// Writes `bytes` under a temporary name, syncs, renames and syncs the directory.
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<File, StoreError> {
-    let temporary = temporary(path);
-    let mut file = File::create(&temporary).during("create", &temporary)?;
-    file.write_all(bytes).during("write", &temporary)?;
-    file.sync_all().during("sync", &temporary)?;
-    publish(&temporary, path)?;
-    Ok(file)
+    (&Real as &dyn Disk).write_whole(path, bytes)
 }
 
 /// Gives a file that is already synced its real name.
@@ -35,7 +94,7 @@ pub(crate) fn is_temporary(path: &Path) -> bool {
 
 /// Makes names created in, renamed in or removed from `dir` durable.
 pub(crate) fn sync_dir(dir: &Path) -> Result<(), StoreError> {
-    File::open(dir).during("open", dir)?.sync_all().during("sync", dir)
+    Real.sync_dir(dir).during("sync", dir)
 }
 
 /// Creates `dir` and what is missing above it, up to `root`, durably.
@@ -49,8 +108,10 @@ pub(crate) fn create_dirs(root: &Path, dir: &Path) -> Result<(), StoreError> {
 
 /// Removes a file; one that is gone already is as good.
 pub(crate) fn remove(path: &Path) -> Result<(), StoreError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        result => result.during("remove", path),
-    }
+    gone(Real.remove(path)).during("remove", path)
+}
+
+/// What is gone already is as good as removed.
+pub(crate) fn gone(removed: io::Result<()>) -> io::Result<()> {
+    removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }

@@ -13,8 +13,6 @@ pub enum StoreError {
     Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error("another process writes to this data directory, {}", .0.display())]
     Locked(PathBuf),
-    #[error("the log refuses records since an earlier write failed; it must be opened again")]
-    Poisoned,
     #[error("a record is longer than the limit of {limit} bytes: {length}")]
     TooLong { length: usize, limit: usize },
     #[error("{what} is damaged in {}", path.display())]

@@ -15,11 +15,13 @@
 //! the manifest alone says what is sealed (a part it does not name does not exist, a segment it names is not read from the log).
 
 mod compact;
+mod bytes;
 mod config;
 mod deletions;
 mod disk;
 mod error;
 mod frame;
+mod health;
 mod manifest;
 mod output;
 mod part;
@@ -44,6 +46,8 @@ pub use compact::{Compact, Compacted, compact};
 pub use config::{QueryLimits, StoreConfig};
 pub use error::StoreError;
 pub use manifest::sweep;
+pub use bytes::Bytes;
+pub use health::{Room, disk_room};
 pub use output::{write_csv, write_json, write_pretty};
 pub use query::query;
 pub use record::{Counts, Record, StreamCounts};

@@ -1,20 +1,26 @@
 //! Segments: `log/<first record sequence>.log` = header, checkpoint frame, record frames.
 //!
 //! Invariant: a segment appears with its header and checkpoint whole and synced, or not at all; record sequences grow within it and
-//! from one segment to the next.
+//! from one segment to the next. Damage anywhere is told with its place and costs no more than what it hit: the records are read
+//! whatever became of the bytes before them.
 
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use tracing::error;
+
+use crate::StoreError;
+use crate::disk::Disk;
 use crate::error::Context;
 use crate::frame::{self, Frames};
 use crate::record::{Checkpoint, Record};
-use crate::{StoreError, disk};
 
 const MAGIC: &[u8; 8] = b"huonglog";
 /// Of header, checkpoint and records together.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
+/// Zero is never a sequence, so that "after 0" means all.
+pub(crate) const FIRST_SEQ: u64 = 1;
 /// Magic, version u32, first sequence u64, crc32 of these: little endian.
 const HEADER: usize = 24;
 
@@ -22,18 +28,25 @@ const HEADER: usize = 24;
 pub(crate) struct Segment {
     pub(crate) path: PathBuf,
     pub(crate) first_seq: u64,
-    pub(crate) checkpoint: Checkpoint,
+    /// `None` when it is damaged: the records are readable, the state before them is not known.
+    pub(crate) checkpoint: Option<Checkpoint>,
     bytes: Vec<u8>,
     /// Where the records begin.
     start: usize,
+    /// What was wrong before them.
+    head_damage: u64,
 }
 
 /// The good records of a segment with their sequences.
 pub(crate) struct Records<'a> {
+    path: &'a Path,
     frames: Frames<'a>,
     start: usize,
     next_seq: u64,
+    head_damage: u64,
     undecodable: u64,
+    /// Gaps that were told of.
+    told: u64,
 }
 
 pub(crate) fn log_dir(dir: &Path) -> PathBuf {
@@ -55,23 +68,39 @@ pub(crate) fn list(dir: &Path) -> Result<Vec<u64>, StoreError> {
     let mut found = Vec::new();
     for entry in entries {
         let name = entry.during("list", &log)?.file_name();
-        let digits = name.to_str().and_then(|name| name.strip_suffix(".log"));
-        found.extend(digits.filter(|digits| digits.len() == 20).and_then(|digits| digits.parse::<u64>().ok()));
+        found.extend(named(Path::new(&name)));
     }
     found.sort_unstable();
     Ok(found)
 }
 
 /// Makes a segment with its checkpoint; the returned file takes its records. Also returns the bytes written.
-pub(crate) fn create(dir: &Path, first_seq: u64, checkpoint: &Checkpoint) -> Result<(File, u64), StoreError> {
-    let mut bytes = Vec::with_capacity(4096);
-    bytes.extend_from_slice(MAGIC);
-    bytes.extend_from_slice(&VERSION.to_le_bytes());
-    bytes.extend_from_slice(&first_seq.to_le_bytes());
-    let sum = crc32fast::hash(&bytes);
-    bytes.extend_from_slice(&sum.to_le_bytes());
+pub(crate) fn create(disk: &dyn Disk, dir: &Path, first_seq: u64, checkpoint: &Checkpoint) -> Result<(File, u64), StoreError> {
+    let bytes = head(first_seq, checkpoint)?;
+    Ok((disk.write_whole(&path(dir, first_seq), &bytes)?, bytes.len() as u64))
+}
+
+fn header(first_seq: u64) -> [u8; HEADER] {
+    let mut bytes = [0; HEADER];
+    bytes[..8].copy_from_slice(MAGIC);
+    bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    bytes[12..20].copy_from_slice(&first_seq.to_le_bytes());
+    let sum = crc32fast::hash(&bytes[..20]);
+    bytes[20..].copy_from_slice(&sum.to_le_bytes());
+    bytes
+}
+
+/// Header and checkpoint.
+fn head(first_seq: u64, checkpoint: &Checkpoint) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = header(first_seq).to_vec();
     frame::push(&mut bytes, checkpoint)?;
-    Ok((disk::write_whole(&path(dir, first_seq), &bytes)?, bytes.len() as u64))
+    Ok(bytes)
+}
+
+/// The sequence that the file's name says.
+fn named(path: &Path) -> Option<u64> {
+    let digits = path.file_name()?.to_str()?.strip_suffix(".log")?;
+    (digits.len() == 20).then(|| digits.parse().ok()).flatten()
 }
 
 impl Segment {
@@ -87,31 +116,80 @@ impl Segment {
     }
 
     fn parse(path: &Path, bytes: Vec<u8>) -> Result<Segment, StoreError> {
-        let damaged = |what: &str| StoreError::Damaged { what: what.to_owned(), path: path.to_owned() };
-        let header: &[u8; HEADER] = bytes.first_chunk().ok_or_else(|| damaged("the header"))?;
-        let word = |i: usize| u32::from_le_bytes([header[i], header[i + 1], header[i + 2], header[i + 3]]);
-        if &header[..8] != MAGIC || crc32fast::hash(&header[..20]) != word(20) {
-            return Err(damaged("the header"));
-        }
-        if word(8) != VERSION {
+        let mut head_damage = 0;
+        let mut damaged = |what: &str| {
+            error!(segment = %path.display(), what, bytes = bytes.len(), "a segment of the log is damaged at its beginning");
+            head_damage += 1;
+        };
+        let read = bytes.first_chunk::<HEADER>();
+        let word = |at: usize| read.map_or(0, |read| u32::from_le_bytes([read[at], read[at + 1], read[at + 2], read[at + 3]]));
+        let sound = read.is_some_and(|read| &read[..8] == MAGIC && crc32fast::hash(&read[..20]) == word(20));
+        if sound && word(8) != VERSION {
             return Err(StoreError::Version { path: path.to_owned(), found: word(8), expected: VERSION });
         }
-        let first_seq = u64::from(word(12)) | u64::from(word(16)) << 32;
-        let mut frames = Frames::new(&bytes[HEADER..]);
-        let payload = frames.next().filter(|_| frames.damaged() == 0).ok_or_else(|| damaged("the checkpoint"))?;
-        let checkpoint = postcard::from_bytes(payload).map_err(|_| damaged("the checkpoint"))?;
-        let start = HEADER + frames.end();
-        Ok(Segment { path: path.to_owned(), first_seq, checkpoint, bytes, start })
+        let written = u64::from(word(12)) | u64::from(word(16)) << 32;
+        // A header says nothing that the file's name does not: damaged, it is known all the same.
+        let first_seq = if sound { written } else { named(path).ok_or_else(|| no_segment(path))? };
+        if !sound {
+            damaged("the header");
+        }
+        let mut frames = Frames::new(bytes.get(HEADER..).unwrap_or_default());
+        let found = frames.next().filter(|_| frames.damaged() == 0).and_then(|payload| postcard::from_bytes::<Checkpoint>(payload).ok());
+        let (checkpoint, start) = match found {
+            Some(checkpoint) => (Some(checkpoint), HEADER + frames.end()),
+            None => {
+                damaged("the checkpoint");
+                (None, HEADER.min(bytes.len()))
+            }
+        };
+        let mut segment = Segment { path: path.to_owned(), first_seq, checkpoint, start, head_damage, bytes };
+        if head_damage > 0 {
+            segment.mend_head()?;
+        }
+        Ok(segment)
+    }
+
+    /// Puts right in memory what is known whatever the file says: every header, and the checkpoint before the first record of all.
+    fn mend_head(&mut self) -> Result<(), StoreError> {
+        let known = if self.first_seq == FIRST_SEQ {
+            let known = head(FIRST_SEQ, &Checkpoint::default())?;
+            (self.checkpoint, self.start) = (Some(Checkpoint::default()), known.len());
+            known
+        } else {
+            header(self.first_seq).to_vec()
+        };
+        let end = self.bytes.len().max(known.len());
+        self.bytes.resize(end, 0);
+        self.bytes[..known.len()].copy_from_slice(&known);
+        self.start = self.start.max(known.len());
+        Ok(())
     }
 
     pub(crate) fn records(&self) -> Records<'_> {
-        Records { frames: Frames::new(&self.bytes[self.start..]), start: self.start, next_seq: self.first_seq, undecodable: 0 }
+        Records {
+            path: &self.path,
+            frames: Frames::new(&self.bytes[self.start..]),
+            start: self.start,
+            next_seq: self.first_seq,
+            head_damage: self.head_damage,
+            undecodable: 0,
+            told: 0,
+        }
+    }
+
+    /// As it should be on disk, up to `end`.
+    pub(crate) fn whole(&self, end: usize) -> &[u8] {
+        &self.bytes[..end]
     }
 
     /// What lies behind the last good record.
     pub(crate) fn torn(&self, end: usize) -> &[u8] {
         &self.bytes[end..]
     }
+}
+
+fn no_segment(path: &Path) -> StoreError {
+    StoreError::Damaged { what: "the header (and the name is not that of a segment)".to_owned(), path: path.to_owned() }
 }
 
 /// Appends one record as a frame; on an error `buffer` is as before.
@@ -130,9 +208,9 @@ impl Records<'_> {
         self.next_seq
     }
 
-    /// Records passed over so far because their bytes are not what was written.
+    /// What was passed over so far because its bytes are not what was written.
     pub(crate) fn damaged(&self) -> u64 {
-        self.frames.damaged() + self.undecodable
+        self.head_damage + self.frames.damaged() + self.undecodable
     }
 }
 
@@ -141,12 +219,18 @@ impl Iterator for Records<'_> {
 
     fn next(&mut self) -> Option<(u64, Record)> {
         loop {
-            match postcard::from_bytes::<(u64, Record)>(self.frames.next()?) {
-                Ok((seq, record)) if seq >= self.next_seq && seq < u64::MAX => {
-                    self.next_seq = seq + 1;
-                    return Some((seq, record));
-                }
-                _ => self.undecodable += 1,
+            let before = self.end();
+            let payload = self.frames.next()?;
+            let found = postcard::from_bytes::<(u64, Record)>(payload).ok().filter(|(seq, _)| *seq >= self.next_seq && *seq < u64::MAX);
+            self.undecodable += u64::from(found.is_none());
+            let gaps = self.frames.damaged() + self.undecodable;
+            if gaps > self.told {
+                self.told = gaps;
+                error!(segment = %self.path.display(), from = before, to = self.end(), "damaged records of the log are passed over");
+            }
+            if let Some((seq, record)) = found {
+                self.next_seq = seq + 1;
+                return Some((seq, record));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! The latest committed transitions in memory: sinks ask after each wake-up and rarely need the disk.
 //!
-//! Invariant: only what is committed is ever given out, so no sink can tell of an alert that a power cut takes back.
+//! Invariant: only what is committed is given out, so no sink can tell of an alert that a power cut takes back; but for what the
+//! writer chose to tell while the disk refuses, which stays in memory until it is committed.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use huong_types::Transition;
 
 use crate::{StoreError, transitions_after};
 
-/// Shared by the writer, which adds on each commit, and the sinks.
+/// Shared by the writer, which adds to it, and the sinks.
 #[derive(Debug)]
 pub struct TransitionTail {
     dir: PathBuf,
@@ -20,20 +21,23 @@ pub struct TransitionTail {
 
 #[derive(Debug)]
 struct Inner {
-    /// Every committed transition behind `complete_after`, in order. Shared, so that the lock is held for counts, not for copies.
+    /// Every transition told behind `complete_after`, in order. Shared, so that the lock is held for counts, not for copies.
     recent: VecDeque<Arc<Transition>>,
     complete_after: u64,
-    /// The sequence of the last committed transition.
+    /// The sequence of the last transition told,
+    told: u64,
+    /// .. and of the last one that is on disk.
     committed: u64,
 }
 
 impl TransitionTail {
     /// `committed` is the last transition on disk; none are in memory yet.
     pub(crate) fn new(dir: PathBuf, capacity: usize, committed: u64) -> Self {
-        Self { dir, capacity, inner: Mutex::new(Inner { recent: VecDeque::new(), complete_after: committed, committed }) }
+        let inner = Inner { recent: VecDeque::new(), complete_after: committed, told: committed, committed };
+        Self { dir, capacity, inner: Mutex::new(inner) }
     }
 
-    /// At most `limit` committed transitions with a sequence above `seq`, in order; from memory unless `seq` is far behind.
+    /// At most `limit` transitions with a sequence above `seq`, in order; from memory unless `seq` is far behind.
     pub fn transitions_after(&self, seq: u64, limit: usize) -> Result<Vec<Transition>, StoreError> {
         let committed = {
             let inner = self.lock();
@@ -51,17 +55,23 @@ impl TransitionTail {
         Ok(found)
     }
 
-    /// Takes the transitions of one commit.
-    pub(crate) fn extend(&self, committed: impl Iterator<Item = Arc<Transition>>) {
+    /// Takes transitions that may be told.
+    pub(crate) fn extend(&self, transitions: impl Iterator<Item = Arc<Transition>>) {
         let mut inner = self.lock();
-        for transition in committed {
-            inner.committed = transition.seq;
+        for transition in transitions {
+            inner.told = transition.seq;
             inner.recent.push_back(transition);
-            if inner.recent.len() > self.capacity
-                && let Some(oldest) = inner.recent.pop_front()
-            {
-                inner.complete_after = oldest.seq;
-            }
+        }
+    }
+
+    /// What was told so far is on disk: the oldest may be forgotten.
+    pub(crate) fn settle(&self) {
+        let mut inner = self.lock();
+        inner.committed = inner.told;
+        while inner.recent.len() > self.capacity
+            && let Some(oldest) = inner.recent.pop_front()
+        {
+            inner.complete_after = oldest.seq;
         }
     }
 

@@ -141,7 +141,7 @@ pub(crate) fn write(writer: &mut Writer, records: &[Record]) {
 
 /// A new data directory with `records` in its open segment.
 pub(crate) fn filled(records: &[Record]) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().expect("a temporary directory");
+    let dir = scratch();
     write(&mut open(dir.path()).0, records);
     dir
 }
@@ -155,9 +155,16 @@ pub(crate) fn logged(dir: &Path) -> Vec<(u64, Record)> {
     segments.flat_map(|segment| segment.records().collect::<Vec<_>>()).collect()
 }
 
+/// A folder in memory where there is one: for tests that write thousands of small logs.
+pub(crate) fn scratch() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
+    folder.expect("a temporary directory")
+}
+
 /// A copy of the state of a data directory, as a crash at this moment would leave it.
 pub(crate) fn copy(from: &Path) -> tempfile::TempDir {
-    let to = tempfile::tempdir().expect("a temporary directory");
+    let to = scratch();
     copy_into(from, to.path());
     to
 }

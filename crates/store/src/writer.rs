@@ -1,23 +1,22 @@
 //! The single writer of a data directory.
 //!
-//! Invariant: once a write or sync failed, nothing is accepted any more: the kernel may have dropped the dirty pages, so trying the
-//! sync again would succeed and lie. Opening again reads back what is really there.
+//! Invariant: only what a [`Writer::commit`] that returned well has written counts as stored. After one that failed the file may hold
+//! anything behind that, and a second sync would lie: the kernel may have dropped the pages that it could not write and then call the
+//! file clean. So the next commit cuts the file back and writes all of it anew, from memory.
 
 use std::fs::{self, File, TryLockError};
-use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use huong_types::{Alert, Timestamp, Transition};
 use tracing::{error, warn};
 
+use crate::disk::{Disk, Real};
 use crate::error::Context;
 use crate::record::{Checkpoint, State};
-use crate::segment::{self, Segment};
-use crate::{ClosedSegment, Counts, Record, StoreConfig, StoreError, TransitionTail, disk, manifest};
-
-/// Zero is never a sequence, so that "after 0" means all.
-const FIRST_SEQ: u64 = 1;
+use crate::segment::{self, FIRST_SEQ, Segment};
+use crate::{ClosedSegment, Counts, Record, StoreConfig, StoreError, TransitionTail, disk, frame, manifest};
 
 /// Appends records to the open segment. Not `Clone`: the lock file admits one per data directory.
 #[derive(Debug)]
@@ -25,22 +24,31 @@ pub struct Writer {
     config: StoreConfig,
     /// Unlocked when dropped.
     _lock: File,
+    disk: Box<dyn Disk>,
     file: File,
     /// Of the open segment.
     first_seq: u64,
-    /// Bytes of the open segment on disk.
+    /// Bytes of the open segment that are durable.
     length: u64,
+    /// Whether the file may hold something else behind them.
+    torn: bool,
+    /// The name of a segment that could not be made whole. It must be gone before the open one takes more: else the next start
+    /// would find it, take it for the newest, and read over the records behind its first.
+    stray: Option<u64>,
     /// When the open segment was begun.
     since: Option<Timestamp>,
     /// Of the next record.
     next_seq: u64,
-    /// Encoded records that are not written yet.
+    /// Encoded records that are not durable yet.
     buffer: Vec<u8>,
-    /// Transitions among them.
+    /// Where the last of them begins.
+    last: usize,
+    /// When the first of them was appended.
+    waiting_since: Option<Instant>,
+    /// Transitions among them that are not told yet.
     pending: Vec<Arc<Transition>>,
     state: State,
     tail: Arc<TransitionTail>,
-    poisoned: bool,
 }
 
 /// What the log knew when it was opened.
@@ -54,16 +62,20 @@ pub struct Recovered {
     pub closed: Vec<ClosedSegment>,
     /// Bytes behind the last good record of the open segment, cut off: a commit that was under way.
     pub cut_bytes: u64,
-    /// Records of the open segment whose checksum failed, with good ones behind them.
+    /// Gaps in the open segment, told of with their places: bytes that are not what was written, with good records behind them.
     pub damaged: u64,
 }
 
 impl Writer {
     /// Opens the log of `config.dir`, makes one when there is none, and repairs what a crash left behind.
     ///
-    /// Fails when another writer has it, and when the newest segment's header or checkpoint is damaged: then the alert table
-    /// cannot be restored, and a person must decide.
+    /// Fails when another writer has it, and when the newest segment's checkpoint is damaged: then the alert table cannot be
+    /// restored, and a person must decide.
     pub fn open(config: StoreConfig) -> Result<(Writer, Recovered), StoreError> {
+        Self::open_on(Box::new(Real), config)
+    }
+
+    pub(crate) fn open_on(disk: Box<dyn Disk>, config: StoreConfig) -> Result<(Writer, Recovered), StoreError> {
         let dir = config.dir.clone();
         fs::create_dir_all(segment::log_dir(&dir)).during("create", &dir)?;
         let lock = lock(&dir)?;
@@ -77,14 +89,16 @@ impl Writer {
                     path: segment::log_dir(&dir),
                 });
             }
-            segment::create(&dir, FIRST_SEQ, &Checkpoint::default())?;
+            segment::create(&*disk, &dir, FIRST_SEQ, &Checkpoint::default())?;
             unsealed.push(FIRST_SEQ);
         }
         let closed = unsealed.windows(2).map(|pair| ClosedSegment { dir: dir.clone(), first_seq: pair[0], end_seq: pair[1] }).collect();
         let first_seq = unsealed[unsealed.len() - 1];
         let segment = Segment::read(&segment::path(&dir, first_seq))?;
 
-        let Checkpoint { at: since, mut state } = segment.checkpoint.clone();
+        let checkpoint = segment.checkpoint.clone();
+        let damaged = || StoreError::Damaged { what: "the checkpoint".to_owned(), path: segment.path.clone() };
+        let Checkpoint { at: since, mut state } = checkpoint.ok_or_else(damaged)?;
         let tail = TransitionTail::new(dir, config.transition_tail, state.next_seq.saturating_sub(1));
         let mut records = segment.records();
         for (_, record) in &mut records {
@@ -102,21 +116,36 @@ impl Writer {
             cut_bytes: segment.torn(end).len() as u64,
             damaged: records.damaged(),
         };
-        let file = repair(&segment, end, recovered.damaged)?;
+        tail.settle();
         let next_seq = records.next_seq();
-        let (buffer, pending) = (Vec::new(), Vec::new());
-        let tail = Arc::new(tail);
-        let length = end as u64;
-        Ok((
-            Writer { config, _lock: lock, file, first_seq, length, since, next_seq, buffer, pending, state, tail, poisoned: false },
-            recovered,
-        ))
+        let file = repair(&*disk, &segment, end).during("repair", &segment.path)?;
+        let writer = Writer {
+            config,
+            _lock: lock,
+            disk,
+            file,
+            first_seq,
+            length: end as u64,
+            torn: false,
+            stray: None,
+            since,
+            next_seq,
+            buffer: Vec::new(),
+            last: 0,
+            waiting_since: None,
+            pending: Vec::new(),
+            state,
+            tail: Arc::new(tail),
+        };
+        Ok((writer, recovered))
     }
 
     /// Encodes `record` into the buffer; it is safe only after [`Writer::commit`]. A record that is too long is refused and changes nothing.
     pub fn append(&mut self, record: &Record) -> Result<(), StoreError> {
-        self.refuse_if_poisoned()?;
+        let start = self.buffer.len();
         segment::push_record(&mut self.buffer, self.next_seq, record)?;
+        self.last = start;
+        self.waiting_since.get_or_insert_with(Instant::now);
         self.next_seq += 1;
         self.state.apply(record);
         if let Record::Transition(transition) = record {
@@ -130,24 +159,63 @@ impl Writer {
         self.buffer.len()
     }
 
-    /// Writes and syncs what was appended. After an error nothing of it may be acknowledged, and the writer is of no more use.
+    /// How long what was appended may still wait for company: none once it is old or large enough. `None` when nothing waits.
+    pub fn commit_in(&self) -> Option<Duration> {
+        let waited = self.waiting_since?.elapsed();
+        let enough = self.buffer.len() >= self.config.commit_bytes;
+        Some(if enough { Duration::ZERO } else { self.config.commit_every.to_std().saturating_sub(waited) })
+    }
+
+    /// Whether more should be appended before the next attempt to commit: a burst does not grow the memory, and while the disk
+    /// refuses there is more room.
+    pub fn takes_more(&self) -> bool {
+        self.buffer.len() < if self.torn { self.config.hold_bytes } else { self.config.commit_bytes }
+    }
+
+    /// Writes and syncs what was appended. After an error nothing of it may be acknowledged: it stays in memory, and the next call
+    /// tries again.
     pub fn commit(&mut self) -> Result<(), StoreError> {
-        self.refuse_if_poisoned()?;
         if self.buffer.is_empty() {
             return Ok(());
         }
-        let path = segment::path(&self.config.dir, self.first_seq);
-        let written = self.file.write_all(&self.buffer).during("write", &path).and_then(|()| self.file.sync_data().during("sync", &path));
-        self.poison_on_error(&written);
-        written?;
+        frame::mark_end(&mut self.buffer[self.last..], true);
+        if let Err(error) = self.remove_stray().and_then(|()| self.write()) {
+            self.torn = true;
+            // More may be appended before the next attempt: the commit will end elsewhere.
+            frame::mark_end(&mut self.buffer[self.last..], false);
+            return Err(error);
+        }
         self.length += self.buffer.len() as u64;
+        self.torn = false;
         self.buffer.clear();
-        self.tail.extend(self.pending.drain(..));
+        // What was kept for a disk that refused is not needed again soon.
+        self.buffer.shrink_to(2 * self.config.commit_bytes);
+        self.waiting_since = None;
+        self.tell();
+        self.tail.settle();
         Ok(())
     }
 
+    fn write(&mut self) -> Result<(), StoreError> {
+        let path = segment::path(&self.config.dir, self.first_seq);
+        if self.torn {
+            // By its name, because a disk that was taken out and put back has left the old handle without a file.
+            self.file = self.disk.open(&path).during("open", &path)?;
+            self.disk.set_len(&self.file, self.length).during("cut", &path)?;
+        }
+        self.disk.write_at(&self.file, &self.buffer, self.length).during("write", &path)?;
+        self.disk.sync(&self.file).during("sync", &path)
+    }
+
+    /// Gives the transitions appended so far to the sinks, though they are not durable: for a disk that refuses. After a crash they
+    /// come again, as the readings do that caused them, under the same ids.
+    pub fn tell(&mut self) {
+        self.tail.extend(self.pending.drain(..));
+    }
+
     /// Commits, and when the open segment is full or old, closes it and begins the next, which starts with a checkpoint of what the
-    /// writer has seen: open alerts, next transition, counts. The closed segment is then to be given to [`crate::seal`].
+    /// writer has seen: open alerts, next transition, counts. The closed segment is then to be given to [`crate::seal`]. After an
+    /// error the open segment goes on taking records.
     pub fn rotate_if_due(&mut self, now: Timestamp) -> Result<Option<ClosedSegment>, StoreError> {
         self.commit()?;
         let since = *self.since.get_or_insert(now);
@@ -156,13 +224,26 @@ impl Writer {
             return Ok(None);
         }
         let checkpoint = Checkpoint { at: Some(now), state: self.state.clone() };
-        let created = segment::create(&self.config.dir, self.next_seq, &checkpoint);
-        self.poison_on_error(&created);
-        (self.file, self.length) = created?;
+        self.remove_stray()?;
+        self.stray = Some(self.next_seq);
+        (self.file, self.length) = segment::create(&*self.disk, &self.config.dir, self.next_seq, &checkpoint)?;
+        self.stray = None;
         let closed = ClosedSegment { dir: self.config.dir.clone(), first_seq: self.first_seq, end_seq: self.next_seq };
         self.first_seq = self.next_seq;
         self.since = Some(now);
         Ok(Some(closed))
+    }
+
+    fn remove_stray(&mut self) -> Result<(), StoreError> {
+        let Some(first_seq) = self.stray else { return Ok(()) };
+        let path = segment::path(&self.config.dir, first_seq);
+        for path in [&disk::temporary(&path), &path] {
+            disk::gone(self.disk.remove(path)).during("remove", path)?;
+        }
+        let log = segment::log_dir(&self.config.dir);
+        self.disk.sync_dir(&log).during("sync", &log)?;
+        self.stray = None;
+        Ok(())
     }
 
     /// Readings and refusals appended since the data directory was made.
@@ -173,14 +254,6 @@ impl Writer {
     /// The latest committed transitions, for the sinks.
     pub fn tail(&self) -> Arc<TransitionTail> {
         self.tail.clone()
-    }
-
-    fn refuse_if_poisoned(&self) -> Result<(), StoreError> {
-        if self.poisoned { Err(StoreError::Poisoned) } else { Ok(()) }
-    }
-
-    fn poison_on_error<T>(&mut self, result: &Result<T, StoreError>) {
-        self.poisoned |= result.is_err();
     }
 }
 
@@ -205,24 +278,32 @@ fn remove_temporary(log: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Cuts what lies behind `end`, and makes durable what was recovered: the last process may have died between its write and its sync.
-fn repair(segment: &Segment, end: usize, damaged: u64) -> Result<File, StoreError> {
+/// Cuts what lies behind `end`, and makes durable what was recovered.
+///
+/// The last process may have died between its write and its sync, or after a sync that failed: then reading shows pages that the
+/// kernel calls clean and that the disk never had. Syncing those does nothing; they are written again.
+fn repair(disk: &dyn Disk, segment: &Segment, end: usize) -> std::io::Result<File> {
     let path = segment.path.as_path();
+    let file = disk.open(path)?;
     let torn = segment.torn(end);
-    let file = File::options().append(true).open(path).during("open", path)?;
-    if damaged > 0 {
-        error!(segment = %path.display(), damaged, "records of the open segment are damaged and passed over");
-    }
     if !torn.is_empty() {
-        // Kept beside the log: a torn commit is of no use, but a damaged length cannot be told from one and may hide good records.
+        disk.set_len(&file, end as u64)?;
+        // Kept beside the log: of a torn commit it is of no use, but what was one cannot be told from what was damaged.
         let kept = path.with_extension(format!("cut-at-{end}"));
-        disk::write_whole(&kept, torn)?;
-        file.set_len(end as u64).during("cut", path)?;
-        warn!(segment = %path.display(), cut_bytes = torn.len(), kept = %kept.display(), "cut the torn end of the log");
+        match disk::write_whole(&kept, torn) {
+            Ok(_) => warn!(segment = %path.display(), cut_bytes = torn.len(), kept = %kept.display(), "cut the torn end of the log"),
+            // On a full disk a start that raises alarms is worth more than this copy.
+            Err(error) => error!(segment = %path.display(), cut_bytes = torn.len(), %error, "cut the torn end of the log, no copy kept"),
+        }
     }
-    file.sync_all().during("sync", path)?;
+    disk.write_at(&file, segment.whole(end), 0)?;
+    disk.sync(&file)?;
     Ok(file)
 }
 
+#[cfg(test)]
+mod damage;
+#[cfg(test)]
+mod faults;
 #[cfg(test)]
 mod tests;
