@@ -1,7 +1,7 @@
 //! The store: an append-only log of everything that happened, sealed into Parquet, and SQL over both.
 //!
 //! One [`Writer`] per data directory appends and commits; [`seal`] turns a closed segment of its log into Parquet parts; any number
-//! of readers, in this process or others, [`query`], [`replay_readings`] or follow [`transitions_after`] meanwhile.
+//! of readers, in this process or others, ask [`Queries`], [`replay_readings`] or follow [`transitions_after`] meanwhile.
 //!
 //! Layout of a data directory:
 //! ```text
@@ -36,9 +36,9 @@ mod writer;
 
 pub use arrow::record_batch::RecordBatch;
 pub use config::{QueryLimits, StoreConfig};
-pub use error::StoreError;
-pub use output::{write_csv, write_json, write_pretty};
-pub use query::query;
+pub use error::{Fault, StoreError};
+pub use output::{Encoder, Format};
+pub use query::{Answer, Asker, Queries, QueryLog};
 pub use record::{Counts, Record, StreamCounts};
 pub use replay::{replay_readings, transitions_after, transitions_of};
 pub use seal::{ClosedSegment, Sealed, seal};

@@ -76,17 +76,17 @@ pub(crate) fn create(dir: &Path, first_seq: u64, checkpoint: &Checkpoint) -> Res
 
 impl Segment {
     pub(crate) fn read(path: &Path) -> Result<Segment, StoreError> {
-        Self::read_from(&mut File::open(path).during("open", path)?, path)
+        Self::read_from(&File::open(path).during("open", path)?, path)
     }
 
     /// From a handle that may outlive the file's name.
-    pub(crate) fn read_from(file: &mut File, path: &Path) -> Result<Segment, StoreError> {
+    pub(crate) fn read_from(mut file: &File, path: &Path) -> Result<Segment, StoreError> {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).during("read", path)?;
         Self::parse(path, bytes)
     }
 
-    fn parse(path: &Path, bytes: Vec<u8>) -> Result<Segment, StoreError> {
+    pub(crate) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Segment, StoreError> {
         let damaged = |what: &str| StoreError::Damaged { what: what.to_owned(), path: path.to_owned() };
         let header: &[u8; HEADER] = bytes.first_chunk().ok_or_else(|| damaged("the header"))?;
         let word = |i: usize| u32::from_le_bytes([header[i], header[i + 1], header[i + 2], header[i + 3]]);
@@ -108,6 +108,11 @@ impl Segment {
         Records { frames: Frames::new(&self.bytes[self.start..]), start: self.start, next_seq: self.first_seq, undecodable: 0 }
     }
 
+    /// What lies before `end`.
+    pub(crate) fn before(&self, end: usize) -> &[u8] {
+        &self.bytes[..end]
+    }
+
     /// What lies behind the last good record.
     pub(crate) fn torn(&self, end: usize) -> &[u8] {
         &self.bytes[end..]
@@ -119,8 +124,13 @@ pub(crate) fn push_record(buffer: &mut Vec<u8>, seq: u64, record: &Record) -> Re
     frame::push(buffer, &(seq, record))
 }
 
-impl Records<'_> {
-    /// Just behind the last good frame read so far, from the beginning of the file.
+impl<'a> Records<'a> {
+    /// The records of `bytes`, which begin behind a good record; the next sequence is `next_seq` or more.
+    pub(crate) fn resume(bytes: &'a [u8], next_seq: u64) -> Self {
+        Records { frames: Frames::new(bytes), start: 0, next_seq, undecodable: 0 }
+    }
+
+    /// Just behind the last good frame read so far, from the beginning of the file or of the bytes given.
     pub(crate) fn end(&self) -> usize {
         self.start + self.frames.end()
     }
