@@ -1,5 +1,6 @@
 //! `huong`: the command line. Each command is one module; what they share is the configuration and the brain.
 
+mod answers;
 mod backtest;
 mod brain;
 mod clock;
@@ -76,10 +77,10 @@ enum Command {
         #[arg(long)]
         data: Option<PathBuf>,
     },
-    /// Ask the store: tables readings, observations, alerts, quarantine.
+    /// Ask the store: tables readings, observations, derived, alerts, quarantine.
     Query {
         sql: String,
-        #[arg(long, default_value = "table")]
+        #[arg(long, default_value = "pretty")]
         format: commands::Format,
         #[arg(long, default_value = "config/huong.toml")]
         config: PathBuf,

@@ -11,7 +11,7 @@ use huong_alerts::Load;
 use huong_flow::{Counter, Mailbox, Ring, Stop, Worker};
 use huong_ingest::{EmbeddedBroker, IngestStats, MqttConfig, Posts, run_frames, run_readings};
 use huong_notify::{MqttTarget, Setup, Sinks, start_sinks};
-use huong_store::Writer;
+use huong_store::{Queries, QueryLog, Writer};
 use huong_types::{Inbound, Problems, Timestamp};
 use huong_vision::validate_jpeg;
 use huong_wall::{Hub, Wall};
@@ -88,10 +88,13 @@ impl System {
         let address = wall.address();
         let posts = config.posts.clone().map(|posts| runtime.block_on(Posts::bind(posts))).transpose()?;
 
+        let query_log = QueryLog::open(&config.store.dir, config.query.log_bytes)?;
+        let queries = Queries::new(&config.store.dir, config.query.clone(), Some(query_log))?;
         let open = Arc::new(ArcSwap::from_pointee(recovered.open_alerts.clone()));
         let shared = Arc::new(Shared {
             clock,
             registry: Arc::clone(&config.registry),
+            queries,
             ingest: Arc::new(IngestStats::default()),
             vision: VisionStats::default(),
             mailbox: Arc::new(Mailbox::new(config.registry.cameras.len())),

@@ -4,14 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use futures_util::future::BoxFuture;
 use huong_flow::{Counter, Mailbox, Ring};
 use huong_ingest::IngestStats;
 use huong_notify::Sinks;
-use huong_store::{Counts, TransitionTail};
+use huong_store::{Asker, Counts, Queries, TransitionTail};
 use huong_types::{Alert, Frame, LoadFigures, Name, Order, Registry, Transition};
-use huong_wall::{Backend, CameraNow, Figures, FrameFigures, Latency, Ledger, OrderError, Picture, RuleFigures, SinkFigures, WallClock};
+use huong_wall::{
+    Backend, CameraNow, Figures, FrameFigures, Latency, Ledger, OrderError, Picture, QueryError, QueryFormat, Rows, RuleFigures,
+    SinkFigures, WallClock,
+};
 use tokio::sync::oneshot;
 
+use crate::answers;
 use crate::clock::Clock;
 use crate::health::DiskHealth;
 use crate::ledger::{Balance, totals};
@@ -47,6 +52,7 @@ pub(crate) struct Lens {
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) queries: Queries,
     pub(crate) ingest: Arc<IngestStats>,
     pub(crate) vision: VisionStats,
     pub(crate) mailbox: Arc<Mailbox<Frame>>,
@@ -169,7 +175,7 @@ impl Backend for Shared {
         lens.latest.load().as_ref().map(|frame| Picture { at: frame.at, jpeg: frame.jpeg.clone() })
     }
 
-    fn order(&self, order: Order) -> futures_util::future::BoxFuture<'static, Result<(), OrderError>> {
+    fn order(&self, order: Order) -> BoxFuture<'static, Result<(), OrderError>> {
         let (reply, answer) = oneshot::channel();
         let sent = self.commands.push(Command { order, reply });
         Box::pin(async move {
@@ -183,6 +189,11 @@ impl Backend for Shared {
                 Err(_) => Err(OrderError::Stopping),
             }
         })
+    }
+
+    fn query(&self, who: String, sql: String, format: QueryFormat) -> BoxFuture<'static, Result<Rows, QueryError>> {
+        let asker = Asker { who, via: "http", at: self.clock.now() };
+        Box::pin(answers::encoded(self.queries.clone(), asker, sql, format))
     }
 }
 

@@ -48,13 +48,20 @@ pub struct StoreConfig {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct QueryLimits {
-    /// Bytes of memory for the open log, sorts, joins and aggregates.
+    /// Bytes of memory for the open log, sorts, joins and aggregates of all queries together.
     pub memory: usize,
-    /// Bytes of temporary files, once memory is used up.
+    /// Bytes of their temporary files, once memory is used up.
     pub spill: u64,
-    /// Rows of the result.
+    /// Rows of one result.
     pub rows: usize,
+    /// From its turn to its last row.
     pub time: Span,
+    /// Queries at once, each on one thread.
+    pub concurrent: usize,
+    /// Queries that wait for their turn, for `time` at most; one more is refused.
+    pub waiting: usize,
+    /// Bytes of the log of queries; the older half goes when it is full.
+    pub log_bytes: u64,
 }
 
 impl StoreConfig {
@@ -118,14 +125,31 @@ impl QueryLimits {
         if self.time <= Span::ZERO {
             problems.add(file, format!("{path}.time"), format!("`{}`", self.time), "more than 0s");
         }
+        if !(1..=64).contains(&self.concurrent) {
+            problems.add(file, format!("{path}.concurrent"), format!("`{}`", self.concurrent), "1 to 64");
+        }
+        if self.waiting > 10_000 {
+            problems.add(file, format!("{path}.waiting"), format!("`{}`", self.waiting), "0 to 10000");
+        }
+        if self.log_bytes < 1 << 20 {
+            problems.add(file, format!("{path}.log_bytes"), format!("`{}`", self.log_bytes), "at least 1048576");
+        }
     }
 }
 
-/// For a machine of 4 GB and more that also runs the processor: an eighth of its memory, a table that a person can still open,
-/// and a wait that a person still makes.
+/// For a machine of 2 cores, 4 GB and more that also runs the processor: an eighth of its memory, a table that a person can still open,
+/// a wait that a person still makes, a long query beside a short one, and a year of a hundred queries a day.
 impl Default for QueryLimits {
     fn default() -> Self {
-        Self { memory: 512 << 20, spill: 4 << 30, rows: 1_000_000, time: Span::from_secs(60) }
+        Self {
+            memory: 512 << 20,
+            spill: 4 << 30,
+            rows: 1_000_000,
+            time: Span::from_secs(60),
+            concurrent: 2,
+            waiting: 8,
+            log_bytes: 16 << 20,
+        }
     }
 }
 
@@ -174,7 +198,11 @@ mod tests {
             ..StoreConfig::new(PathBuf::new())
         };
         store.check("huong.toml", "store", &mut problems);
-        QueryLimits { memory: 0, spill: 0, rows: 0, time: Span::ZERO }.check("huong.toml", "query", &mut problems);
+        QueryLimits { memory: 0, spill: 0, rows: 0, time: Span::ZERO, concurrent: 0, waiting: 10_001, log_bytes: 0 }.check(
+            "huong.toml",
+            "query",
+            &mut problems,
+        );
         let paths: Vec<&str> = problems.list.iter().map(|problem| problem.path.as_str()).collect();
         assert_eq!(
             paths,
@@ -189,7 +217,10 @@ mod tests {
                 "store.transition_tail",
                 "query.memory",
                 "query.rows",
-                "query.time"
+                "query.time",
+                "query.concurrent",
+                "query.waiting",
+                "query.log_bytes"
             ]
         );
     }

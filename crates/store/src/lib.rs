@@ -1,7 +1,7 @@
 //! The store: an append-only log of everything that happened, sealed into Parquet, and SQL over both.
 //!
 //! One [`Writer`] per data directory appends and commits; [`seal`] turns a closed segment of its log into Parquet parts; any number
-//! of readers, in this process or others, [`query`], [`replay_readings`] or follow [`transitions_after`] meanwhile.
+//! of readers, in this process or others, ask [`Queries`], [`replay_readings`] or follow [`transitions_after`] meanwhile.
 //!
 //! Layout of a data directory:
 //! ```text
@@ -14,8 +14,8 @@
 //! Invariants: a record whose `commit` returned is found by every later reader exactly once, whatever stops the process in between;
 //! the manifest alone says what is sealed (a part it does not name does not exist, a segment it names is not read from the log).
 
-mod compact;
 mod bytes;
+mod compact;
 mod config;
 mod deletions;
 mod disk;
@@ -42,14 +42,14 @@ mod testing;
 mod writer;
 
 pub use arrow::record_batch::RecordBatch;
+pub use bytes::Bytes;
 pub use compact::{Compact, Compacted, compact};
 pub use config::{QueryLimits, StoreConfig};
-pub use error::StoreError;
-pub use manifest::sweep;
-pub use bytes::Bytes;
+pub use error::{Fault, StoreError};
 pub use health::{Room, disk_room};
-pub use output::{write_csv, write_json, write_pretty};
-pub use query::query;
+pub use manifest::sweep;
+pub use output::{Encoder, Format};
+pub use query::{Answer, Asker, Queries, QueryLog};
 pub use record::{Counts, Record, StreamCounts};
 pub use replay::{replay_readings, transitions_after, transitions_of};
 pub use retention::{Keep, retain};

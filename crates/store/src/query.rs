@@ -1,232 +1,172 @@
 //! SQL over the parts and the open log, through DataFusion.
 //!
-//! Invariant: reading only. A plan that would change anything, in the data or in the session, is refused before it runs; memory, spill,
-//! rows and time are bounded.
+//! Invariants: reading only — a plan that would change anything, in the data or in the session, is refused before it runs; and never at
+//! the cost of the alarms — each query runs on a thread and a single-threaded runtime of its own, a fixed number at once, and all of them
+//! share one bound on memory and on spill. One that is given up but does not yield costs its own slot until it does, nothing else.
+
+mod answer;
+mod log;
+mod open;
+mod provider;
+mod run;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use arrow::record_batch::RecordBatch;
-use async_trait::async_trait;
-use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::pruning::PrunableStatistics;
-use datafusion::common::stats::{ColumnStatistics, Precision};
-use datafusion::common::{DataFusionError, ScalarValue, Statistics, ToDFSchema};
-use datafusion::datasource::TableType;
-use datafusion::datasource::listing::PartitionedFile;
-use datafusion::datasource::memory::MemorySourceConfig;
-use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
-use datafusion::datasource::source::DataSourceExec;
 use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::memory_pool::FairSpillPool;
-use datafusion::execution::object_store::ObjectStoreUrl;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::logical_expr::utils::conjunction;
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
-use datafusion::object_store::ObjectMeta;
-use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
-use datafusion::physical_plan::ExecutionPlan;
-use datafusion::physical_plan::union::UnionExec;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
-use futures_util::StreamExt;
+use huong_types::Timestamp;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, timeout, timeout_at};
+
+pub use answer::Answer;
+pub use log::QueryLog;
 
 use crate::error::Context;
-use crate::manifest::Part;
-use crate::rollup;
-use crate::rows::Rows;
 use crate::snapshot::Snapshot;
-use crate::table::{Partition, Table};
-use crate::{QueryLimits, StoreError};
+use crate::table::Table;
+use crate::{QueryLimits, StoreError, rollup};
+use log::Entry;
+use open::OpenLog;
+use provider::SnapshotTable;
+use run::Run;
 
-/// Answers `sql` over the tables readings, observations, alerts and quarantine of `dir` as they are now. At least one batch comes
-/// back, so that the columns are known when there are no rows.
-///
-/// Runs on the caller's tokio runtime, which must have its time driver on and more than one worker: a join over rows in memory may
-/// not yield for long, so the clock is watched from another thread. After [`StoreError::TooSlow`] such a join goes on in the
-/// background until it yields; a caller who is done shuts the runtime down in the background.
-pub async fn query(dir: &Path, sql: &str, limits: &QueryLimits) -> Result<Vec<RecordBatch>, StoreError> {
-    let mut answer = tokio::spawn(answer(dir.to_owned(), sql.to_owned(), limits.clone()));
-    match tokio::time::timeout(limits.time.to_std(), &mut answer).await {
-        Ok(answer) => answer.map_err(|error| StoreError::Task(error.to_string()))?,
-        Err(_) => {
-            answer.abort();
-            Err(StoreError::TooSlow(limits.time))
+/// A statement is written by a person or a tool; what is longer is neither.
+const LONGEST_SQL: usize = 64 << 10;
+
+/// Answers SQL over one data directory, for this process. Cheap to clone; clones share limits and what is cached.
+#[derive(Clone)]
+pub struct Queries(Arc<Inner>);
+
+pub(crate) struct Inner {
+    dir: PathBuf,
+    limits: QueryLimits,
+    /// Memory, spill files and the footers of parts, of all queries together.
+    runtime: Arc<RuntimeEnv>,
+    open: OpenLog,
+    log: Option<QueryLog>,
+    /// A permit for each query that runs or waits, and one for each that runs.
+    admitted: Arc<Semaphore>,
+    running: Arc<Semaphore>,
+}
+
+/// On whose behalf a query runs, for the log of queries.
+#[derive(Clone, Debug)]
+pub struct Asker {
+    pub who: String,
+    /// The way in, such as `http`.
+    pub via: &'static str,
+    pub at: Timestamp,
+}
+
+impl Queries {
+    /// Over `dir`, which may not exist yet. Every query that is asked is noted in `log`.
+    pub fn new(dir: impl Into<PathBuf>, limits: QueryLimits, log: Option<QueryLog>) -> Result<Queries, StoreError> {
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory)))
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_max_temp_directory_size(limits.spill))
+            .build_arc()?;
+        let (admitted, running) = (Semaphore::new(limits.concurrent + limits.waiting), Semaphore::new(limits.concurrent));
+        let open = OpenLog::new(&runtime.memory_pool, limits.memory);
+        let inner = Inner { dir: dir.into(), limits, runtime, open, log, admitted: Arc::new(admitted), running: Arc::new(running) };
+        Ok(Queries(Arc::new(inner)))
+    }
+
+    /// Begins to answer `sql` over the tables as they are now; comes back when the columns are known. Must be called within a tokio
+    /// runtime that has its time driver on: the clock is watched from there. Dropping the future, or the [`Answer`], gives the query up.
+    ///
+    /// # Errors
+    /// [`StoreError::TooManyQueries`] at once, when no more may wait, and later, when the wait was as long as a query may run; mistakes
+    /// in the SQL; and whatever keeps the store from being read.
+    pub async fn ask(&self, asker: Asker, sql: String) -> Result<Answer, StoreError> {
+        let limits = &self.0.limits;
+        let refused = || StoreError::TooManyQueries { running: limits.concurrent, waiting: limits.waiting };
+        let entry = Entry::new(self.0.log.as_ref(), asker, &sql);
+        let place = Arc::clone(&self.0.admitted).try_acquire_owned().map_err(|_| refused())?;
+        let turn = timeout(limits.time.to_std(), Arc::clone(&self.0.running).acquire_owned()).await;
+        let turn = turn.map_err(|_| refused())?.map_err(|_| refused())?;
+        let deadline = Instant::now() + limits.time.to_std();
+        let (head, schema) = oneshot::channel();
+        let (batches, rows) = mpsc::channel(1);
+        let run = Run { inner: Arc::clone(&self.0), sql, deadline, head: Some(head), batches, entry };
+        let body = move || {
+            run.run();
+            // Given back only here: a query that was given up and goes on is still one that runs.
+            drop((place, turn));
+        };
+        std::thread::Builder::new().name("query".to_owned()).spawn(body).map_err(|error| StoreError::Task(error.to_string()))?;
+        let schema = timeout_at(deadline, schema).await.map_err(|_| StoreError::TooSlow(limits.time))?;
+        let schema = schema.map_err(|_| StoreError::Task("its thread stopped".to_owned()))??;
+        Ok(Answer::new(schema, rows, deadline, limits.time))
+    }
+
+    /// The columns that the answer to `sql` would have. Plans only: no row is read.
+    pub async fn columns(&self, sql: &str) -> Result<SchemaRef, StoreError> {
+        let dir: Arc<Path> = self.0.dir.as_path().into();
+        let empty = Table::all().map(|table| SnapshotTable::empty(table, &dir)).collect();
+        let plan = plan(&self.0.context(empty).await?, sql).await?;
+        Ok(Arc::clone(plan.schema().inner()))
+    }
+
+    /// The tables that there are, with the columns that a reader sees.
+    pub async fn tables(&self) -> Result<Vec<(&'static str, SchemaRef)>, StoreError> {
+        let dir: Arc<Path> = self.0.dir.as_path().into();
+        let context = self.0.context(Table::all().map(|table| SnapshotTable::empty(table, &dir)).collect()).await?;
+        let mut tables = Vec::new();
+        for table in Table::all() {
+            tables.push((table.name(), context.table_provider(table.name()).await?.schema()));
         }
+        Ok(tables)
     }
 }
 
-async fn answer(dir: PathBuf, sql: String, limits: QueryLimits) -> Result<Vec<RecordBatch>, StoreError> {
-    let memory = limits.memory;
-    let loaded = tokio::task::spawn_blocking(move || load(&dir, memory)).await.map_err(|error| StoreError::Task(error.to_string()))?;
-    let (tables, used) = loaded?;
-    let context = context(&limits, used)?;
-    for table in tables {
-        let kind = table.table;
-        context.register_table(kind.name(), Arc::new(table))?;
-        if kind.bin().is_some() {
-            // What is seen under the name are whole bins.
-            let merged = context.sql(&rollup::merged_sql(kind)).await?.into_view();
-            context.deregister_table(kind.name())?;
-            context.register_table(kind.name(), merged)?;
+impl Inner {
+    /// Takes one state of the directory. Blocking.
+    fn load(&self) -> Result<Vec<SnapshotTable>, StoreError> {
+        let dir: Arc<Path> = std::path::absolute(&self.dir).during("resolve", &self.dir)?.into();
+        let mut tables: Vec<SnapshotTable> = Table::all().map(|table| SnapshotTable::empty(table, &dir)).collect();
+        let Snapshot { parts, logs } = Snapshot::take(&self.dir)?;
+        parts.into_iter().for_each(|part| tables[part.table as usize].parts.push(part));
+        for (table, open) in tables.iter_mut().zip(self.open.rows(&logs)?) {
+            table.open = open;
         }
+        Ok(tables)
     }
-    let plan = context.state().create_logical_plan(&sql).await?;
+
+    /// A session of its own for each query: none can leave anything behind for the next.
+    async fn context(&self, tables: Vec<SnapshotTable>) -> Result<SessionContext, StoreError> {
+        let mut config = SessionConfig::new().with_information_schema(true).with_target_partitions(1);
+        config.options_mut().sql_parser.collect_spans = true;
+        let context = SessionContext::new_with_config_rt(config, Arc::clone(&self.runtime));
+        for table in tables {
+            let kind = table.table;
+            context.register_table(kind.name(), Arc::new(table))?;
+            if kind.bin().is_some() {
+                // What is seen under the name are whole bins.
+                let merged = context.sql(&rollup::merged_sql(kind)).await?.into_view();
+                context.deregister_table(kind.name())?;
+                context.register_table(kind.name(), merged)?;
+            }
+        }
+        Ok(context)
+    }
+}
+
+/// Plans `sql`, which may only read.
+async fn plan(context: &SessionContext, sql: &str) -> Result<LogicalPlan, StoreError> {
+    if sql.len() > LONGEST_SQL {
+        return Err(StoreError::Sql { message: format!("the statement has {} bytes, at most {LONGEST_SQL}", sql.len()), place: None });
+    }
+    let state = context.state();
+    let plan = state.create_logical_plan(sql).await.map_err(StoreError::sql)?;
     let reading = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
     reading.verify_plan(&plan).map_err(|error| StoreError::ReadOnly(error.message().into_owned()))?;
-    let mut stream = context.execute_logical_plan(plan).await?.execute_stream().await?;
-    let mut batches = Vec::new();
-    let mut rows = 0;
-    while let Some(batch) = stream.next().await {
-        let batch = batch?;
-        rows += batch.num_rows();
-        if rows > limits.rows {
-            return Err(StoreError::TooManyRows { limit: limits.rows });
-        }
-        batches.push(batch);
-    }
-    if batches.is_empty() {
-        batches.push(RecordBatch::new_empty(stream.schema()));
-    }
-    Ok(batches)
-}
-
-fn context(limits: &QueryLimits, used: usize) -> Result<SessionContext, StoreError> {
-    let runtime = RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(limits.memory - used)))
-        .with_disk_manager_builder(DiskManagerBuilder::default().with_max_temp_directory_size(limits.spill))
-        .build_arc()?;
-    Ok(SessionContext::new_with_config_rt(SessionConfig::new().with_information_schema(true), runtime))
-}
-
-/// One table as it is now: sealed parts and the rows of the open log.
-#[derive(Debug)]
-struct SnapshotTable {
-    table: Table,
-    parts: Vec<PartitionedFile>,
-    open: Vec<RecordBatch>,
-}
-
-/// Reads the open log, decides which parts there are, and says how many bytes the former takes.
-fn load(dir: &Path, memory: usize) -> Result<(Vec<SnapshotTable>, usize), StoreError> {
-    let mut tables: Vec<SnapshotTable> = Table::all().map(|table| SnapshotTable { table, parts: Vec::new(), open: Vec::new() }).collect();
-    let mut used = 0;
-    let Snapshot { parts, logs } = Snapshot::take(dir)?;
-    for part in &parts {
-        tables[part.table as usize].parts.push(part_file(dir, part)?);
-    }
-    for log in logs {
-        let mut rows = Table::RECORDS.map(Rows::new);
-        for (seq, record) in log.read()?.records() {
-            rows[Partition::of(&record).table as usize].push(seq, &record)?;
-        }
-        for (table, rows) in Table::RECORDS.into_iter().zip(rows) {
-            let batch = rows.finish()?;
-            let partials = Table::ROLLUPS.into_iter().filter(|_| table == Table::Readings);
-            for rollup in partials {
-                if let Some(partials) = rollup::of_readings(rollup, &batch)? {
-                    used += partials.get_array_memory_size();
-                    tables[rollup as usize].open.extend(slices(&partials));
-                }
-            }
-            used += batch.get_array_memory_size();
-            tables[table as usize].open.extend(slices(&batch));
-        }
-        if used >= memory {
-            return Err(StoreError::LogTooLarge { used, limit: memory });
-        }
-    }
-    Ok((tables, used))
-}
-
-/// In pieces of the size that DataFusion works in, so that they spread over its threads.
-fn slices(batch: &RecordBatch) -> impl Iterator<Item = RecordBatch> {
-    const ROWS: usize = 8192;
-    (0..batch.num_rows()).step_by(ROWS).map(|from| batch.slice(from, ROWS.min(batch.num_rows() - from)))
-}
-
-/// With statistics from the manifest, so that the file is passed over unopened when the filters exclude it.
-fn part_file(dir: &Path, part: &Part) -> Result<PartitionedFile, StoreError> {
-    let path: PathBuf = std::path::absolute(dir.join(&part.path)).during("resolve", dir)?;
-    let location = datafusion::object_store::path::Path::from_absolute_path(&path)
-        .map_err(|error| DataFusionError::ObjectStore(Box::new(error.into())))?;
-    let meta = ObjectMeta { location, last_modified: Default::default(), size: part.bytes, e_tag: None, version: None };
-    let schema = part.table.schema();
-    let mut statistics = Statistics::new_unknown(&schema);
-    statistics.num_rows = Precision::Exact(part.rows as usize);
-    let mut set = |column: &str, min: ScalarValue, max: ScalarValue| -> Result<(), StoreError> {
-        let statistics: &mut ColumnStatistics = &mut statistics.column_statistics[schema.index_of(column)?];
-        statistics.null_count = Precision::Exact(0);
-        statistics.min_value = Precision::Exact(min);
-        statistics.max_value = Precision::Exact(max);
-        Ok(())
-    };
-    let time = |at: i64| ScalarValue::TimestampMillisecond(Some(at), Some("UTC".into()));
-    let text = |text: &str| ScalarValue::Utf8(Some(text.to_owned()));
-    set("seq", ScalarValue::UInt64(Some(part.seq.0)), ScalarValue::UInt64(Some(part.seq.1)))?;
-    set("day", ScalarValue::Date32(Some(part.day)), ScalarValue::Date32(Some(part.day)))?;
-    set(part.table.arrival_column(), time(part.arrived.0), time(part.arrived.1))?;
-    set(part.table.time_column(), time(part.at.0), time(part.at.1))?;
-    set(part.table.key_column(), text(&part.key.0), text(&part.key.1))?;
-    if let Some(stream) = &part.stream {
-        set("stream", text(stream), text(stream))?;
-    }
-    Ok(PartitionedFile::new_from_meta(meta).with_statistics(Arc::new(statistics)))
-}
-
-impl SnapshotTable {
-    /// The parts that may hold rows which pass `filters`.
-    fn parts_for(&self, session: &dyn Session, filters: &[Expr]) -> Result<Vec<PartitionedFile>, DataFusionError> {
-        let Some(filter) = conjunction(filters.to_vec()) else { return Ok(self.parts.clone()) };
-        let schema = self.table.schema();
-        let filter = session.create_physical_expr(filter, &schema.clone().to_dfschema()?)?;
-        let statistics = self.parts.iter().filter_map(|part| part.statistics.clone()).collect();
-        let keep = PruningPredicateBuilder::new()
-            .with_file_schema(schema.clone())
-            .try_build(filter)?
-            .prune(&PrunableStatistics::new(statistics, schema))?;
-        Ok(self.parts.iter().zip(keep).filter(|(_, keep)| *keep).map(|(part, _)| part.clone()).collect())
-    }
-}
-
-#[async_trait]
-impl TableProvider for SnapshotTable {
-    fn schema(&self) -> SchemaRef {
-        self.table.schema()
-    }
-
-    fn table_type(&self) -> TableType {
-        TableType::Base
-    }
-
-    /// Filters choose the parts here; rows within are chosen by the Parquet source, into which the physical optimiser pushes them.
-    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>, DataFusionError> {
-        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
-    }
-
-    async fn scan(
-        &self,
-        session: &dyn Session,
-        projection: Option<&Vec<usize>>,
-        filters: &[Expr],
-        _limit: Option<usize>,
-    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
-        let schema = self.schema();
-        let open: Arc<dyn ExecutionPlan> =
-            MemorySourceConfig::try_new_exec(std::slice::from_ref(&self.open), schema.clone(), projection.cloned())?;
-        let parts = self.parts_for(session, filters)?;
-        if parts.is_empty() {
-            return Ok(open);
-        }
-        let source = Arc::new(ParquetSource::new(schema).with_pushdown_filters(true));
-        let groups = FileGroup::new(parts).split_files(session.config().target_partitions());
-        let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), source)
-            .with_file_groups(groups)
-            .with_projection_indices(projection.cloned())?
-            .build();
-        let sealed: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
-        UnionExec::try_new(vec![sealed, open])
-    }
+    // Types are checked here, so that a mistake in the statement is told before anything runs.
+    state.optimize(&plan).map_err(StoreError::sql)
 }
 
 #[cfg(test)]

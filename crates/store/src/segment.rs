@@ -105,17 +105,17 @@ fn named(path: &Path) -> Option<u64> {
 
 impl Segment {
     pub(crate) fn read(path: &Path) -> Result<Segment, StoreError> {
-        Self::read_from(&mut File::open(path).during("open", path)?, path)
+        Self::read_from(&File::open(path).during("open", path)?, path)
     }
 
     /// From a handle that may outlive the file's name.
-    pub(crate) fn read_from(file: &mut File, path: &Path) -> Result<Segment, StoreError> {
+    pub(crate) fn read_from(mut file: &File, path: &Path) -> Result<Segment, StoreError> {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).during("read", path)?;
         Self::parse(path, bytes)
     }
 
-    fn parse(path: &Path, bytes: Vec<u8>) -> Result<Segment, StoreError> {
+    pub(crate) fn parse(path: &Path, bytes: Vec<u8>) -> Result<Segment, StoreError> {
         let mut head_damage = 0;
         let mut damaged = |what: &str| {
             error!(segment = %path.display(), what, bytes = bytes.len(), "a segment of the log is damaged at its beginning");
@@ -197,8 +197,13 @@ pub(crate) fn push_record(buffer: &mut Vec<u8>, seq: u64, record: &Record) -> Re
     frame::push(buffer, &(seq, record))
 }
 
-impl Records<'_> {
-    /// Just behind the last good frame read so far, from the beginning of the file.
+impl<'a> Records<'a> {
+    /// The records of `bytes`, which stand in the file at `path` behind a good record; the next sequence is `next_seq` or more.
+    pub(crate) fn resume(path: &'a Path, bytes: &'a [u8], next_seq: u64) -> Self {
+        Records { path, frames: Frames::new(bytes), start: 0, next_seq, head_damage: 0, undecodable: 0, told: 0 }
+    }
+
+    /// Just behind the last good frame read so far, from the beginning of the file or of the bytes given.
     pub(crate) fn end(&self) -> usize {
         self.start + self.frames.end()
     }

@@ -4,6 +4,7 @@
 //! name; the files of parts outlive the manifest that named them by a period of grace.
 
 use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::StoreError;
@@ -54,7 +55,18 @@ fn attempt(dir: &Path) -> Result<Option<Snapshot>, StoreError> {
 }
 
 impl LogFile {
-    pub(crate) fn read(mut self) -> Result<Segment, StoreError> {
-        Segment::read_from(&mut self.file, &self.path)
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn read(&self) -> Result<Segment, StoreError> {
+        Segment::read_from(&self.file, &self.path)
+    }
+
+    /// Appends what stands behind the first `start` bytes to `bytes`.
+    pub(crate) fn read_after(&self, start: u64, bytes: &mut Vec<u8>) -> Result<(), StoreError> {
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(start)).and_then(|_| file.read_to_end(bytes)).during("read", &self.path)?;
+        Ok(())
     }
 }

@@ -3,7 +3,7 @@
 //! Invariant: a token's text appears in no log, no error and no response body, and comparing one takes the same time wherever it
 //! differs.
 
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 
 use crate::config::WallConfig;
 
@@ -16,8 +16,9 @@ pub enum Role {
     Operator,
 }
 
+/// The tokens of `[wall]`: whoever else lets people in asks them too.
 #[derive(Clone, Default)]
-pub(crate) struct Tokens {
+pub struct Tokens {
     list: Vec<Token>,
 }
 
@@ -29,18 +30,39 @@ struct Token {
 }
 
 /// One mistake in how tokens are configured.
-pub(crate) struct Mistake {
-    pub(crate) field: &'static str,
-    pub(crate) found: String,
-    pub(crate) expected: &'static str,
+#[derive(Debug)]
+pub struct Mistake {
+    pub field: &'static str,
+    pub found: String,
+    pub expected: &'static str,
 }
 
 /// Who is asking.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Caller {
-    pub(crate) role: Role,
+pub struct Caller {
+    pub role: Role,
     /// The name beside the token; `None` where no tokens are configured.
-    pub(crate) name: Option<String>,
+    pub name: Option<String>,
+}
+
+/// Why somebody is not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    #[error("a token is needed: `Authorization: Bearer ...`")]
+    NoToken,
+    #[error("this token is not known")]
+    Unknown,
+    #[error("the role of this token is not enough")]
+    Role,
+    #[error("this needs an operator token, and none is configured: set tokens_file or tokens_env in [wall]")]
+    NoneConfigured,
+}
+
+impl Denied {
+    /// Another token would help, not another role.
+    pub fn unknown(self) -> bool {
+        matches!(self, Denied::NoToken | Denied::Unknown)
+    }
 }
 
 /// The name of the cookie that holds a screen's token.
@@ -61,7 +83,7 @@ impl Role {
 
 impl Tokens {
     /// Reads what `config` names. Configured but empty is a mistake, so that an emptied file does not open the wall.
-    pub(crate) fn load(config: &WallConfig) -> Result<Self, Vec<Mistake>> {
+    pub fn load(config: &WallConfig) -> Result<Self, Vec<Mistake>> {
         let mut tokens = Self::default();
         let mut mistakes = Vec::new();
         if let Some(file) = &config.tokens_file {
@@ -113,29 +135,25 @@ impl Tokens {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
-    /// Who the request's credentials belong to, when that is enough for `need`; else the status and the reason.
-    pub(crate) fn admit(&self, headers: &HeaderMap, need: Role) -> Result<Caller, (StatusCode, &'static str)> {
+    /// Who the `given` token belongs to, when that is enough for `need`.
+    pub fn admit(&self, given: Option<&str>, need: Role) -> Result<Caller, Denied> {
         if need == Role::Public {
             return Ok(Caller { role: Role::Public, name: None });
         }
         if self.is_empty() {
             if need == Role::Operator {
-                return Err((
-                    StatusCode::FORBIDDEN,
-                    "this needs an operator token, and none is configured: set tokens_file or tokens_env in [wall]",
-                ));
+                return Err(Denied::NoneConfigured);
             }
             return Ok(Caller { role: Role::Viewer, name: None });
         }
-        let given = presented(headers).ok_or((StatusCode::UNAUTHORIZED, "a token is needed: `Authorization: Bearer ...`"))?;
-        let token = self.list.iter().find(|token| same(token.secret.as_bytes(), given.as_bytes()));
-        let token = token.ok_or((StatusCode::UNAUTHORIZED, "this token is not known"))?;
+        let given = given.ok_or(Denied::NoToken)?;
+        let token = self.list.iter().find(|token| same(token.secret.as_bytes(), given.as_bytes())).ok_or(Denied::Unknown)?;
         if token.role < need {
-            return Err((StatusCode::FORBIDDEN, "the role of this token is not enough"));
+            return Err(Denied::Role);
         }
         Ok(Caller { role: token.role, name: Some(token.name.clone()) })
     }

@@ -19,7 +19,7 @@ use crate::assets;
 use crate::connection::stopped;
 use crate::feed::Feed;
 use crate::model::{Backend, CameraNow, Figures};
-use crate::view::{Delta, Heartbeat, Places, Snapshot, Step, ValueView, event};
+use crate::view::{Delta, Heartbeat, Latest, LatestView, Places, Snapshot, Step, ValueView, event};
 
 /// Values are gathered this long, so each key changes on a screen at most once a second.
 const BEAT: Duration = Duration::from_secs(1);
@@ -76,6 +76,7 @@ pub(crate) struct Seat {
 enum Ask {
     Seat { queue: usize, limit: usize, cut: Arc<Notify>, reply: oneshot::Sender<Option<Seat>> },
     Snapshot { reply: oneshot::Sender<Bytes> },
+    Latest { stream: Option<String>, key: Option<String>, reply: oneshot::Sender<Bytes> },
 }
 
 struct Screen {
@@ -211,6 +212,18 @@ impl Hub {
     }
 
     fn answer(&mut self, ask: Ask, backend: &dyn Backend) {
+        let json = |what: serde_json::Result<Vec<u8>>, reply: oneshot::Sender<Bytes>| match what {
+            // A failed `send` here and below means that the asker has gone, and there is no one to tell.
+            Ok(json) => drop(reply.send(Bytes::from(json))),
+            Err(error) => tracing::error!(%error, "an answer could not be written"),
+        };
+        if let Ask::Latest { stream, key, reply } = ask {
+            let clock = backend.clock();
+            let wanted = |asked: &Option<String>, name: &Name| asked.as_ref().is_none_or(|asked| asked == name.as_str());
+            let readings = self.values.values().filter(|r| wanted(&stream, &r.stream) && wanted(&key, &r.key));
+            let values = readings.map(|reading| LatestView::new(reading, clock.now)).collect();
+            return json(serde_json::to_vec(&Latest { clock, values }), reply);
+        }
         let snapshot = Snapshot {
             build: assets::build(),
             seq: self.seq,
@@ -221,12 +234,9 @@ impl Hub {
             camera_states: self.cameras.values().collect(),
             figures: &self.figures,
         };
-        // A failed `send` below means that the asker has gone, and there is no one to tell.
         match ask {
-            Ask::Snapshot { reply } => match serde_json::to_vec(&snapshot) {
-                Ok(json) => drop(reply.send(Bytes::from(json))),
-                Err(error) => tracing::error!(%error, "a snapshot could not be written"),
-            },
+            Ask::Latest { .. } => {}
+            Ask::Snapshot { reply } => json(serde_json::to_vec(&snapshot), reply),
             Ask::Seat { queue, limit, cut, reply } => {
                 self.screens.retain(|screen| !screen.events.is_closed());
                 if self.screens.len() >= limit {
@@ -275,6 +285,13 @@ impl Desk {
         let (reply, answer) = oneshot::channel();
         self.ask.send(Ask::Seat { queue, limit, cut, reply }).await.ok()?;
         answer.await.ok().flatten()
+    }
+
+    /// The newest readings as JSON, as of the last beat; `None` when the hub has stopped.
+    pub(crate) async fn latest(&self, stream: Option<String>, key: Option<String>) -> Option<Bytes> {
+        let (reply, answer) = oneshot::channel();
+        self.ask.send(Ask::Latest { stream, key, reply }).await.ok()?;
+        answer.await.ok()
     }
 
     /// The snapshot as JSON; `None` when the hub has stopped.

@@ -16,12 +16,15 @@ mod hub;
 mod metrics;
 mod model;
 mod orders;
+mod parameters;
+mod query;
 mod server;
 mod view;
 
-pub use auth::Role;
+pub use auth::{Caller, Denied, Role, Tokens};
 pub use config::WallConfig;
 pub use feed::Feed;
 pub use hub::{Hub, HubStats};
 pub use model::{Backend, CameraNow, Figures, FrameFigures, Latency, Ledger, OrderError, Picture, RuleFigures, SinkFigures, WallClock};
+pub use query::{QueryError, QueryFormat, Rows};
 pub use server::{ROUTES, Route, Wall, WallError};

@@ -9,7 +9,9 @@ use futures_util::future::BoxFuture;
 use huong_types::{LoadFigures, Name, Order, Timestamp};
 use serde::Serialize;
 
-/// What only the root knows. Every method but `order` is called on the network runtime, some of them each second:
+use crate::query::{QueryError, QueryFormat, Rows};
+
+/// What only the root knows. Every method but `order` and `query` is called on the network runtime, some of them each second:
 /// they must return at once (atomics, an `ArcSwap`), never wait for disk or another thread.
 pub trait Backend: Send + Sync + 'static {
     fn clock(&self) -> WallClock;
@@ -24,6 +26,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Hands an operator's order to the alert table; resolves when it has decided.
     fn order(&self, order: Order) -> BoxFuture<'static, Result<(), OrderError>>;
+
+    /// Begins to answer `sql` for `who`; resolves with the first rows. Dropping what it gives ends the query.
+    fn query(&self, who: String, sql: String, format: QueryFormat) -> BoxFuture<'static, Result<Rows, QueryError>>;
 }
 
 /// The processor's time, so that a browser computes ages in it even when a demo runs at 600 times real speed.

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Path, RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{Html, IntoResponse, Response};
@@ -29,6 +29,8 @@ use crate::hub::{Desk, Hub};
 use crate::metrics;
 use crate::model::Backend;
 use crate::orders;
+use crate::parameters::Parameters;
+use crate::query;
 
 /// A path, its method and who may use it.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +51,11 @@ pub const ROUTES: &[Route] = &[
     Route { method: "POST", path: "/api/session", role: Role::Viewer },
     Route { method: "GET", path: "/api/events", role: Role::Viewer },
     Route { method: "GET", path: "/api/snapshot", role: Role::Viewer },
+    Route { method: "GET", path: "/api/latest", role: Role::Viewer },
     Route { method: "GET", path: "/api/cameras/{id}/frame", role: Role::Viewer },
+    // Plates and calls are in the tables: the same role as for orders, and every query is noted by whoever answers it.
+    Route { method: "GET", path: "/api/query", role: Role::Operator },
+    Route { method: "POST", path: "/api/query", role: Role::Operator },
     Route { method: "POST", path: "/api/alerts/{id}/acknowledge", role: Role::Operator },
     Route { method: "POST", path: "/api/alerts/{id}/shelve", role: Role::Operator },
     Route { method: "POST", path: "/api/alerts/{id}/unshelve", role: Role::Operator },
@@ -132,7 +138,9 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/session", get(session).post(open_session))
         .route("/api/events", get(events))
         .route("/api/snapshot", get(snapshot))
+        .route("/api/latest", get(latest))
         .route("/api/cameras/{id}/frame", get(frame))
+        .route("/api/query", get(query::query).post(query::query).layer(DefaultBodyLimit::max(query::LONGEST_SQL)))
         .route("/api/alerts/{id}/acknowledge", post(orders::acknowledge))
         .route("/api/alerts/{id}/shelve", post(orders::shelve))
         .route("/api/alerts/{id}/unshelve", post(orders::unshelve))
@@ -150,14 +158,15 @@ async fn admit(State(shared): State<Arc<Shared>>, path: MatchedPath, mut request
     let Some(route) = ROUTES.iter().find(|route| route.path == path.as_str() && route.method == method) else {
         return refusal(StatusCode::METHOD_NOT_ALLOWED, "no such method here");
     };
-    match shared.tokens.admit(request.headers(), route.role) {
+    match shared.tokens.admit(presented(request.headers()), route.role) {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
-        Err((status, why)) => {
-            let mut response = refusal(status, why);
-            if status == StatusCode::UNAUTHORIZED {
+        Err(denied) => {
+            let status = if denied.unknown() { StatusCode::UNAUTHORIZED } else { StatusCode::FORBIDDEN };
+            let mut response = refusal(status, &denied.to_string());
+            if denied.unknown() {
                 response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             response
@@ -227,10 +236,26 @@ async fn events(State(shared): State<Arc<Shared>>, Extension(cut): Extension<Cut
 }
 
 async fn snapshot(State(shared): State<Arc<Shared>>) -> Response {
-    match shared.desk.snapshot().await {
+    json_or_stopping(shared.desk.snapshot().await)
+}
+
+fn json_or_stopping(json: Option<Bytes>) -> Response {
+    match json {
         Some(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
         None => refusal(StatusCode::SERVICE_UNAVAILABLE, "the processor is stopping"),
     }
+}
+
+/// The newest readings, of one stream, one key, or all; with their age by the processor's clock, in milliseconds.
+async fn latest(State(shared): State<Arc<Shared>>, RawQuery(text): RawQuery) -> Response {
+    let Ok(mut parameters) = Parameters::parse(text.as_deref().unwrap_or_default()) else {
+        return refusal(StatusCode::BAD_REQUEST, "the parameters are not percent-encoded UTF-8");
+    };
+    let (stream, key) = (parameters.take("stream"), parameters.take("key"));
+    if let Some(unknown) = parameters.first() {
+        return refusal(StatusCode::BAD_REQUEST, &format!("there is no parameter `{unknown}`"));
+    }
+    json_or_stopping(shared.desk.latest(stream, key).await)
 }
 
 async fn frame(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {

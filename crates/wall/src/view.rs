@@ -86,6 +86,21 @@ pub(crate) struct Heartbeat {
     pub(crate) clock: WallClock,
 }
 
+/// The newest readings that were asked for.
+#[derive(Serialize)]
+pub(crate) struct Latest<'a> {
+    pub(crate) clock: WallClock,
+    pub(crate) values: Vec<LatestView<'a>>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct LatestView<'a> {
+    #[serde(flatten)]
+    value: ValueView<'a>,
+    /// Milliseconds from the time of the event to now.
+    age: i64,
+}
+
 /// One transition of an alert and the alert after it.
 #[derive(Serialize)]
 pub(crate) struct Step<'a> {
@@ -139,6 +154,12 @@ impl Places {
 impl<'a> From<&'a Transition> for Step<'a> {
     fn from(transition: &'a Transition) -> Self {
         Self { transition: transition.seq, kind: transition.kind, alert: &transition.alert }
+    }
+}
+
+impl<'a> LatestView<'a> {
+    pub(crate) fn new(reading: &'a Reading, now: Timestamp) -> Self {
+        Self { value: reading.into(), age: now.since(reading.at).as_millis() }
     }
 }
 

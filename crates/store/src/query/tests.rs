@@ -2,20 +2,44 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arrow::ipc::reader::StreamReader;
+use arrow::record_batch::RecordBatch;
 use huong_types::{AlertState, Span};
 
 use super::*;
 use crate::testing::{close, filled, minute, mixed, observation, open, reading, refused, transition, write};
-use crate::{Record, StoreConfig, Writer, seal, write_csv, write_json, write_pretty};
+use crate::{Encoder, Fault, Format, Record, StoreConfig, Writer, seal};
+
+fn asker() -> Asker {
+    Asker { who: "duty".to_owned(), via: "test", at: minute(0) }
+}
+
+fn queries(dir: &Path, limits: &QueryLimits) -> Queries {
+    Queries::new(dir, limits.clone(), None).expect("sound limits")
+}
+
+async fn query(dir: &Path, sql: &str, limits: &QueryLimits) -> Result<Vec<RecordBatch>, StoreError> {
+    queries(dir, limits).ask(asker(), sql.to_owned()).await?.gather().await
+}
 
 async fn ask(dir: &Path, sql: &str) -> Vec<RecordBatch> {
     query(dir, sql, &QueryLimits::default()).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
 }
 
+fn encoded(format: Format, batches: &[RecordBatch]) -> Vec<u8> {
+    let mut encoder = Encoder::new(format, batches[0].schema()).expect("a plain schema");
+    let rows = batches.iter().filter(|batch| batch.num_rows() > 0);
+    let mut out: Vec<u8> = rows.flat_map(|batch| encoder.push(batch.clone()).expect("plain rows")).collect();
+    out.extend(encoder.finish().expect("plain rows"));
+    out
+}
+
+fn text(format: Format, batches: &[RecordBatch]) -> String {
+    String::from_utf8(encoded(format, batches)).expect("text")
+}
+
 async fn csv(dir: &Path, sql: &str) -> String {
-    let mut out = Vec::new();
-    write_csv(&ask(dir, sql).await, &mut out).expect("memory takes it");
-    String::from_utf8(out).expect("CSV is text")
+    text(Format::Csv, &ask(dir, sql).await)
 }
 
 const QUESTIONS: &[&str] = &[
@@ -62,10 +86,7 @@ async fn parts_that_filters_exclude_are_not_opened() {
     let dir = filled(&(1..100).map(reading).collect::<Vec<_>>());
     seal(&close(&mut open(dir.path()).0, 0)).expect("a sound disk");
     let files = async |filter: &str| {
-        let mut plan = Vec::new();
-        write_pretty(&ask(dir.path(), &format!("EXPLAIN SELECT value FROM readings WHERE {filter}")).await, &mut plan)
-            .expect("memory takes it");
-        let plan = String::from_utf8(plan).expect("a plan is text");
+        let plan = text(Format::Pretty, &ask(dir.path(), &format!("EXPLAIN SELECT value FROM readings WHERE {filter}")).await);
         ["day=2025-10-26/", "day=2025-10-27/"].map(|day| plan.contains(day))
     };
     for (filter, expected) in [
@@ -135,19 +156,141 @@ async fn limits_hold() {
     assert!(matches!(query(dir.path(), all, &memory).await, Err(StoreError::LogTooLarge { limit: 1000, .. })));
     let spill = QueryLimits { memory: 1 << 20, spill: 0, ..default.clone() };
     let big = "SELECT a.seq, b.seq, c.seq, count(*) FROM readings a, readings b, readings c GROUP BY 1, 2, 3 ORDER BY 4 LIMIT 1";
-    assert!(matches!(query(dir.path(), big, &spill).await, Err(StoreError::Query(_))));
+    let error = query(dir.path(), big, &spill).await.expect_err("a megabyte does not hold it");
+    assert_eq!(error.fault(), Fault::TooLarge, "{error}");
 }
 
-/// The time limit holds for a join that never yields: the clock is watched from another thread.
-#[test]
-fn a_query_that_takes_too_long_is_given_up() {
+/// Pairs of pairs: far more than anyone waits for, and nothing comes of them.
+const ENDLESS: &str = "SELECT count(*) FROM readings a, readings b, readings c, readings d WHERE a.value + b.value + c.value + d.value < 0";
+
+/// The time limit holds for a join that never yields: the clock is watched from another thread. Meanwhile and afterwards others are
+/// answered, as far as there are slots.
+#[tokio::test]
+async fn a_query_that_takes_too_long_is_given_up() {
     let dir = filled(&(1..200).map(reading).collect::<Vec<_>>());
-    let limits = QueryLimits { time: Span::from_millis(20), ..QueryLimits::default() };
-    let long = "SELECT count(*) FROM readings a, readings b, readings c WHERE a.value + b.value + c.value < 0";
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-    let answer = runtime.block_on(query(dir.path(), long, &limits));
-    runtime.shutdown_background();
-    assert!(matches!(answer, Err(StoreError::TooSlow(_))));
+    let queries = queries(dir.path(), &QueryLimits { time: Span::from_secs(1), concurrent: 2, ..QueryLimits::default() });
+    let long = queries.ask(asker(), ENDLESS.to_owned()).await;
+    let mut long = long.expect("it is planned in time");
+    let short = queries.ask(asker(), "SELECT 1".to_owned()).await.expect("beside the long one").gather().await;
+    assert_eq!(text(Format::Csv, &short.expect("one row")), "Int64(1)\n1\n");
+    assert!(matches!(long.next().await, Some(Err(StoreError::TooSlow(_)))));
+    assert!(long.next().await.is_none(), "an error is the end");
+    queries.ask(asker(), "SELECT 1".to_owned()).await.expect("after the long one");
+}
+
+#[tokio::test]
+async fn so_many_run_and_so_many_wait_and_one_more_is_refused() {
+    let dir = filled(&(1..200).map(reading).collect::<Vec<_>>());
+    let queries = queries(dir.path(), &QueryLimits { concurrent: 1, waiting: 1, ..QueryLimits::default() });
+    let all = || queries.ask(asker(), "SELECT a.seq FROM readings a, readings b, readings c".to_owned());
+    let running = all().await.expect("the first has its turn");
+    let waiting = queries.ask(asker(), "SELECT count(*) AS n FROM readings".to_owned());
+    tokio::pin!(waiting);
+    // Polled at least once: it has come in, and has no turn.
+    assert!(tokio::time::timeout(Span::from_millis(1).to_std(), &mut waiting).await.is_err());
+    let refused = all().await.expect_err("two at once");
+    assert!(matches!(refused, StoreError::TooManyQueries { running: 1, waiting: 1 }), "{refused}");
+    assert_eq!(refused.fault(), Fault::Busy);
+    // Whoever stops reading gives up the turn.
+    drop(running);
+    let answer = waiting.await.expect("its turn").gather().await.expect("an answer");
+    assert_eq!(text(Format::Csv, &answer), "n\n199\n");
+}
+
+#[tokio::test]
+async fn mistakes_are_told_with_their_place_before_anything_runs() {
+    let dir = filled(&mixed());
+    for (sql, place, words) in [
+        ("SELECT key,\n nothing FROM readings", Some((2, 2)), "nothing"),
+        ("SELECT key FROM reading", Some((1, 17)), "reading"),
+        ("SELECT key FRO readings WHERE", Some((1, 16)), "readings"),
+        ("SELECT key + 1 FROM readings", Some((1, 8)), "Utf8 + Int64"),
+        ("SELECT key FROM readings WHERE at > 'yesterday'", None, "yesterday"),
+    ] {
+        let error = query(dir.path(), sql, &QueryLimits::default()).await.expect_err(sql);
+        let StoreError::Sql { message, place: found } = &error else { panic!("{sql}: {error:?}") };
+        assert!(message.contains(words) && *found == place, "{sql}: {found:?} {message}");
+        assert_eq!(error.fault(), Fault::Asker);
+    }
+    let long = format!("SELECT '{}'", "x".repeat(LONGEST_SQL));
+    assert_eq!(query(dir.path(), &long, &QueryLimits::default()).await.expect_err("too long").fault(), Fault::Asker);
+    let columns = queries(dir.path(), &QueryLimits::default()).columns("SELECT key, max(value) AS most FROM readings GROUP BY key").await;
+    assert_eq!(columns.expect("a plan").fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>(), ["key", "most"]);
+}
+
+/// What is decoded of the open log is kept, and read on: with each of these the answer is that of a reader who begins anew.
+#[tokio::test]
+async fn the_open_log_is_read_on_as_it_grows_and_is_sealed() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (mut writer, _) = open(dir.path());
+    let kept = queries(dir.path(), &QueryLimits::default());
+    let mut next = 1;
+    for (step, count) in [1, 5, 0, 9000, 1, 10_000, 3].into_iter().enumerate() {
+        let records: Vec<Record> = (next..next + count).flat_map(|n| [reading(n), observation(n)]).collect();
+        next += count;
+        write(&mut writer, &records);
+        if step == 4 {
+            seal(&close(&mut writer, 0)).expect("a sound disk");
+        }
+        for sql in ["SELECT count(*), sum(value), max(seq) FROM readings", "SELECT count(*), count(text) FROM observations"] {
+            let answer = kept.ask(asker(), sql.to_owned()).await.expect("an answer").gather().await.expect("rows");
+            assert_eq!(text(Format::Csv, &answer), csv(dir.path(), sql).await, "{sql} after {step}");
+        }
+    }
+}
+
+/// A commit that did not reach the disk is taken back, and others stand in its place.
+#[tokio::test]
+async fn an_open_log_that_was_cut_back_is_read_anew() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let kept = queries(dir.path(), &QueryLimits::default());
+    let values = async || {
+        let sql = "SELECT value FROM readings ORDER BY seq".to_owned();
+        text(Format::Csv, &kept.ask(asker(), sql).await.expect("an answer").gather().await.expect("rows"))
+    };
+    let (mut writer, _) = open(dir.path());
+    write(&mut writer, &[reading(1)]);
+    let path = crate::segment::path(dir.path(), 1);
+    let before = std::fs::read(&path).expect("the segment");
+    write(&mut writer, &[reading(2), reading(3)]);
+    assert_eq!(values().await, "value\n0.01\n0.02\n0.03\n");
+    drop(writer);
+    std::fs::write(&path, &before).expect("cut back");
+    assert_eq!(values().await, "value\n0.01\n");
+    let (mut writer, _) = open(dir.path());
+    write(&mut writer, &(4..9).map(reading).collect::<Vec<_>>());
+    assert_eq!(values().await, "value\n0.01\n0.04\n0.05\n0.06\n0.07\n0.08\n");
+}
+
+#[tokio::test]
+async fn every_query_is_noted_whatever_its_end_and_the_notes_keep_to_their_limit() {
+    let dir = filled(&(1..50).map(reading).collect::<Vec<_>>());
+    let limits = QueryLimits { rows: 40, ..QueryLimits::default() };
+    let log = QueryLog::open(dir.path(), 4000).expect("a sound directory");
+    let queries = Queries::new(dir.path(), limits, Some(log)).expect("sound limits");
+    for sql in ["SELECT key FROM readings LIMIT 3", "SELECT nothing FROM readings", "SELECT * FROM readings"] {
+        let answer = queries.ask(asker(), sql.to_owned()).await;
+        if let Ok(answer) = answer {
+            let _ended = answer.gather().await;
+        }
+    }
+    let lines = || -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(dir.path().join("queries.jsonl")).expect("the log");
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    };
+    // A line is written when the thread has ended, which may be behind the last row.
+    while lines().len() < 3 {
+        tokio::task::yield_now().await;
+    }
+    let told: Vec<(String, u64)> = lines().iter().map(|line| (line["outcome"].to_string(), line["rows"].as_u64().expect("rows"))).collect();
+    assert_eq!((told[0].0.as_str(), told[0].1), ("\"complete\"", 3));
+    assert!(told[1].0.contains("nothing") && told[2].0.contains("more rows than the limit"), "{told:?}");
+    assert_eq!((&lines()[0]["who"], &lines()[0]["via"]), (&"duty".into(), &"test".into()));
+    for _ in 0..40 {
+        queries.ask(asker(), "SELECT key FROM readings LIMIT 1".to_owned()).await.expect("an answer").gather().await.expect("rows");
+    }
+    let size = |name: &str| std::fs::metadata(dir.path().join(name)).map_or(0, |file| file.len());
+    assert!(size("queries.old.jsonl") > 0 && size("queries.old.jsonl") + size("queries.jsonl") <= 4000);
 }
 
 /// Each state that a query sees is a prefix of what was written: no row missing, none twice, none taken back.
@@ -193,22 +336,23 @@ async fn results_are_written_for_people_and_programs() {
     let sql =
         "SELECT key, value, text, orphan FROM readings UNION ALL SELECT key, value, text, orphan FROM observations ORDER BY key, value";
     let batches = ask(dir.path(), sql).await;
-    let text = |write: fn(&[RecordBatch], &mut dyn std::io::Write) -> Result<(), StoreError>, batches: &[RecordBatch]| {
-        let mut out = Vec::new();
-        write(batches, &mut out).expect("memory takes it");
-        String::from_utf8(out).expect("text")
-    };
     assert_eq!(
-        text(write_csv, &batches),
+        text(Format::Csv, &batches),
         "key,value,text,orphan\ncam-1,-0.0,,false\ncam-1,3.0,,false\ncam-1,,\"mưa, \"\"kẹt xe\"\"\",false\nthượng nhật,0.02,,false\n"
     );
-    assert!(text(write_json, &batches).starts_with("[{\"key\":\"cam-1\",\"value\":-0.0,\"orphan\":false},"));
-    assert!(text(write_pretty, &batches).contains("| thượng nhật | 0.02  |"));
+    assert!(text(Format::Json, &batches).starts_with("[{\"key\":\"cam-1\",\"value\":-0.0,\"orphan\":false},"));
+    assert!(text(Format::Pretty, &batches).contains("| thượng nhật | 0.02  |"));
     let bytes = ask(dir.path(), "SELECT reason, bytes FROM quarantine").await;
     assert_eq!(
-        (text(write_csv, &bytes), text(write_json, &bytes)),
+        (text(Format::Csv, &bytes), text(Format::Json, &bytes)),
         ("reason,bytes\nfuture,7bff00\n".to_owned(), "[{\"reason\":\"future\",\"bytes\":\"7bff00\"}]\n".to_owned())
     );
     let nothing = ask(dir.path(), "SELECT key FROM alerts").await;
-    assert_eq!((text(write_csv, &nothing), text(write_json, &nothing)), ("key\n".to_owned(), "[]\n".to_owned()));
+    assert_eq!((text(Format::Csv, &nothing), text(Format::Json, &nothing)), ("key\n".to_owned(), "[]\n".to_owned()));
+    let arrow = encoded(Format::Arrow, &batches);
+    let read: Vec<RecordBatch> =
+        StreamReader::try_new(arrow.as_slice(), None).expect("a stream").map(|batch| batch.expect("rows")).collect();
+    assert_eq!(read, batches);
+    let arrow = encoded(Format::Arrow, &nothing);
+    assert_eq!(StreamReader::try_new(arrow.as_slice(), None).expect("a stream").schema(), nothing[0].schema());
 }

@@ -1,22 +1,26 @@
 //! Who may do what, and what every answer carries.
 
-use huong_types::{Order, Span, TransitionKind};
+use huong_types::{Order, Span, Timestamp, TransitionKind};
 use huong_wall::{ROUTES, Role, WallConfig};
 use serde_json::Value;
 use ureq::{Agent, Body, http::Response};
 
-use crate::support::{NOW, Served, acknowledged, alert_of};
+use crate::support::{NOW, Served, acknowledged, alert_of, reading};
 
 const VIEWER: &str = "viewer-token-0123456789";
 const OPERATOR: &str = "operator-token-0123456789";
 
 fn call(url: &str, method: &str, headers: &[(&str, &str)], body: &str) -> Response<Body> {
+    try_call(url, method, headers, body).expect("an answer")
+}
+
+fn try_call(url: &str, method: &str, headers: &[(&str, &str)], body: &str) -> Result<Response<Body>, ureq::Error> {
     let agent: Agent = Agent::config_builder().http_status_as_error(false).max_redirects(0).build().into();
     let mut request = ureq::http::Request::builder().method(method).uri(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    agent.run(request.body(body.to_owned()).expect("a request")).expect("an answer")
+    agent.run(request.body(body.to_owned()).expect("a request"))
 }
 
 fn json(response: &mut Response<Body>) -> Value {
@@ -32,11 +36,13 @@ fn with_tokens() -> (tempfile::TempDir, WallConfig) {
 
 fn status(served: &Served, method: &str, path: &str, token: Option<&str>) -> u16 {
     let path = path.replace("{file}", "wall.css").replace("{id}", if path.contains("cameras") { "cam-1" } else { "river-bd3.kimlong" });
+    let path = if (method, path.as_str()) == ("GET", "/api/query") { "/api/query?sql=SELECT+1".to_owned() } else { path };
     let bearer = token.map(|token| format!("Bearer {token}"));
     let mut headers = vec![("content-type", "application/json")];
     headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
     let body = match (method, path.rsplit('/').next()) {
         ("POST", Some("shelve")) => r#"{"by": "Anh Sơn", "why": "đang sửa", "for": "2h"}"#,
+        ("POST", Some("query")) => "SELECT 1",
         ("POST", Some("exercise")) => r#"{"by": "Anh Sơn", "on": true}"#,
         ("POST", _) => r#"{"by": "Anh Sơn"}"#,
         _ => "",
@@ -133,6 +139,68 @@ fn an_operator_shelves_for_a_time_and_begins_an_exercise() {
     }
     assert_eq!(post("/api/exercise", r#"{"by": "Anh Sơn", "on": "yes"}"#), 422);
     assert_eq!(served.city.asked().len(), 3, "what is malformed reaches nobody");
+}
+
+#[test]
+fn a_query_answers_in_the_format_asked_for_and_tells_what_is_wrong_by_status() {
+    let (_dir, config) = with_tokens();
+    let served = Served::start(config);
+    let bearer = format!("Bearer {OPERATOR}");
+    let ask = |method: &str, path: &str, accept: &str, body: &str| {
+        let headers = [("authorization", bearer.as_str()), ("accept", accept)];
+        call(&served.url(path), method, &headers, body)
+    };
+    let text = |mut answer: Response<Body>| {
+        let kind = answer.headers()["content-type"].to_str().expect("plain text").to_owned();
+        (kind, answer.body_mut().read_to_string().expect("text"))
+    };
+    for (method, path, accept, body, kind, expected) in [
+        ("GET", "/api/query?sql=SELECT+1%2B1", "*/*", "", "application/json", "duty Json SELECT 1+1"),
+        ("GET", "/api/query?sql=x&format=csv", "application/json", "", "text/csv; charset=utf-8", "duty Csv x"),
+        ("POST", "/api/query", "text/html, text/csv;q=0.5", "x & y", "text/csv; charset=utf-8", "duty Csv x & y"),
+        ("POST", "/api/query?format=arrow", "*/*", "x", "application/vnd.apache.arrow.stream", "duty Arrow x"),
+    ] {
+        assert_eq!(text(ask(method, path, accept, body)), (kind.to_owned(), expected.to_owned()), "{method} {path}");
+    }
+    for (sql, expected) in [("wrong", 400), ("large", 413), ("slow", 408), ("busy", 429), ("damaged", 500), (" ", 400)] {
+        let mut answer = ask("POST", "/api/query", "*/*", sql);
+        assert_eq!(answer.status().as_u16(), expected, "{sql}");
+        assert_eq!(answer.headers().contains_key("retry-after"), expected == 429);
+        let told = json(&mut answer);
+        assert!(told["error"].as_str().is_some_and(|why| !why.is_empty()), "{told}");
+        assert_eq!(told.get("line").and_then(Value::as_u64), (sql == "wrong").then_some(2), "{told}");
+    }
+    for path in ["/api/query", "/api/query?sql=x&speed=9", "/api/query?sql=%ff", "/api/query?sql=x&format=xml"] {
+        assert_eq!(ask("GET", path, "*/*", "").status(), 400, "{path}");
+    }
+    assert_eq!(ask("GET", "/api/query?sql=x", "text/html", "").status(), 406);
+    let post = |sql: &str| try_call(&served.url("/api/query"), "POST", &[("authorization", bearer.as_str())], sql);
+    // The server may close before it has read all of it.
+    assert!(post(&"x".repeat(70_000)).map_or(true, |answer| answer.status() == 413));
+    let cut = post("broken off").and_then(|mut answer| answer.body_mut().read_to_string());
+    assert!(cut.is_err(), "a part is not taken for the whole: {cut:?}");
+}
+
+#[test]
+fn the_latest_values_are_told_with_their_age_and_quality() {
+    let mut served = Served::start(WallConfig::default());
+    let old = Timestamp::from_millis(NOW.as_millis() - 90_000);
+    served.feed.value(&reading("kimlong", old, 3.62));
+    served.feed.value(&reading("phuoc", NOW, 4.5));
+    let latest = |path: &str| json(&mut call(&served.url(path), "GET", &[], ""));
+    crate::support::wait_for("both values", || latest("/api/latest")["values"].as_array().is_some_and(|values| values.len() == 2));
+    let one = latest("/api/latest?stream=water_level&key=kimlong");
+    assert_eq!(one["clock"]["now"], NOW.as_millis());
+    let expected = serde_json::json!([{
+        "stream": "water_level", "key": "kimlong", "at": old, "received": old, "orphan": false, "age": 90_000,
+        "fields": [{ "name": "value", "number": 3.62, "flag": "ok" }],
+    }]);
+    assert_eq!(one["values"], expected);
+    assert_eq!(latest("/api/latest?key=phuoc")["values"][0]["age"], 0);
+    for nothing in ["/api/latest?stream=rain", "/api/latest?stream=water_level&key=none"] {
+        assert_eq!(latest(nothing)["values"], serde_json::json!([]));
+    }
+    assert_eq!(call(&served.url("/api/latest?sensor=x"), "GET", &[], "").status(), 400);
 }
 
 #[test]

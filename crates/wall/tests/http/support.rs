@@ -7,14 +7,17 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt, stream};
 use huong_flow::Stop;
 use huong_types::{
     About, Ack, Alert, AlertState, Field, LoadFigures, Name, Order, Origin, Problems, Reading, Registry, Severity, Stream, Text, Timestamp,
     Transition, TransitionKind,
 };
-use huong_wall::{Backend, CameraNow, Feed, Figures, Hub, HubStats, Ledger, OrderError, Picture, Wall, WallClock, WallConfig};
+use huong_wall::{
+    Backend, CameraNow, Feed, Figures, Hub, HubStats, Ledger, OrderError, Picture, QueryError, QueryFormat, Rows, Wall, WallClock,
+    WallConfig,
+};
 use serde_json::Value;
 use smallvec::smallvec;
 
@@ -96,6 +99,25 @@ impl Backend for City {
             Order::Exercise { .. } => None,
         };
         async move { unknown.map_or(Ok(()), |alert| Err(OrderError::NotFound(alert))) }.boxed()
+    }
+
+    fn query(&self, who: String, sql: String, format: QueryFormat) -> BoxFuture<'static, Result<Rows, QueryError>> {
+        async move { answer(&who, &sql, format) }.boxed()
+    }
+}
+
+/// Rows in two pieces, or the error that the statement names.
+fn answer(who: &str, sql: &str, format: QueryFormat) -> Result<Rows, QueryError> {
+    let words = || sql.to_owned();
+    let rows = |last| stream::iter([Ok(Bytes::from(format!("{who} {format:?} "))), last]).boxed();
+    match sql {
+        "wrong" => Err(QueryError::Statement { message: words(), place: Some((2, 7)) }),
+        "large" => Err(QueryError::TooLarge(words())),
+        "slow" => Err(QueryError::TooSlow(words())),
+        "busy" => Err(QueryError::Busy(words())),
+        "damaged" => Err(QueryError::Store(words())),
+        "broken off" => Ok(rows(Err(QueryError::TooSlow(words())))),
+        sql => Ok(rows(Ok(Bytes::from(sql.to_owned())))),
     }
 }
 

@@ -1,0 +1,142 @@
+//! SQL over HTTP: the statement in, rows out as they are found.
+//!
+//! Invariant: an answer that ends well is whole. What goes wrong before the first rows is told as a status; after that the connection is
+//! broken off, so that no client takes a part for the whole.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::Json;
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::BoxStream;
+use serde_json::json;
+
+use crate::auth::Caller;
+use crate::parameters::Parameters;
+use crate::server::{Shared, refusal};
+
+/// Bytes of a statement.
+pub(crate) const LONGEST_SQL: usize = 64 << 10;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueryFormat {
+    /// An Arrow IPC stream.
+    Arrow,
+    Csv,
+    Json,
+}
+
+/// The bytes of an answer; an error breaks it off.
+pub type Rows = BoxStream<'static, Result<Bytes, QueryError>>;
+
+/// Why a query was not answered, by what the client can do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QueryError {
+    /// The statement is wrong: at this line and column from 1, where that is known.
+    #[error("{message}")]
+    Statement { message: String, place: Option<(u64, u64)> },
+    #[error("{0}")]
+    TooLarge(String),
+    #[error("{0}")]
+    TooSlow(String),
+    #[error("{0}")]
+    Busy(String),
+    #[error("{0}")]
+    Store(String),
+}
+
+impl QueryFormat {
+    fn named(name: &str) -> Option<Self> {
+        match name {
+            "arrow" => Some(Self::Arrow),
+            "csv" => Some(Self::Csv),
+            "json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+
+    /// The first that `Accept` names; JSON for whoever takes everything.
+    fn accepted(headers: &HeaderMap) -> Option<Self> {
+        let Some(accept) = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()) else { return Some(Self::Json) };
+        accept.split(',').find_map(|kind| match kind.split(';').next().unwrap_or_default().trim() {
+            "application/vnd.apache.arrow.stream" => Some(Self::Arrow),
+            "text/csv" => Some(Self::Csv),
+            "application/json" | "application/*" | "*/*" => Some(Self::Json),
+            _ => None,
+        })
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Arrow => "application/vnd.apache.arrow.stream",
+            Self::Csv => "text/csv; charset=utf-8",
+            Self::Json => "application/json",
+        }
+    }
+}
+
+/// The statement is the parameter `sql` of a GET, and the body of a POST.
+pub(crate) async fn query(
+    State(shared): State<Arc<Shared>>,
+    Extension(caller): Extension<Caller>,
+    method: Method,
+    RawQuery(text): RawQuery,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Response {
+    let Ok(mut parameters) = Parameters::parse(text.as_deref().unwrap_or_default()) else {
+        return refusal(StatusCode::BAD_REQUEST, "the parameters are not percent-encoded UTF-8");
+    };
+    let format = match parameters.take("format") {
+        Some(name) => QueryFormat::named(&name).ok_or((StatusCode::BAD_REQUEST, "`format` must be arrow, csv or json")),
+        None => QueryFormat::accepted(&headers)
+            .ok_or((StatusCode::NOT_ACCEPTABLE, "an answer is application/vnd.apache.arrow.stream, text/csv or application/json")),
+    };
+    let format = match format {
+        Ok(format) => format,
+        Err((status, why)) => return refusal(status, why),
+    };
+    let sql = match (method == Method::POST, body) {
+        (true, Err(rejection)) => return refusal(rejection.status(), &rejection.body_text()),
+        (true, Ok(body)) => String::from_utf8(body.to_vec()).ok(),
+        (false, _) => parameters.take("sql"),
+    };
+    let Some(sql) = sql.filter(|sql| !sql.trim().is_empty()) else {
+        return refusal(
+            StatusCode::BAD_REQUEST,
+            "no statement: give it as the parameter `sql` of a GET, or as the body of a POST in UTF-8",
+        );
+    };
+    if let Some(unknown) = parameters.first() {
+        return refusal(StatusCode::BAD_REQUEST, &format!("there is no parameter `{unknown}`"));
+    }
+    match shared.backend.query(caller.name.unwrap_or_default(), sql, format).await {
+        Ok(rows) => ([(header::CONTENT_TYPE, format.content_type())], Body::from_stream(rows)).into_response(),
+        Err(error) => told(&error),
+    }
+}
+
+fn told(error: &QueryError) -> Response {
+    let status = match error {
+        QueryError::Statement { place, .. } => {
+            let (line, column) = place.unzip();
+            return (StatusCode::BAD_REQUEST, Json(json!({ "error": error.to_string(), "line": line, "column": column }))).into_response();
+        }
+        QueryError::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+        QueryError::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+        QueryError::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
+        QueryError::Store(_) => {
+            tracing::error!(%error, "a query failed");
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
+    };
+    let mut response = refusal(status, &error.to_string());
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    response
+}
