@@ -9,7 +9,9 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use huong_rules::{Engine, Watched};
 use huong_store::{replay_readings, transitions_of};
-use huong_types::{About, Alert, Name, Problems, Reading, Span, Timestamp, Transition, TransitionKind, Value, local_date_time, local_time};
+use huong_types::{
+    About, Alert, Name, Origin, Problems, Reading, Span, Timestamp, Transition, TransitionKind, Value, local_date_time, local_time,
+};
 
 use crate::brain::{Brain, Event};
 use crate::commands::{print_table, say};
@@ -95,7 +97,8 @@ impl Past {
         let mut outcome = Ok(());
         replay_readings(dir, from - brain.longest_window(), &mut |mut reading| {
             let now = reading.received;
-            if now <= until && outcome.is_ok() {
+            // What rules derived they derive again.
+            if now <= until && reading.origin != Origin::Derived && outcome.is_ok() {
                 outcome = past.take(&mut brain, Event::Reading(&mut reading), now, &about);
                 past.keep(reading, &about);
             }

@@ -18,8 +18,8 @@ use crate::snapshot::{Snapshot, Source};
 use crate::table::Table;
 use crate::{Record, StoreError};
 
-/// Gives every reading that was received at or after `since`, observations too but not what rules derived, to `each` in the order in which they were appended.
-/// Returns how many. Blocking.
+/// Gives every reading that was received at or after `since`, observations and what rules derived too, to `each` in the order in which
+/// they were appended. Returns how many. Blocking.
 pub fn replay_readings(dir: &Path, since: Timestamp, each: &mut dyn FnMut(Reading)) -> Result<u64, StoreError> {
     let mut count = 0;
     let mut names = Names::new();
@@ -31,7 +31,8 @@ pub fn replay_readings(dir: &Path, since: Timestamp, each: &mut dyn FnMut(Readin
                     let origin = match part.table {
                         Table::Readings => Origin::Sensor,
                         Table::Observations => Origin::Vision,
-                        Table::Derived | Table::Alerts | Table::Quarantine => continue,
+                        Table::Derived => Origin::Derived,
+                        Table::Alerts | Table::Quarantine => continue,
                     };
                     read_part(dir, part, &mut |batch| restore::readings(&batch, origin, since, &mut names, &mut readings))?;
                 }
@@ -42,7 +43,6 @@ pub fn replay_readings(dir: &Path, since: Timestamp, each: &mut dyn FnMut(Readin
                 for (_, record) in log.read()?.records() {
                     if let Record::Reading(reading) = record
                         && reading.received >= since
-                        && reading.origin != Origin::Derived
                     {
                         count += 1;
                         each(reading);
