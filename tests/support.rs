@@ -63,11 +63,11 @@ pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// mosquitto on a port of its own, keeping nothing on disk.
+/// mosquitto on a port of its own.
 pub(crate) struct Mosquitto {
     pub(crate) port: u16,
     child: Child,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Mosquitto {
@@ -75,24 +75,39 @@ impl Mosquitto {
         Self::on(free_port())
     }
 
+    /// Keeps nothing on disk.
     pub(crate) fn on(port: u16) -> Self {
-        let dir = tempfile::tempdir().expect("a folder for the broker");
-        let conf = dir.path().join("mosquitto.conf");
-        let text = format!("listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nmessage_size_limit 0\nuser root\n");
-        std::fs::write(&conf, text).expect("the broker's configuration is written");
-        let program =
-            ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"].into_iter().find(|path| Path::new(path).exists()).unwrap_or("mosquitto");
-        let mut command = Command::new(program);
-        let child = command
-            .arg("-c")
-            .arg(&conf)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("mosquitto is installed (make test does it)");
-        wait_for("mosquitto to listen", || TcpStream::connect(("127.0.0.1", port)).ok());
-        Self { port, child, _dir: dir }
+        Self::with(port, |_| String::new())
     }
+
+    /// Keeps sessions and messages over [`Mosquitto::restart`].
+    pub(crate) fn lasting() -> Self {
+        Self::with(free_port(), |dir| format!("persistence true\npersistence_location {}/\n", dir.display()))
+    }
+
+    fn with(port: u16, more: impl Fn(&Path) -> String) -> Self {
+        let dir = tempfile::tempdir().expect("a folder for the broker");
+        let text = format!("listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nmessage_size_limit 0\nuser root\n");
+        std::fs::write(dir.path().join("mosquitto.conf"), text + &more(dir.path())).expect("the broker's configuration is written");
+        Self { port, child: mosquitto(port, dir.path()), dir }
+    }
+
+    /// Ends it in order and starts it again.
+    pub(crate) fn restart(&mut self) {
+        terminate(&self.child);
+        self.child.wait().expect("a child can be waited for");
+        self.child = mosquitto(self.port, self.dir.path());
+    }
+}
+
+fn mosquitto(port: u16, dir: &Path) -> Child {
+    let program =
+        ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"].into_iter().find(|path| Path::new(path).exists()).unwrap_or("mosquitto");
+    let mut command = Command::new(program);
+    command.arg("-c").arg(dir.join("mosquitto.conf")).stdout(Stdio::null()).stderr(Stdio::null());
+    let child = command.spawn().expect("mosquitto is installed (make test does it)");
+    wait_for("mosquitto to listen", || TcpStream::connect(("127.0.0.1", port)).ok());
+    child
 }
 
 impl Drop for Mosquitto {
@@ -112,39 +127,43 @@ pub(crate) struct Huong {
     pub(crate) dir: TempDir,
     pub(crate) wall: u16,
     mqtt: u16,
-    sinks: String,
+    /// Of the configuration, before the first section and after the last.
+    head: String,
+    extra: String,
     child: Child,
 }
 
 impl Huong {
     /// Starts against the broker at `mqtt`; `extra` is appended to the configuration (more sinks, limits).
     pub(crate) fn start(mqtt: u16, extra: &str) -> Self {
-        Self::start_in(tempfile::tempdir().expect("a folder for the store"), mqtt, extra)
+        Self::with_files(mqtt, &[], "", extra)
     }
 
     /// Starts with these rules, as (file name, text), instead of the shipped ones; [`Huong::rules`] is their folder.
     pub(crate) fn with_rules(mqtt: u16, files: &[(&str, &str)]) -> Self {
+        let files: Vec<(String, &str)> = files.iter().map(|(name, text)| (format!("pipelines/{name}"), *text)).collect();
+        let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), *text)).collect();
+        Self::with_files(mqtt, &files, "", "")
+    }
+
+    /// Starts with `registry.toml`, `streams.toml`, `sources.toml` and rules in `pipelines/`, those that are given, instead of the
+    /// shipped ones; `head` and `extra` go to the configuration, before and behind its sections.
+    pub(crate) fn with_files(mqtt: u16, files: &[(&str, &str)], head: &str, extra: &str) -> Self {
         let dir = tempfile::tempdir().expect("a folder for the store");
-        let folder = dir.path().join("pipelines");
-        std::fs::create_dir(&folder).expect("a folder for the rules");
         for (name, text) in files {
-            std::fs::write(folder.join(name), text).expect("the rules are written");
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap_or(dir.path())).expect("a folder for the files");
+            std::fs::write(path, text).expect("the file is written");
         }
-        Self::start_in(dir, mqtt, "")
+        let wall = write_config(mqtt, dir.path(), head, extra);
+        let child = spawn(dir.path());
+        let mut huong = Self { dir, wall, mqtt, head: head.to_owned(), extra: extra.to_owned(), child };
+        huong.until_up();
+        huong
     }
 
     pub(crate) fn rules(&self) -> PathBuf {
         self.dir.path().join("pipelines")
-    }
-
-    fn start_in(dir: TempDir, mqtt: u16, extra: &str) -> Self {
-        let wall = free_port();
-        let config = config(mqtt, wall, dir.path(), extra);
-        std::fs::write(dir.path().join("huong.toml"), config).expect("the configuration is written");
-        let child = spawn(dir.path());
-        let mut huong = Self { dir, wall, mqtt, sinks: extra.to_owned(), child };
-        huong.until_up();
-        huong
     }
 
     /// Waits until it has subscribed: a broker keeps nothing for a session that it has never seen.
@@ -160,14 +179,17 @@ impl Huong {
 
     /// Starts again on the same store, after [`Huong::kill`] or [`Huong::stop`].
     pub(crate) fn restart(&mut self) {
-        self.wall = free_port();
-        let config = config(self.mqtt, self.wall, self.dir.path(), &self.sinks);
-        std::fs::write(self.dir.path().join("huong.toml"), config).expect("the configuration is written");
-        self.child = spawn(self.dir.path());
+        self.spawn();
         self.until_up();
     }
 
-    fn until_up(&mut self) {
+    /// The same, without waiting for it.
+    pub(crate) fn spawn(&mut self) {
+        self.wall = write_config(self.mqtt, self.dir.path(), &self.head, &self.extra);
+        self.child = spawn(self.dir.path());
+    }
+
+    pub(crate) fn until_up(&mut self) {
         let wall = self.wall;
         let child = &mut self.child;
         wait_for("the wall to answer", || {
@@ -232,19 +254,25 @@ fn spawn(dir: &Path) -> Child {
     command.stdout(Stdio::null()).stderr(log).spawn().expect("the binary starts")
 }
 
-fn config(mqtt: u16, wall: u16, dir: &Path, extra: &str) -> String {
-    let mut text = String::new();
-    let rules = dir.join("pipelines");
-    if rules.is_dir() {
-        writeln!(text, "pipelines = {:?}", rules.display().to_string()).expect("a string takes all");
+/// Writes the configuration with a wall on a free port, which it gives.
+fn write_config(mqtt: u16, dir: &Path, head: &str, extra: &str) -> u16 {
+    let wall = free_port();
+    let mut text = head.to_owned();
+    for (key, name) in [("registry", "registry.toml"), ("streams", "streams.toml"), ("sources", "sources.toml"), ("pipelines", "pipelines")]
+    {
+        let path = dir.join(name);
+        if path.exists() {
+            writeln!(text, "{key} = {:?}", path.display().to_string()).expect("a string takes all");
+        }
     }
     write!(
         text,
-        "[mqtt]\nport = {mqtt}\nretry = \"2s\"\n[store]\ndir = {:?}\n[wall]\nlisten = \"127.0.0.1:{wall}\"\n{extra}\n[[sink]]\nname = \"state\"\nmqtt = {{}}\n",
+        "store.dir = {:?}\n[mqtt]\nport = {mqtt}\nretry = \"2s\"\n[wall]\nlisten = \"127.0.0.1:{wall}\"\n{extra}\n[[sink]]\nname = \"state\"\nmqtt = {{}}\n",
         dir.join("store").display().to_string()
     )
     .expect("a string takes all");
-    text
+    std::fs::write(dir.join("huong.toml"), text).expect("the configuration is written");
+    wall
 }
 
 /// A GET of the wall.

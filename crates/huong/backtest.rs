@@ -9,7 +9,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use huong_store::replay_readings;
-use huong_types::{About, AlertState, Name, Problems, Reading, Registry, Severity, Span, Timestamp, Transition, Values, local_date_time};
+use huong_types::{
+    About, AlertState, Name, Origin, Problems, Reading, Registry, Severity, Span, Timestamp, Transition, Values, local_date_time,
+};
 
 use crate::brain::{Brain, Event};
 use crate::commands::{count, print_table, say};
@@ -140,7 +142,8 @@ impl Past<'_> {
         let dir = args.data.as_deref().unwrap_or(&config.store.dir);
         let mut outcome = Ok(());
         replay_readings(dir, &|_| Some(since), &mut |reading| {
-            if reading.received <= until && outcome.is_ok() {
+            // What rules derived they derive again.
+            if reading.received <= until && reading.origin != Origin::Derived && outcome.is_ok() {
                 outcome = self.take(reading);
             }
         })

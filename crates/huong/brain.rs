@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use huong_alerts::{AlertError, Table, TableConfig};
 use huong_rules::{Engine, Out, Verdict, Watched};
-use huong_types::{About, Alert, Name, Order, Problems, Reading, Registry, Span, Stream, Timestamp, Transition};
+use huong_types::{About, Alert, Name, Order, Origin, Problems, Reading, Registry, Span, Stream, Timestamp, Transition};
+
+use crate::repeats::Repeats;
 
 /// Everything that can happen to the brain.
 pub(crate) enum Event<'a> {
@@ -28,6 +30,7 @@ pub(crate) enum Event<'a> {
 pub(crate) struct Brain {
     engine: Engine,
     table: Table,
+    repeats: Repeats,
     out: Out,
 }
 
@@ -45,7 +48,7 @@ impl Brain {
     ) -> Option<Self> {
         let engine = Engine::compile(pipelines, streams, Arc::clone(registry), problems)?;
         let table = Table::new(engine.rules(), config.clone());
-        Some(Self { engine, table, out: Out::default() })
+        Some(Self { engine, table, repeats: Repeats::new(), out: Out::default() })
     }
 
     /// Takes one event and appends what it changed to `out`. The verdict is about a reading; other events are judged.
@@ -53,6 +56,9 @@ impl Brain {
         self.pass(now - BEFORE, out);
         match event {
             Event::Reading(reading) => {
+                if !self.repeats.note(reading) {
+                    return Ok(Verdict::Duplicate);
+                }
                 let verdict = self.engine.on_reading(reading, now, &mut self.out);
                 self.apply(now, out);
                 return Ok(verdict);
@@ -75,12 +81,22 @@ impl Brain {
         Ok(Verdict::Judged)
     }
 
-    /// Takes a reading from before the last start: windows fill, nothing is said.
+    /// Takes a reading from before the last start: windows fill, nothing is said. What rules derived they derive again; it is known
+    /// from now on all the same, so that none of it is stored twice.
     pub(crate) fn relive(&mut self, reading: &mut Reading) {
+        self.repeats.note(reading);
+        if reading.origin == Origin::Derived {
+            return;
+        }
         let now = reading.received;
         self.engine.advance(now - BEFORE, &mut self.out);
         self.engine.on_reading(reading, now, &mut self.out);
         self.out = Out::default();
+    }
+
+    /// Between the readings relived before and those after it the process was down until `at`.
+    pub(crate) fn resume(&mut self, at: Timestamp) {
+        self.engine.resume(at);
     }
 
     /// Takes over the alerts that the journal left open, and the ids that it last raised.
@@ -92,9 +108,11 @@ impl Brain {
         self.engine.set_exercise(self.table.exercise());
     }
 
-    /// The readings that rules computed since the last call, in order, then those that they said anew because of late ones.
+    /// The readings that rules computed since the last call, in order, then those that they said anew because of late ones; none that
+    /// was stored before the last start.
     pub(crate) fn derived(&mut self) -> impl Iterator<Item = Reading> + '_ {
-        self.out.derived.drain(..).chain(self.out.corrected.drain(..))
+        let Self { out, repeats, .. } = self;
+        out.derived.drain(..).chain(out.corrected.drain(..)).filter(|reading| repeats.note(reading))
     }
 
     /// From now on every judgement of `rule` about `key` is noted in full; rules for exercises judge when `exercise`.

@@ -40,6 +40,9 @@ pub(crate) struct DemoArgs {
     /// The embedded broker's address.
     #[arg(long, default_value = "127.0.0.1:18830")]
     broker: SocketAddr,
+    /// Neither broker nor fleet: readings come from the broker of the configuration, sent by a `sensor-sim` of the same start and speed.
+    #[arg(long, conflicts_with_all = ["cameras", "seed", "broker"])]
+    external: bool,
     /// Emptied at the start.
     #[arg(long, default_value = "data/demo")]
     data: PathBuf,
@@ -56,7 +59,9 @@ pub(crate) fn command(args: &DemoArgs) -> Result<()> {
     anyhow::ensure!(args.fps > 0.0 && args.fps.is_finite(), "--fps: found `{}`, expected a positive number", args.fps);
     anyhow::ensure!(args.speed > 0.0 && args.speed.is_finite(), "--speed: found `{}`, expected a positive number", args.speed);
     let mut config = Config::load(&args.config)?;
-    config.embed_broker(args.broker);
+    if !args.external {
+        config.embed_broker(args.broker);
+    }
     config.wall.listen = args.listen;
     config.store.dir.clone_from(&args.data);
     empty(&args.data)?;
@@ -86,7 +91,7 @@ pub(crate) fn command(args: &DemoArgs) -> Result<()> {
     say(&format!("[huong] wall: http://{}/   (Ctrl-C stops)", system.address))?;
 
     let (stop_sim, stopped) = watch::channel(false);
-    let fleet = system.handle().spawn(sensor_sim::run(sim, registry, clock.shared(), stopped));
+    let fleet = (!args.external).then(|| system.handle().spawn(sensor_sim::run(sim, registry, clock.shared(), stopped)));
     let mut told = Instant::now();
     let outcome = system.until_stopped(&mut |shared| {
         if told.elapsed() >= EVERY {
@@ -97,8 +102,10 @@ pub(crate) fn command(args: &DemoArgs) -> Result<()> {
         }
     });
     stop_sim.send_replace(true);
-    let report = system.handle().block_on(fleet).context("the simulator ended early")??;
-    say(&format!("[huong] stopping: {} messages and {} frames were sent", report.messages, report.frames))?;
+    if let Some(fleet) = fleet {
+        let report = system.handle().block_on(fleet).context("the simulator ended early")??;
+        say(&format!("[huong] stopping: {} messages and {} frames were sent", report.messages, report.frames))?;
+    }
     let shared = Arc::clone(&system.shared);
     let stopped = system.stop();
     let balance = shared.balance();
@@ -144,7 +151,7 @@ fn empty(dir: &Path) -> Result<()> {
     if !dir.exists() {
         return Ok(());
     }
-    let ours = ["log", "parquet", "sinks", "manifest.json", "writer.lock", "seal.lock"];
+    let ours = ["log", "parquet", "sinks", "manifest.json", "starts.json", "writer.lock", "seal.lock"];
     let names = std::fs::read_dir(dir)?.flatten().map(|entry| entry.file_name());
     let foreign = names.into_iter().find(|name| !ours.contains(&name.to_string_lossy().as_ref()));
     if let Some(name) = foreign {

@@ -9,7 +9,9 @@ use std::path::Path;
 use anyhow::{Context, Result, bail, ensure};
 use huong_rules::{Engine, Watched};
 use huong_store::{replay_readings, transitions_of};
-use huong_types::{About, Alert, Name, Problems, Reading, Span, Timestamp, Transition, TransitionKind, Value, local_date_time, local_time};
+use huong_types::{
+    About, Alert, Name, Origin, Problems, Reading, Span, Timestamp, Transition, TransitionKind, Value, local_date_time, local_time,
+};
 
 use crate::brain::{Brain, Event};
 use crate::commands::{print_table, say};
@@ -93,9 +95,12 @@ impl Past {
         brain.watch(alert.rule.clone(), alert.key.clone(), alert.exercise);
         let mut past = Past { judgements: Vec::new(), readings: Vec::new() };
         let mut outcome = Ok(());
-        replay_readings(dir, &|_| Some(from - brain.longest_window()), &mut |mut reading| {
+        let reach = brain.reach();
+        let since = |stream: &Name| reach.get(stream).map(|reach| from - *reach);
+        replay_readings(dir, &since, &mut |mut reading| {
             let now = reading.received;
-            if now <= until && outcome.is_ok() {
+            // What rules derived they derive again.
+            if now <= until && reading.origin != Origin::Derived && outcome.is_ok() {
                 outcome = past.take(&mut brain, Event::Reading(&mut reading), now, &about);
                 past.keep(reading, &about);
             }

@@ -1,23 +1,48 @@
 //! What a start needs of the past: open alerts from the journal, window state from the log.
 
 use std::path::Path;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
-use huong_store::{Recovered, replay_readings, transitions_after};
-use huong_types::{Timestamp, Transition, TransitionKind};
+use huong_store::{Recovered, note_start, replay_readings, transitions_after};
+use huong_types::{Name, Reading, Span, Timestamp, Transition, TransitionKind};
 
 use crate::brain::Brain;
 
 /// Transitions looked through for what was raised last, and for the load of the last day: more than one commit holds, whose readings
 /// alone may come twice.
 const REMEMBERED: u64 = 10_000;
+/// The log is read over this at least: what was stored last and not acknowledged comes again, however short the rules' windows are.
+const REDELIVERED: Span = Span::from_mins(1);
+/// A long replay says how far it is, once per so many readings.
+const PROGRESS: u64 = 1_000_000;
 
-/// Brings `brain` to where it was: replays the log over the longest window with its signals dropped, because everything they
+/// Brings `brain` to where it was: replays the log, each stream as far back as some rule needs it, with its signals dropped, because everything they
 /// caused is in the journal already, then takes the open alerts from there. Gives the last transitions, oldest first.
+///
+/// The window is counted back from the last reading, not from `now`: after a day of standstill the broker sends again what was stored
+/// and not acknowledged a day ago.
 pub(crate) fn recover(brain: &mut Brain, dir: &Path, recovered: &Recovered, now: Timestamp) -> Result<Vec<Transition>> {
-    let since = now - brain.longest_window();
-    let readings =
-        replay_readings(dir, &|_| Some(since), &mut |mut reading| brain.relive(&mut reading)).context("the log cannot be replayed")?;
+    let begun = Instant::now();
+    let newest = recovered.newest.unwrap_or(now).min(now);
+    let reach = brain.reach();
+    let since = |stream: &Name| reach.get(stream).map(|reach| newest - (*reach).max(REDELIVERED));
+    let longest = newest - brain.longest_window().max(REDELIVERED);
+    let starts = note_start(dir, now, longest).context("the start cannot be noted")?;
+    tracing::info!(since = %longest, starts = starts.len(), open_alerts = recovered.open_alerts.len(), "recovering: reading the log");
+    let (mut pauses, mut count) = (starts.into_iter().peekable(), 0);
+    let relive = &mut |mut reading: Reading| {
+        while let Some(start) = pauses.next_if(|start| *start <= reading.received) {
+            brain.resume(start);
+        }
+        brain.relive(&mut reading);
+        count += 1;
+        if count % PROGRESS == 0 {
+            tracing::info!(readings = count, upto = %reading.received, seconds = begun.elapsed().as_secs(), "recovering");
+        }
+    };
+    let readings = replay_readings(dir, &since, relive).context("the log cannot be replayed")?;
+    let relived = begun.elapsed();
     let last =
         transitions_after(dir, recovered.next_seq.saturating_sub(REMEMBERED + 1), usize::MAX).context("the journal cannot be read")?;
     let raised = last.iter().filter(|step| step.kind == TransitionKind::Raised).map(|step| step.alert.id.clone()).collect();
@@ -28,6 +53,14 @@ pub(crate) fn recover(brain: &mut Brain, dir: &Path, recovered: &Recovered, now:
     if recovered.cut_bytes > 0 {
         tracing::warn!(bytes = recovered.cut_bytes, "the log's end was cut off behind the last whole record; the store keeps a copy");
     }
-    tracing::info!(readings, open_alerts = recovered.open_alerts.len(), next_transition = recovered.next_seq, "recovered");
+    let (log, journal) = (relived.as_millis(), (begun.elapsed() - relived).as_millis());
+    tracing::info!(
+        readings,
+        log_ms = log,
+        journal_ms = journal,
+        open_alerts = recovered.open_alerts.len(),
+        next_transition = recovered.next_seq,
+        "recovered"
+    );
     Ok(last)
 }

@@ -6,18 +6,21 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use clap::Args;
+use huong_rules::Verdict;
 use huong_types::decode::Decoder;
 use huong_types::{
     Field, Name, Origin, Problems, Reading, Registry, Severity, Span, Timestamp, Transition, TransitionKind, local_date_time,
 };
 use sensor_sim::{Scenario, ScenarioKind};
 
-use crate::brain::Event;
+use crate::brain::{Brain, Event};
 use crate::config::Config;
+use crate::kept::Kept;
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct StormArgs {
@@ -31,6 +34,9 @@ pub(crate) struct StormArgs {
     /// How many of the registry's cameras count vehicles.
     #[arg(long, default_value_t = usize::MAX, requires = "storm", hide_default_value = true)]
     cameras: usize,
+    /// Keep everything in a new store in this folder, as if the system had run.
+    #[arg(long, requires = "storm")]
+    store: Option<PathBuf>,
     /// Print every alarm that is announced.
     #[arg(long, requires = "storm")]
     list: bool,
@@ -105,29 +111,34 @@ fn play(args: &StormArgs, config: &Config) -> Result<Heard> {
     let cameras = args.cameras.min(config.registry.cameras.len());
     let (mut heard, mut minute) = (Heard::default(), START);
     let mut transitions = Vec::new();
+    let mut kept = args.store.as_ref().map(|dir| Kept::new(dir, &config.store)).transpose()?;
     while let Some(message) = scenario.next() {
         while minute <= message.send.min(end(args)) {
             let seen = (0..cameras).filter_map(|index| observation(&scenario, &config.registry, index, minute));
             for mut reading in seen {
                 heard.observations += 1;
                 brain.on(Event::Reading(&mut reading), minute, &mut transitions)?;
+                heard.take(&mut transitions, &mut brain, std::iter::once(reading), minute, kept.as_mut())?;
             }
             minute = minute + MINUTE;
         }
         if message.send >= end(args) {
             break;
         }
-        let mut inbound = decoder.decode(&message.topic, &message.payload, message.send);
+        let inbound = decoder.decode(&message.topic, &message.payload, message.send);
         heard.refused += inbound.rejected.len() as u64;
-        for reading in &mut inbound.readings {
+        let mut taken = Vec::new();
+        for mut reading in inbound.readings {
             heard.readings += 1;
-            brain.on(Event::Reading(reading), message.send, &mut transitions)?;
+            if brain.on(Event::Reading(&mut reading), message.send, &mut transitions)? != Verdict::Duplicate {
+                taken.push(reading);
+            }
         }
-        heard.derived += brain.derived().count() as u64;
-        heard.take(&mut transitions);
+        heard.take(&mut transitions, &mut brain, taken.into_iter(), message.send, kept.as_mut())?;
     }
     brain.on(Event::Tick, end(args), &mut transitions)?;
-    heard.take(&mut transitions);
+    heard.take(&mut transitions, &mut brain, std::iter::empty(), end(args), kept.as_mut())?;
+    kept.map_or(Ok(()), Kept::finish)?;
     Ok(heard)
 }
 
@@ -173,7 +184,20 @@ fn crossings(args: &StormArgs, config: &Config) -> Result<Vec<Crossing>> {
 }
 
 impl Heard {
-    fn take(&mut self, transitions: &mut Vec<Transition>) {
+    /// Takes what `readings`, judged at `now`, have led to.
+    fn take(
+        &mut self,
+        transitions: &mut Vec<Transition>,
+        brain: &mut Brain,
+        readings: impl Iterator<Item = Reading>,
+        now: Timestamp,
+        kept: Option<&mut Kept>,
+    ) -> Result<()> {
+        let derived: Vec<Reading> = brain.derived().collect();
+        self.derived += derived.len() as u64;
+        if let Some(kept) = kept {
+            kept.take(transitions, readings.chain(derived), now)?;
+        }
         for transition in transitions.drain(..) {
             let alert = &transition.alert;
             if transition.kind == TransitionKind::Raised
@@ -187,6 +211,7 @@ impl Heard {
                 self.told.push(Told { at: transition.decided, rule, key, severity: alert.severity, text: alert.text.vi.clone() });
             }
         }
+        Ok(())
     }
 
     /// The most that was announced in any 60 minutes, and those alarms.

@@ -44,10 +44,14 @@ pub(crate) fn run(mut brain: Brain, ring: &Ring<Inbound>, batches: &Ring<Batch>,
             took += 1;
             take(&mut brain, inbound, &mut batch, &mut entrance, &mut transitions, shared);
         }
+        let drained = took < TURN && batch.records.len() < RECORDS;
         while let Some(command) = shared.commands.pop() {
             order(&mut brain, command, &mut batch, &mut transitions, shared.clock.now());
         }
-        tick(&mut brain, &mut transitions, shared.clock.now());
+        // What waits has arrived before now: it goes first, and moves time itself.
+        if drained {
+            tick(&mut brain, &mut transitions, shared.clock.now());
+        }
         batch.records.extend(transitions.drain(..).map(Record::from));
         derived(&mut brain, &mut batch, &mut entrance, shared);
         if took > 0 {
@@ -78,7 +82,8 @@ fn take(
         if reading.orphan {
             shared.orphans.add(1);
         }
-        let now = shared.clock.now();
+        // As of its arrival, which the log knows, and not of when its turn came: relived after a restart it is judged the same.
+        let now = reading.received;
         match brain.on(Event::Reading(&mut reading), now, transitions) {
             Ok(Verdict::Duplicate) => batch.records.push(Record::Quarantined(duplicate(&reading))),
             Ok(Verdict::Judged | Verdict::History) => {

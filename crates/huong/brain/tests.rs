@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use huong_alerts::TableConfig;
+use huong_rules::Verdict;
 use huong_types::{Alert, Field, Name, Origin, Problems, Reading, Registry, Span, Stream, Timestamp, Transition, TransitionKind};
 
 use super::{Brain, Event};
@@ -63,10 +64,14 @@ const RULES: &str = r#"
 "#;
 
 fn brain() -> Brain {
+    brain_with(RULES)
+}
+
+fn brain_with(rules: &str) -> Brain {
     let mut problems = Problems::default();
     let streams = Stream::parse_all("streams.toml", STREAMS, &mut problems);
     let registry = Arc::new(Registry::parse("registry.toml", REGISTRY, &mut problems));
-    let rules = [("rules.toml".to_owned(), RULES.to_owned())];
+    let rules = [("rules.toml".to_owned(), rules.to_owned())];
     Brain::new(&rules, &streams, &registry, &TableConfig::default(), &mut problems).unwrap_or_else(|| panic!("{problems}"))
 }
 
@@ -83,19 +88,22 @@ fn story(seed: u64) -> Vec<(Timestamp, Reading)> {
             clock += [0, 1, 60_000, 299_999, 300_000, 600_000, 2_400_000][next(7) as usize];
             let (now, late) = (Timestamp::from_millis(clock), Span::from_millis(next(120_000) as i64));
             let value = next(7) as f64 / 2.0;
-            let reading = Reading {
-                stream: "level".into(),
-                key: ["a", "b", "z"][next(3) as usize].into(),
-                at: now - late,
-                received: now,
-                fields: std::iter::once(Field::ok(Name::new("value"), value)).collect(),
-                source: "test".into(),
-                origin: Origin::Sensor,
-                orphan: false,
-            };
-            (now, reading)
+            (now, reading(["a", "b", "z"][next(3) as usize], now - late, now, value))
         })
         .collect()
+}
+
+fn reading(key: &str, at: Timestamp, received: Timestamp, value: f64) -> Reading {
+    Reading {
+        stream: "level".into(),
+        key: key.into(),
+        at,
+        received,
+        fields: std::iter::once(Field::ok(Name::new("value"), value)).collect(),
+        source: "test".into(),
+        origin: Origin::Sensor,
+        orphan: false,
+    }
 }
 
 fn give(brain: &mut Brain, event: Event<'_>, now: Timestamp, out: &mut Vec<Transition>) {
@@ -162,4 +170,104 @@ fn a_restart_at_any_point_raises_each_alert_once() {
         assert_eq!(once, expected, "stopped at {stop}");
         assert!(journal.windows(2).all(|pair| pair[1].seq == pair[0].seq + 1), "the journal goes on");
     }
+}
+
+/// A brain with the log and the journal that its process would leave behind.
+struct Process {
+    brain: Brain,
+    rules: &'static str,
+    log: Vec<Reading>,
+    journal: Vec<Transition>,
+    starts: Vec<Timestamp>,
+}
+
+impl Process {
+    fn new(rules: &'static str) -> Self {
+        Self { brain: brain_with(rules), rules, log: Vec::new(), journal: Vec::new(), starts: Vec::new() }
+    }
+
+    fn hear(&mut self, key: &str, at: Timestamp, now: Timestamp) -> Verdict {
+        let mut reading = reading(key, at, now, 1.0);
+        let verdict = self.brain.on(Event::Reading(&mut reading), now, &mut self.journal).expect("readings are always taken");
+        if verdict != Verdict::Duplicate {
+            self.log.push(reading);
+        }
+        verdict
+    }
+
+    /// Killed, and started again at `now`.
+    fn restart(&mut self, now: Timestamp) {
+        let (open, next_seq) = (self.brain.table.open().cloned().collect(), self.brain.table.next_seq());
+        self.brain = brain_with(self.rules);
+        let mut starts = self.starts.iter().peekable();
+        for reading in &self.log {
+            while let Some(start) = starts.next_if(|start| **start <= reading.received) {
+                self.brain.resume(*start);
+            }
+            self.brain.relive(&mut reading.clone());
+        }
+        let raised = self.journal.iter().filter(|step| step.kind == TransitionKind::Raised).map(|step| step.alert.id.clone());
+        self.brain.restore(open, raised.collect(), next_seq);
+        self.starts.push(now);
+        give(&mut self.brain, Event::Tick, now, &mut self.journal);
+    }
+}
+
+fn minute(n: i64) -> Timestamp {
+    Timestamp::from_millis(n * 60_000)
+}
+
+#[test]
+fn windows_wait_for_what_was_sent_during_a_pause() {
+    let mut process = Process::new(
+        r#"
+        [[rule]]
+        id = "each"
+        from = "level"
+        window = { tumbling = "10m" }
+        select = { n = "count(*)" }
+        when = "n >= 5"
+        each = true
+        severity = "minor"
+        source = "a test"
+        text = { vi = "{n}", en = "{n}" }
+        "#,
+    );
+    for n in 1..=7 {
+        process.hear("a", minute(n), minute(n));
+    }
+    // Down twice within one window; in between only another gauge is heard, and the clock with it.
+    process.restart(minute(30));
+    process.hear("b", minute(30), minute(30) + Span::from_secs(1));
+    process.restart(minute(50));
+    for n in 8..=50 {
+        process.hear("a", minute(n), minute(50) + Span::from_secs(n));
+    }
+    for n in 51..=65 {
+        process.hear("a", minute(n), minute(n));
+    }
+    let told = |step: &Transition| (step.kind == TransitionKind::Raised).then(|| (step.alert.since, step.alert.values["n"]));
+    let told: Vec<(Timestamp, f64)> = process.journal.iter().filter(|step| step.alert.key == "a").filter_map(told).collect();
+    assert_eq!(told, (0..6).map(|window| (minute(10 * window), 10.0)).collect::<Vec<_>>(), "each window whole, and once");
+}
+
+#[test]
+fn what_was_stored_and_not_acknowledged_is_known_when_it_comes_again() {
+    let mut process = Process::new(RULES);
+    let second = |n: i64| Timestamp::from_millis(n * 1000);
+    let now = minute(10_000);
+    // More of one key than the rules remember, and some of it too old to be judged.
+    let history: Vec<i64> = (0..3000).chain(-500..0).collect();
+    for n in &history {
+        assert_ne!(process.hear("a", second(*n), now), Verdict::Duplicate, "{n}");
+    }
+    for again in [false, true] {
+        if again {
+            process.restart(now + Span::from_mins(1));
+        }
+        for n in &history {
+            assert_eq!(process.hear("a", second(*n), now + Span::from_mins(2)), Verdict::Duplicate, "{n}");
+        }
+    }
+    assert_eq!(process.log.len(), history.len());
 }

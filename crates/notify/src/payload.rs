@@ -7,6 +7,9 @@ use huong_types::{About, Alert, Registry, Transition};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+/// Up to 2⁵³ every whole number is a float of its own.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// The same for every attempt at one step of one alert; receivers drop what they have seen.
 pub fn idempotency_key(transition: &Transition) -> String {
     format!("{}/{}", transition.alert.id, transition.seq)
@@ -34,10 +37,11 @@ pub(crate) fn state_body(alert: &Alert, registry: &Registry) -> Vec<u8> {
 }
 
 /// `{"sensor": key, "window_start": ms, "ts": ms, <figures>}`: one window's or reading's figures as a flat object. An alert
-/// of a rule with `each = true` began (`since`) where its window did.
+/// of a rule with `each = true` began (`since`) where its window did. A whole figure is written without a fraction: a count is a count.
 pub(crate) fn values_body(transition: &Transition) -> Vec<u8> {
     let alert = &transition.alert;
-    let mut body: Map<String, Value> = alert.values.iter().map(|(name, value)| (name.to_string(), json!(value))).collect();
+    let figure = |value: f64| if value.fract() == 0.0 && value.abs() < EXACT { json!(value as i64) } else { json!(value) };
+    let mut body: Map<String, Value> = alert.values.iter().map(|(name, value)| (name.to_string(), figure(*value))).collect();
     body.insert("sensor".to_owned(), json!(alert.key));
     body.insert("window_start".to_owned(), json!(alert.since));
     body.insert("ts".to_owned(), json!(transition.at));

@@ -48,6 +48,13 @@ impl ClusterState {
         stray.or(ends).unwrap_or(Timestamp::MAX)
     }
 
+    /// See [`crate::Engine::resume`].
+    pub(crate) fn resume(&mut self, now: Timestamp) {
+        if self.newest != Timestamp::MIN {
+            self.lag = self.lag.max(now.since(self.newest));
+        }
+    }
+
     /// After a restart: makes the clusters agree with the alert table.
     pub(crate) fn restore(&mut self, id: &Name, spec: &ClusterSpec, open: &[Alert]) {
         self.told.clear();

@@ -58,6 +58,12 @@ impl StreamEngine {
         self.clusters.iter_mut().for_each(|cluster| cluster.scheduled = Timestamp::MAX);
     }
 
+    /// See [`crate::Engine::resume`].
+    pub(crate) fn resume(&mut self, now: Timestamp) {
+        self.groups.iter_mut().flat_map(|group| &mut group.subjects).for_each(|subject| subject.resume(now));
+        self.clusters.iter_mut().for_each(|cluster| cluster.resume(now));
+    }
+
     /// Everyone is waited for.
     pub(crate) fn wake_all(&mut self, world: &World) {
         for k in 0..self.sensors.len() as u32 {

@@ -182,6 +182,12 @@ impl Engine {
         self.world.started = Timestamp::MAX;
     }
 
+    /// After a pause that ended at `now`: what was sent meanwhile is still on its way, so from here on the clock counts as if everyone
+    /// had just been heard. Otherwise it would close windows whose readings are about to come.
+    pub fn resume(&mut self, now: Timestamp) {
+        self.streams.iter_mut().for_each(|stream| stream.resume(now));
+    }
+
     /// Takes over from an engine with other rules: what was known of the keys, and the states of rules that have not changed. Rules that
     /// have begin anew, but the alerts that the table has `open` go on under them: what one text raised the next one clears.
     pub fn adopt(&mut self, old: Engine, open: &[Alert]) {
@@ -275,6 +281,7 @@ impl Engine {
     fn start(&mut self, now: Timestamp) {
         if self.world.started == Timestamp::MAX {
             self.world.started = now;
+            self.resume(now);
             // From here on stations that are never heard are waited for.
             for stream in &mut self.streams {
                 stream.wake_all(&self.world);

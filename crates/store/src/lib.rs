@@ -8,6 +8,7 @@
 //! writer.lock                                             held by the writer
 //! seal.lock                                               held while parts are made or cleaned up
 //! log/<first record sequence>.log                         the segments that are not sealed
+//! starts.json                                             when the directory was opened to write
 //! manifest.json                                           which segments are sealed, into which parts
 //! parquet/<table>/[stream=<stream>/]day=<day>/<first record sequence>.parquet
 //! ```
@@ -35,6 +36,7 @@ mod rows;
 mod seal;
 mod segment;
 mod snapshot;
+mod starts;
 mod table;
 mod tail;
 #[cfg(test)]
@@ -54,5 +56,6 @@ pub use record::{Counts, Record, StreamCounts};
 pub use replay::{replay_readings, transitions_after, transitions_of};
 pub use retention::{Keep, retain};
 pub use seal::{ClosedSegment, Sealed, seal};
+pub use starts::note_start;
 pub use tail::TransitionTail;
 pub use writer::{Recovered, Writer};

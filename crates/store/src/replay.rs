@@ -26,7 +26,7 @@ const TRANSITIONS: u64 = 1 << 12;
 /// Rows decoded at once.
 const BATCH: usize = 1 << 15;
 
-/// Gives readings to `each` in the order in which they were appended, observations too but not what rules derived: of each stream what
+/// Gives readings to `each` in the order in which they were appended, observations and what rules derived too: of each stream what
 /// was received at or after the time that `since` says, nothing of a stream for which it says `None`. Returns how many. Blocking.
 ///
 /// Parts that hold nothing of it are not opened.
@@ -36,6 +36,7 @@ pub fn replay_readings(dir: &Path, since: &dyn Fn(&Name) -> Option<Timestamp>, e
         let origin = match part.table {
             Table::Readings => Origin::Sensor,
             Table::Observations => Origin::Vision,
+            Table::Derived => Origin::Derived,
             _ => return None,
         };
         let since = since(part.stream.as_ref()?)?;
@@ -65,7 +66,6 @@ pub fn replay_readings(dir: &Path, since: &dyn Fn(&Name) -> Option<Timestamp>, e
         sealed(segment.first_seq, &mut slices, each)?;
         for (_, record) in segment.records() {
             if let Record::Reading(reading) = record
-                && reading.origin != Origin::Derived
                 && since(&reading.stream).is_some_and(|since| reading.received >= since)
             {
                 logged += 1;

@@ -7,12 +7,8 @@ use arrow::record_batch::RecordBatch;
 use huong_types::{AlertState, Span};
 
 use super::*;
-use crate::testing::{close, filled, minute, mixed, observation, open, reading, refused, transition, write};
+use crate::testing::{ask, asker, close, csv, encoded, filled, minute, mixed, observation, open, reading, refused, transition, write};
 use crate::{Encoder, Fault, Format, Record, StoreConfig, Writer, seal};
-
-fn asker() -> Asker {
-    Asker { who: "duty".to_owned(), via: "test", at: minute(0) }
-}
 
 fn queries(dir: &Path, limits: &QueryLimits) -> Queries {
     Queries::new(dir, limits.clone(), None).expect("sound limits")
@@ -22,24 +18,8 @@ async fn query(dir: &Path, sql: &str, limits: &QueryLimits) -> Result<Vec<Record
     queries(dir, limits).ask(asker(), sql.to_owned()).await?.gather().await
 }
 
-async fn ask(dir: &Path, sql: &str) -> Vec<RecordBatch> {
-    query(dir, sql, &QueryLimits::default()).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
-}
-
-fn encoded(format: Format, batches: &[RecordBatch]) -> Vec<u8> {
-    let mut encoder = Encoder::new(format, batches[0].schema()).expect("a plain schema");
-    let rows = batches.iter().filter(|batch| batch.num_rows() > 0);
-    let mut out: Vec<u8> = rows.flat_map(|batch| encoder.push(batch.clone()).expect("plain rows")).collect();
-    out.extend(encoder.finish().expect("plain rows"));
-    out
-}
-
 fn text(format: Format, batches: &[RecordBatch]) -> String {
     String::from_utf8(encoded(format, batches)).expect("text")
-}
-
-async fn csv(dir: &Path, sql: &str) -> String {
-    text(Format::Csv, &ask(dir, sql).await)
 }
 
 const QUESTIONS: &[&str] = &[

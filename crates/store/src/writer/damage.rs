@@ -9,8 +9,8 @@ use huong_types::{AlertState, Timestamp};
 use tokio::runtime::Runtime;
 
 use crate::segment::{self, FIRST_SEQ, Segment};
-use crate::testing::{filled, logged, open, reading, refused, transition, write};
-use crate::{QueryLimits, Record, query, replay_readings, transitions_after, write_csv};
+use crate::testing::{csv, filled, logged, open, reading, refused, transition, write};
+use crate::{Record, replay_readings, transitions_after};
 
 fn small() -> Vec<Record> {
     vec![reading(1), transition(1, 1, AlertState::Open), refused(1), reading(2)]
@@ -55,7 +55,8 @@ impl Log {
     fn check_readers(&self, left: &[(u64, Record)], place: &str) {
         assert_eq!(logged(self.dir.path()), left, "{place}");
         let mut readings = Vec::new();
-        replay_readings(self.dir.path(), Timestamp::MIN, &mut |reading| readings.push(Record::Reading(reading))).expect("a readable log");
+        replay_readings(self.dir.path(), &|_| Some(Timestamp::MIN), &mut |reading| readings.push(Record::Reading(reading)))
+            .expect("a readable log");
         let expected: Vec<&Record> = left.iter().map(|(_, record)| record).filter(|record| matches!(record, Record::Reading(_))).collect();
         assert_eq!(readings.iter().collect::<Vec<_>>(), expected, "{place}");
         let told = transitions_after(self.dir.path(), 0, 10).expect("a readable log").len();
@@ -65,10 +66,7 @@ impl Log {
     fn check_query(&self, left: &[(u64, Record)], place: &str) {
         // The alert's own sequence is that of its transition: its record is the second.
         let sql = "SELECT seq FROM readings UNION ALL SELECT seq + 1 FROM alerts UNION ALL SELECT seq FROM quarantine ORDER BY 1";
-        let rows = self.runtime.block_on(query(self.dir.path(), sql, &QueryLimits::default())).expect("a readable log");
-        let mut out = Vec::new();
-        write_csv(&rows, &mut out).expect("memory takes it");
-        let text = String::from_utf8(out).expect("CSV is text");
+        let text = self.runtime.block_on(csv(self.dir.path(), sql));
         let found: Vec<u64> = text.lines().skip(1).map(|line| line.parse().expect("a sequence")).collect();
         assert_eq!(found, left.iter().map(|(seq, _)| *seq).collect::<Vec<_>>(), "{place}");
     }

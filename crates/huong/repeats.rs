@@ -1,0 +1,58 @@
+//! Which readings have been stored lately, so that what comes a second time is not stored twice.
+//!
+//! A broker sends again what it was not acknowledged, after our restart or its own: messages of the last commits, whose readings are
+//! on disk. The rules' own memory of a key is made for what sensors repeat and is shorter than a burst of one key, or than a message
+//! that holds a day of it.
+//!
+//! Invariant: a reading among the last [`REMEMBERED`] is recognised, whatever its key, its age or its stream. Memory is bounded.
+
+use std::collections::{HashSet, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use huong_types::{Reading, Value};
+
+/// More than can be stored and not acknowledged: one commit gathers 4 MiB, some 50,000 readings, while the one before is told. Three
+/// megabytes. Two different readings are taken for one with a chance of 2¹⁷ in 2⁶⁴.
+const REMEMBERED: usize = 1 << 17;
+
+pub(crate) struct Repeats {
+    seen: HashSet<u64>,
+    /// The same, oldest first.
+    order: VecDeque<u64>,
+}
+
+impl Repeats {
+    pub(crate) fn new() -> Self {
+        Self { seen: HashSet::new(), order: VecDeque::new() }
+    }
+
+    /// Notes a reading; false when it is known.
+    pub(crate) fn note(&mut self, reading: &Reading) -> bool {
+        let print = fingerprint(reading);
+        if !self.seen.insert(print) {
+            return false;
+        }
+        if self.order.len() == REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.seen.remove(&oldest);
+        }
+        self.order.push_back(print);
+        true
+    }
+}
+
+/// Of what was said, not of when it arrived nor of what was thought of it.
+fn fingerprint(reading: &Reading) -> u64 {
+    // With fixed keys: the same readings are judged the same in every run.
+    let mut hasher = DefaultHasher::new();
+    (&*reading.stream, &*reading.key, reading.at).hash(&mut hasher);
+    for field in &reading.fields {
+        (*field.name).hash(&mut hasher);
+        match &field.value {
+            Value::Number(number) => number.to_bits().hash(&mut hasher),
+            Value::Text(text) => text.hash(&mut hasher),
+        }
+    }
+    hasher.finish()
+}
