@@ -124,8 +124,11 @@ fn each_transition(dir: &Path, seq: u64, each: &mut dyn FnMut(Transition) -> boo
     };
     for log in logs {
         let segment = log.read()?;
-        // Its checkpoint says where its transitions begin.
-        if !sealed(segment.checkpoint.state.next_seq, &mut slices, each)? {
+        // Its checkpoint says where its transitions begin; where that is damaged, the first of them does.
+        let first =
+            || segment.records().find_map(|(_, record)| if let Record::Transition(first) = record { Some(first.seq) } else { None });
+        let begin = segment.checkpoint.as_ref().map(|checkpoint| checkpoint.state.next_seq).or_else(first);
+        if !sealed(begin.unwrap_or(0), &mut slices, each)? {
             return Ok(());
         }
         for (_, record) in segment.records() {

@@ -174,7 +174,12 @@ impl Live {
         let mut state = None;
         for log in Snapshot::take(dir)?.logs {
             let segment = log.read()?;
-            let mut after = segment.checkpoint.state.clone();
+            let before = segment.checkpoint.as_ref().map(|checkpoint| checkpoint.state.clone()).or_else(|| state.take());
+            let unknown = || StoreError::Damaged {
+                what: "the checkpoint (which alerts are open is not known)".to_owned(),
+                path: log.path().to_owned(),
+            };
+            let mut after = before.ok_or_else(unknown)?;
             for (_, record) in segment.records() {
                 after.apply(&record);
                 if let Record::Reading(reading) = &record {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use arrow::record_batch::RecordBatch;
 use huong_types::{
     About, Ack, Alert, AlertState, Cause, Check, Field, Flag, Name, Origin, Quality, Reading, Reject, RejectReason, Severity, Shelf, Text,
     Timestamp, Transition, TransitionKind, Value,
@@ -11,7 +12,10 @@ use huong_types::{
 use smallvec::smallvec;
 
 use crate::segment::{self, Segment};
-use crate::{ClosedSegment, Record, StoreConfig, Writer, replay_readings, transitions_after, transitions_of};
+use crate::{
+    Asker, ClosedSegment, Encoder, Format, Queries, QueryLimits, Record, StoreConfig, Writer, replay_readings, transitions_after,
+    transitions_of,
+};
 
 /// 2025-10-26T16:00:00Z, an hour before midnight in Huế.
 pub(crate) const START: i64 = 1_761_494_400_000;

@@ -8,7 +8,7 @@ use huong_types::{AlertState, Span};
 
 use super::*;
 use crate::testing::{ask, asker, close, csv, encoded, filled, minute, mixed, observation, open, reading, refused, transition, write};
-use crate::{Encoder, Fault, Format, Record, StoreConfig, Writer, seal};
+use crate::{Fault, Format, Record, StoreConfig, Writer, seal};
 
 fn queries(dir: &Path, limits: &QueryLimits) -> Queries {
     Queries::new(dir, limits.clone(), None).expect("sound limits")

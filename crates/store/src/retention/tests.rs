@@ -6,7 +6,7 @@ use huong_types::AlertState;
 
 use super::*;
 use crate::testing::{close, copy, filled, minute, open, reading, refused, transition, write};
-use crate::{Record, Writer, seal, sweep};
+use crate::{Writer, seal, sweep};
 
 const DAY: i64 = 24 * 60;
 

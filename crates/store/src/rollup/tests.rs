@@ -4,8 +4,8 @@ use arrow::util::display::array_value_to_string;
 use huong_types::{Check, Field, Quality};
 
 use super::*;
-use crate::testing::{close, filled, minute, open, reading, write};
-use crate::{Compact, QueryLimits, Record, compact, query, seal};
+use crate::testing::{ask, close, filled, minute, open, reading, write};
+use crate::{Compact, Record, compact, seal};
 
 /// Reading `n` of `level` at `second` seconds of the first hour.
 fn level(n: u64, second: i64, value: f64, quality: Quality) -> Record {
@@ -17,7 +17,7 @@ fn level(n: u64, second: i64, value: f64, quality: Quality) -> Record {
 }
 
 async fn rows(dir: &std::path::Path, sql: &str) -> Vec<String> {
-    let batches = query(dir, sql, &QueryLimits::default()).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    let batches = ask(dir, sql).await;
     let row = |batch: &RecordBatch, row: usize| {
         let cells = batch.columns().iter().map(|column| array_value_to_string(column, row).expect("a value"));
         cells.collect::<Vec<_>>().join(" ")
