@@ -5,6 +5,7 @@ mod cameras;
 mod city;
 mod commands;
 mod demo;
+mod disk;
 mod flood;
 mod orders;
 mod reload;

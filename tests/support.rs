@@ -78,7 +78,9 @@ impl Mosquitto {
     pub(crate) fn on(port: u16) -> Self {
         let dir = tempfile::tempdir().expect("a folder for the broker");
         let conf = dir.path().join("mosquitto.conf");
-        let text = format!("listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nmessage_size_limit 0\nuser root\n");
+        let text = format!(
+            "listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 0\nmessage_size_limit 0\nuser root\n"
+        );
         std::fs::write(&conf, text).expect("the broker's configuration is written");
         let program =
             ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto"].into_iter().find(|path| Path::new(path).exists()).unwrap_or("mosquitto");
@@ -120,6 +122,15 @@ impl Huong {
     /// Starts against the broker at `mqtt`; `extra` is appended to the configuration (more sinks, limits).
     pub(crate) fn start(mqtt: u16, extra: &str) -> Self {
         Self::start_in(tempfile::tempdir().expect("a folder for the store"), mqtt, extra)
+    }
+
+    /// Starts with its store on a file system of `bytes` of its own; `None`, said loudly, when this process may not mount.
+    pub(crate) fn on_small_disk(mqtt: u16, bytes: u64, extra: &str) -> Option<(Self, SmallDisk)> {
+        let dir = tempfile::tempdir().expect("a folder for the store");
+        let store = dir.path().join("store");
+        std::fs::create_dir(&store).expect("a folder to mount on");
+        let disk = SmallDisk::mount(store, bytes)?;
+        Some((Self::start_in(dir, mqtt, extra), disk))
     }
 
     /// Starts with these rules, as (file name, text), instead of the shipped ones; [`Huong::rules`] is their folder.
@@ -213,6 +224,43 @@ impl Huong {
 impl Drop for Huong {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// A file system in memory, for what happens when it is full.
+pub(crate) struct SmallDisk {
+    at: PathBuf,
+}
+
+impl SmallDisk {
+    #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
+    fn mount(at: PathBuf, bytes: u64) -> Option<Self> {
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"]).arg(&at).output();
+        if mounted.is_ok_and(|output| output.status.success()) {
+            return Some(Self { at });
+        }
+        eprintln!("SKIPPED: only root can mount a small disk");
+        None
+    }
+
+    /// Leaves no byte to anyone else.
+    pub(crate) fn fill(&self) {
+        let ballast = std::fs::File::options().create(true).append(true).open(self.ballast()).expect("a file of the test's own");
+        while (&ballast).write_all(&[1; 4096]).is_ok() {}
+    }
+
+    pub(crate) fn make_room(&self) {
+        std::fs::remove_file(self.ballast()).expect("the test's own file");
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.at.join("ballast")
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _gone = Command::new("umount").arg("--lazy").arg(&self.at).status();
     }
 }
 
