@@ -6,6 +6,7 @@ mod city;
 mod commands;
 mod crash;
 mod demo;
+mod disk;
 mod flood;
 mod orders;
 mod reload;

@@ -87,7 +87,9 @@ impl Mosquitto {
 
     fn with(port: u16, more: impl Fn(&Path) -> String) -> Self {
         let dir = tempfile::tempdir().expect("a folder for the broker");
-        let text = format!("listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nmessage_size_limit 0\nuser root\n");
+        let text = format!(
+            "listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nmax_inflight_messages 0\nmessage_size_limit 0\nuser root\n"
+        );
         std::fs::write(dir.path().join("mosquitto.conf"), text + &more(dir.path())).expect("the broker's configuration is written");
         Self { port, child: mosquitto(port, dir.path()), dir }
     }
@@ -139,6 +141,15 @@ impl Huong {
         Self::with_files(mqtt, &[], "", extra)
     }
 
+    /// Starts with its store on a file system of `bytes` of its own; `None`, said loudly, when this process may not mount.
+    pub(crate) fn on_small_disk(mqtt: u16, bytes: u64, extra: &str) -> Option<(Self, SmallDisk)> {
+        let dir = tempfile::tempdir().expect("a folder for the store");
+        let store = dir.path().join("store");
+        std::fs::create_dir(&store).expect("a folder to mount on");
+        let disk = SmallDisk::mount(store, bytes)?;
+        Some((Self::start_in(dir, mqtt, "", extra), disk))
+    }
+
     /// Starts with these rules, as (file name, text), instead of the shipped ones; [`Huong::rules`] is their folder.
     pub(crate) fn with_rules(mqtt: u16, files: &[(&str, &str)]) -> Self {
         let files: Vec<(String, &str)> = files.iter().map(|(name, text)| (format!("pipelines/{name}"), *text)).collect();
@@ -155,6 +166,10 @@ impl Huong {
             std::fs::create_dir_all(path.parent().unwrap_or(dir.path())).expect("a folder for the files");
             std::fs::write(path, text).expect("the file is written");
         }
+        Self::start_in(dir, mqtt, head, extra)
+    }
+
+    fn start_in(dir: TempDir, mqtt: u16, head: &str, extra: &str) -> Self {
         let wall = write_config(mqtt, dir.path(), head, extra);
         let child = spawn(dir.path());
         let mut huong = Self { dir, wall, mqtt, head: head.to_owned(), extra: extra.to_owned(), child };
@@ -235,6 +250,43 @@ impl Huong {
 impl Drop for Huong {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// A file system in memory, for what happens when it is full.
+pub(crate) struct SmallDisk {
+    at: PathBuf,
+}
+
+impl SmallDisk {
+    #[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
+    fn mount(at: PathBuf, bytes: u64) -> Option<Self> {
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"]).arg(&at).output();
+        if mounted.is_ok_and(|output| output.status.success()) {
+            return Some(Self { at });
+        }
+        eprintln!("SKIPPED: only root can mount a small disk");
+        None
+    }
+
+    /// Leaves no byte to anyone else.
+    pub(crate) fn fill(&self) {
+        let ballast = std::fs::File::options().create(true).append(true).open(self.ballast()).expect("a file of the test's own");
+        while (&ballast).write_all(&[1; 4096]).is_ok() {}
+    }
+
+    pub(crate) fn make_room(&self) {
+        std::fs::remove_file(self.ballast()).expect("the test's own file");
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.at.join("ballast")
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _gone = Command::new("umount").arg("--lazy").arg(&self.at).status();
     }
 }
 

@@ -174,6 +174,20 @@ impl Config {
         Ok((raw.store.dir, raw.query))
     }
 
+    /// Where the store is, and every file that the configuration is made of; secrets are in files of their own and not among them.
+    ///
+    /// # Errors
+    /// When the file or the folder of pipelines cannot be read: a backup of another store would be worse than none.
+    pub(crate) fn files(path: &Path) -> Result<(PathBuf, Vec<PathBuf>), Problems> {
+        let mut problems = Problems::default();
+        let raw: Option<Raw> = text(path, &mut problems).and_then(|text| load_toml(&path.display().to_string(), &text, &mut problems));
+        let Some(raw) = raw else { return Err(problems) };
+        let pipelines = read_pipelines(std::slice::from_ref(&raw.pipelines), &mut problems).into_iter().map(|(file, _)| file.into());
+        let mut files = vec![path.to_owned(), raw.registry, raw.streams, raw.sources];
+        files.extend(pipelines);
+        if problems.is_empty() { Ok((raw.store.dir, files)) } else { Err(problems) }
+    }
+
     fn read(path: &Path, problems: &mut Problems) -> Config {
         let file = path.display().to_string();
         let raw: Raw = text(path, problems).and_then(|text| load_toml(&file, &text, problems)).unwrap_or_default();

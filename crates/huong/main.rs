@@ -2,6 +2,7 @@
 
 mod answers;
 mod backtest;
+mod backup;
 mod brain;
 mod clock;
 mod commands;
@@ -90,6 +91,21 @@ enum Command {
         #[arg(long)]
         data: Option<PathBuf>,
     },
+    /// Save the store and the configuration into a folder, also while the processor runs; what an older backup there has is kept.
+    Backup {
+        dir: PathBuf,
+        #[arg(long, default_value = "config/huong.toml")]
+        config: PathBuf,
+    },
+    /// Bring a backup back as a new data directory; every file is checked.
+    Restore {
+        backup: PathBuf,
+        /// The data directory; must not exist or be empty.
+        dir: PathBuf,
+        /// Put the saved configuration into this folder, which must not exist or be empty.
+        #[arg(long)]
+        config_to: Option<PathBuf>,
+    },
     /// Find vehicles in pictures and print their boxes.
     Detect {
         #[arg(required = true)]
@@ -115,6 +131,8 @@ fn main() -> ExitCode {
         Command::Backtest(args) => backtest::command(&args),
         Command::Explain { alert, config, data } => explain::command(&alert, &config, data.as_deref()),
         Command::Query { sql, format, config, data } => commands::query(&sql, format, &config, data.as_deref()),
+        Command::Backup { dir, config } => backup::backup(&dir, &config),
+        Command::Restore { backup: from, dir, config_to } => backup::restore(&from, &dir, config_to.as_deref()),
         Command::Detect { images, config } => commands::detect(&images, &config),
         Command::Demo(args) => demo::command(&args),
     };

@@ -14,6 +14,12 @@ pub enum StoreError {
     Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error("another process writes to this data directory, {}", .0.display())]
     Locked(PathBuf),
+    #[error("another backup of this data directory runs, {}", .0.display())]
+    BackupRuns(PathBuf),
+    #[error("no backup in {}: found no backup.json", .0.display())]
+    NoBackup(PathBuf),
+    #[error("{} is not empty: a backup is brought back into a new folder only", .0.display())]
+    NotEmpty(PathBuf),
     #[error("a record is longer than the limit of {limit} bytes: {length}")]
     TooLong { length: usize, limit: usize },
     #[error("{what} is damaged in {}", path.display())]

@@ -15,6 +15,7 @@
 //! Invariants: a record whose `commit` returned is found by every later reader exactly once, whatever stops the process in between;
 //! the manifest alone says what is sealed (a part it does not name does not exist, a segment it names is not read from the log).
 
+mod backup;
 mod bytes;
 mod compact;
 mod config;
@@ -44,6 +45,7 @@ mod testing;
 mod writer;
 
 pub use arrow::record_batch::RecordBatch;
+pub use backup::{Saved, backup, restore};
 pub use bytes::Bytes;
 pub use compact::{Compact, Compacted, compact};
 pub use config::{QueryLimits, StoreConfig};

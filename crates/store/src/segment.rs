@@ -98,7 +98,7 @@ fn head(first_seq: u64, checkpoint: &Checkpoint) -> Result<Vec<u8>, StoreError> 
 }
 
 /// The sequence that the file's name says.
-fn named(path: &Path) -> Option<u64> {
+pub(crate) fn named(path: &Path) -> Option<u64> {
     let digits = path.file_name()?.to_str()?.strip_suffix(".log")?;
     (digits.len() == 20).then(|| digits.parse().ok()).flatten()
 }

@@ -1,0 +1,136 @@
+//! The real program on a disk that is full: nothing is acknowledged and nothing lost, alarms go on from memory, and all is stored once
+//! there is room, without a hand on the program.
+
+use std::sync::mpsc::Receiver;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::support::{Huong, Mosquitto, PATIENCE, Publisher, SmallDisk, get, wait_for, webhook_receiver};
+
+const DISK: u64 = 4 << 20;
+
+struct Flood {
+    huong: Huong,
+    disk: SmallDisk,
+    publisher: Publisher,
+    _broker: Mosquitto,
+    pushed: Receiver<String>,
+    bodies: Vec<String>,
+    /// Readings of Phú Ốc sent so far.
+    sent: usize,
+    began: i64,
+}
+
+impl Flood {
+    /// `None` when this process may not mount.
+    fn begin() -> Option<Self> {
+        let broker = Mosquitto::start();
+        let (port, pushed) = webhook_receiver();
+        let staff = format!("[[sink]]\nname = \"staff\"\nwebhook = {{ url = \"http://127.0.0.1:{port}/alerts\" }}\n");
+        let (huong, disk) = Huong::on_small_disk(broker.port, DISK, &staff)?;
+        let huong = huong.connected();
+        let publisher = Publisher::connect(broker.port);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970").as_millis();
+        let began = i64::try_from(now).expect("the clock is sane") - 6 * 3_600_000;
+        Some(Self { huong, disk, publisher, _broker: broker, pushed, bodies: Vec::new(), sent: 0, began })
+    }
+
+    fn level(&self, station: &str, minute: usize, metres: f64) {
+        let at = self.began + 60_000 * minute as i64;
+        let payload = format!("{{\"sensor\":\"{station}\",\"kind\":\"water_level\",\"ts\":{at},\"value\":{metres},\"unit\":\"m\"}}");
+        self.publisher.publish(&format!("hue/sensors/water_level/{station}"), payload);
+    }
+
+    /// Sends readings that mean nothing until a commit has failed since `before`: the log's last page had some room left.
+    fn until_the_disk_refuses(&mut self) {
+        let before = self.metric("huong_commit_failures_total");
+        wait_for("the disk to refuse", || {
+            self.level("phuoc", self.sent, 0.5 + self.sent as f64 / 1000.0);
+            self.sent += 1;
+            (self.metric("huong_commit_failures_total") > before).then_some(())
+        });
+    }
+
+    fn metric(&self, name: &str) -> u64 {
+        let text = get(self.huong.wall, "/metrics").unwrap_or_default();
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok()).unwrap_or(0)
+    }
+
+    fn unstored(&self) -> u64 {
+        let text = get(self.huong.wall, "/metrics").unwrap_or_default();
+        let lines = text.lines().filter(|line| line.starts_with("huong_readings_in_flight"));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+    }
+
+    /// Waits until this step of this rule is pushed.
+    fn hear(&mut self, rule: &str, kind: &str) {
+        let is_it = |body: &String| body.contains(&format!("\"rule\":\"{rule}\"")) && body.contains(&format!("\"kind\":\"{kind}\""));
+        while !self.bodies.iter().any(is_it) {
+            let body = self.pushed.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{rule} {kind} is pushed\n{}", self.huong.log()));
+            self.bodies.push(body);
+        }
+    }
+
+    /// What must hold in the end, however it came to it.
+    fn check_stored_once(&mut self) {
+        wait_for("everything to be stored", || (self.unstored() == 0).then_some(()));
+        assert!(self.huong.stop(), "{}", self.huong.log());
+        let phuoc = self.huong.query("SELECT count(*), count(DISTINCT at) FROM readings WHERE key = 'phuoc'");
+        assert_eq!(phuoc, [format!("{0},{0}", self.sent)]);
+        let kimlong = self.huong.query("SELECT value FROM readings WHERE key = 'kimlong' ORDER BY at");
+        assert_eq!(kimlong, ["2.9", "3.5"]);
+        assert_eq!(self.huong.query("SELECT count(*) FROM alerts WHERE rule = 'river-bd3' AND kind = 'raised'"), ["1"]);
+    }
+}
+
+#[test]
+fn a_full_disk_stops_acknowledgements_and_not_alarms_and_heals_by_itself() {
+    let Some(mut flood) = Flood::begin() else { return };
+    flood.level("kimlong", 300, 2.9);
+    wait_for("the first reading to be stored", || {
+        (flood.huong.query("SELECT count(*) FROM readings WHERE key = 'kimlong'") == ["1"]).then_some(())
+    });
+    flood.disk.fill();
+    flood.until_the_disk_refuses();
+    flood.level("kimlong", 310, 3.5);
+    flood.hear("river-bd3", "raised");
+    flood.hear("disk-failing", "raised");
+    assert!(flood.bodies.iter().any(|body| body.contains("Ổ đĩa đầy hoặc hỏng: ngừng xác nhận số liệu")), "{:#?}", flood.bodies);
+    assert!(flood.unstored() > 0, "what the disk has not is in flight");
+    assert!(flood.metric("huong_told_from_memory_total") > 0);
+    assert!(flood.huong.is_alive());
+
+    flood.disk.make_room();
+    flood.hear("disk-failing", "cleared");
+    flood.check_stored_once();
+    let disk = flood.huong.query("SELECT kind FROM alerts WHERE rule = 'disk-failing' AND kind IN ('raised', 'cleared') ORDER BY seq");
+    assert_eq!(disk, ["raised", "cleared"]);
+    assert!(flood.huong.log().contains("nothing was lost"));
+}
+
+#[test]
+fn a_crash_on_a_full_disk_loses_nothing_and_repeats_alarms_under_their_ids() {
+    let Some(mut flood) = Flood::begin() else { return };
+    flood.level("kimlong", 300, 2.9);
+    wait_for("the first reading to be stored", || {
+        (flood.huong.query("SELECT count(*) FROM readings WHERE key = 'kimlong'") == ["1"]).then_some(())
+    });
+    flood.disk.fill();
+    flood.until_the_disk_refuses();
+    flood.level("kimlong", 310, 3.5);
+    flood.hear("river-bd3", "raised");
+    flood.huong.kill();
+
+    // It starts on the full disk, and the broker sends what was never acknowledged.
+    flood.huong.restart();
+    flood.disk.fill();
+    flood.until_the_disk_refuses();
+    flood.disk.make_room();
+    flood.check_stored_once();
+    flood.bodies.extend(flood.pushed.try_iter());
+    let raised = flood.bodies.iter().filter(|body| body.contains("\"rule\":\"river-bd3\"") && body.contains("\"kind\":\"raised\""));
+    let id = |body: &String| {
+        body.split("river-bd3:kimlong:").nth(1).map(|rest| rest.chars().take_while(|c| *c != '"' && *c != '/').collect::<String>())
+    };
+    let ids: std::collections::BTreeSet<_> = raised.map(id).collect();
+    assert_eq!(ids.len(), 1, "one alarm, however often it was pushed: {ids:?}");
+}
