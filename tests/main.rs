@@ -7,6 +7,7 @@ mod commands;
 mod demo;
 mod flood;
 mod orders;
+mod queries;
 mod reload;
 mod storm;
 mod support;

@@ -1,10 +1,11 @@
 //! What a start needs of the past: open alerts from the journal, window state from the log.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use huong_store::{Recovered, replay_readings, transitions_after};
-use huong_types::{Timestamp, Transition, TransitionKind};
+use huong_types::{Name, Reading, Timestamp, Transition, TransitionKind};
 
 use crate::brain::Brain;
 
@@ -12,11 +13,27 @@ use crate::brain::Brain;
 /// alone may come twice.
 const REMEMBERED: u64 = 10_000;
 
+/// What the past says beside the brain's own state.
+pub(crate) struct Past {
+    /// The last transitions, oldest first.
+    pub(crate) steps: Vec<Transition>,
+    /// The newest reading of each key that was replayed.
+    pub(crate) latest: BTreeMap<(Name, Name), Reading>,
+}
+
 /// Brings `brain` to where it was: replays the log over the longest window with its signals dropped, because everything they
-/// caused is in the journal already, then takes the open alerts from there. Gives the last transitions, oldest first.
-pub(crate) fn recover(brain: &mut Brain, dir: &Path, recovered: &Recovered, now: Timestamp) -> Result<Vec<Transition>> {
+/// caused is in the journal already, then takes the open alerts from there.
+pub(crate) fn recover(brain: &mut Brain, dir: &Path, recovered: &Recovered, now: Timestamp) -> Result<Past> {
     let since = now - brain.longest_window();
-    let readings = replay_readings(dir, since, &mut |mut reading| brain.relive(&mut reading)).context("the log cannot be replayed")?;
+    let mut latest: BTreeMap<(Name, Name), Reading> = BTreeMap::new();
+    let relive = &mut |mut reading: Reading| {
+        brain.relive(&mut reading);
+        let newest = latest.entry((reading.stream.clone(), reading.key.clone())).or_insert_with(|| reading.clone());
+        if newest.at < reading.at {
+            *newest = reading;
+        }
+    };
+    let readings = replay_readings(dir, since, relive).context("the log cannot be replayed")?;
     let last =
         transitions_after(dir, recovered.next_seq.saturating_sub(REMEMBERED + 1), usize::MAX).context("the journal cannot be read")?;
     let raised = last.iter().filter(|step| step.kind == TransitionKind::Raised).map(|step| step.alert.id.clone()).collect();
@@ -28,5 +45,5 @@ pub(crate) fn recover(brain: &mut Brain, dir: &Path, recovered: &Recovered, now:
         tracing::warn!(bytes = recovered.cut_bytes, "the log's end was cut off behind the last whole record; the store keeps a copy");
     }
     tracing::info!(readings, open_alerts = recovered.open_alerts.len(), next_transition = recovered.next_seq, "recovered");
-    Ok(last)
+    Ok(Past { steps: last, latest })
 }

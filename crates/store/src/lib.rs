@@ -34,6 +34,7 @@ mod tail;
 mod testing;
 mod writer;
 
+pub use arrow::datatypes::SchemaRef;
 pub use arrow::record_batch::RecordBatch;
 pub use config::{QueryLimits, StoreConfig};
 pub use error::{Fault, StoreError};
