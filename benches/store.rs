@@ -337,7 +337,7 @@ impl Victoria {
         let agent: ureq::Agent = ureq::Agent::config_builder().build().into();
         let url = self.url("/api/v2/write?precision=ms");
         let (mut lines, mut waiting) = (String::new(), 0);
-        let mut send = |lines: &mut String| {
+        let send = |lines: &mut String| {
             agent.post(&url).send(lines.as_str()).expect("it takes lines");
             lines.clear();
         };
