@@ -9,6 +9,7 @@ mod demo;
 mod disk;
 mod flood;
 mod orders;
+mod queries;
 mod reload;
 mod steady;
 mod storm;

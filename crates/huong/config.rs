@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use huong_alerts::TableConfig;
+use huong_flight::FlightConfig;
 use huong_ingest::{BrokerConfig, FolderConfig, MqttConfig, PostsConfig};
 use huong_notify::SinkConfig;
 use huong_store::{QueryLimits, StoreConfig};
 use huong_types::decode::{Decoder, Limits, SourceConfig};
 use huong_types::{Name, Problems, Registry, Stream, load_toml};
 use huong_vision::{FrameLimits, GateConfig, VisionConfig};
-use huong_wall::WallConfig;
+use huong_wall::{Tokens, WallConfig};
 use serde::Deserialize;
 
 use crate::brain::Brain;
@@ -37,6 +38,7 @@ struct Raw {
     posts: Option<PostsConfig>,
     store: StoreConfig,
     query: QueryLimits,
+    flight: Option<FlightConfig>,
     vision: VisionSection,
     wall: WallConfig,
     alerts: TableConfig,
@@ -88,6 +90,7 @@ impl Default for Raw {
             posts: None,
             store: StoreConfig::new("data"),
             query: QueryLimits::default(),
+            flight: None,
             vision: VisionSection::default(),
             wall: WallConfig::default(),
             alerts: TableConfig::default(),
@@ -114,6 +117,7 @@ pub(crate) struct Config {
     pub(crate) posts: Option<PostsConfig>,
     pub(crate) store: StoreConfig,
     pub(crate) query: QueryLimits,
+    pub(crate) flight: Option<FlightConfig>,
     pub(crate) vision: VisionSection,
     pub(crate) wall: WallConfig,
     pub(crate) alerts: TableConfig,
@@ -213,6 +217,11 @@ impl Config {
         raw.store.check(&file, "store", problems);
         raw.query.check(&file, "query", problems);
         raw.wall.check(&file, "wall", problems);
+        if let Some(flight) = &raw.flight {
+            // Tokens that cannot be read are told of above.
+            let has_tokens = Tokens::load(&raw.wall).map_or(true, |tokens| !tokens.is_empty());
+            flight.check(has_tokens, &file, "flight", problems);
+        }
         raw.alerts.check(&file, "alerts", problems);
         SinkConfig::check_all(&raw.sink, &file, "sink", problems);
         raw.vision.pipeline().check(&file, "vision", problems);
@@ -243,6 +252,7 @@ impl Config {
             folders: raw.folder.into_iter().map(|folder| folder.under(&raw.prefix)).collect(),
             store: raw.store,
             query: raw.query,
+            flight: raw.flight,
             vision: raw.vision,
             wall: raw.wall,
             alerts: raw.alerts,

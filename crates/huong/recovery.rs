@@ -1,5 +1,6 @@
 //! What a start needs of the past: open alerts from the journal, window state from the log.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
@@ -17,12 +18,20 @@ const REDELIVERED: Span = Span::from_mins(1);
 /// A long replay says how far it is, once per so many readings.
 const PROGRESS: u64 = 1_000_000;
 
-/// Brings `brain` to where it was: replays the log, each stream as far back as some rule needs it, with its signals dropped, because everything they
-/// caused is in the journal already, then takes the open alerts from there. Gives the last transitions, oldest first.
+/// What the past says beside the brain's own state.
+pub(crate) struct Past {
+    /// The last transitions, oldest first.
+    pub(crate) steps: Vec<Transition>,
+    /// The newest reading of each key that was replayed.
+    pub(crate) latest: BTreeMap<(Name, Name), Reading>,
+}
+
+/// Brings `brain` to where it was: replays the log, each stream as far back as some rule needs it, with its signals dropped, because
+/// everything they caused is in the journal already, then takes the open alerts from there.
 ///
 /// The window is counted back from the last reading, not from `now`: after a day of standstill the broker sends again what was stored
 /// and not acknowledged a day ago.
-pub(crate) fn recover(brain: &mut Brain, dir: &Path, recovered: &Recovered, now: Timestamp) -> Result<Vec<Transition>> {
+pub(crate) fn recover(brain: &mut Brain, dir: &Path, recovered: &Recovered, now: Timestamp) -> Result<Past> {
     let begun = Instant::now();
     let newest = recovered.newest.unwrap_or(now).min(now);
     let reach = brain.reach();
@@ -31,6 +40,7 @@ pub(crate) fn recover(brain: &mut Brain, dir: &Path, recovered: &Recovered, now:
     let starts = note_start(dir, now, longest).context("the start cannot be noted")?;
     tracing::info!(since = %longest, starts = starts.len(), open_alerts = recovered.open_alerts.len(), "recovering: reading the log");
     let (mut pauses, mut count) = (starts.into_iter().peekable(), 0);
+    let mut latest: BTreeMap<(Name, Name), Reading> = BTreeMap::new();
     let relive = &mut |mut reading: Reading| {
         while let Some(start) = pauses.next_if(|start| *start <= reading.received) {
             brain.resume(start);
@@ -39,6 +49,10 @@ pub(crate) fn recover(brain: &mut Brain, dir: &Path, recovered: &Recovered, now:
         count += 1;
         if count % PROGRESS == 0 {
             tracing::info!(readings = count, upto = %reading.received, seconds = begun.elapsed().as_secs(), "recovering");
+        }
+        let newest = latest.entry((reading.stream.clone(), reading.key.clone())).or_insert_with(|| reading.clone());
+        if newest.at < reading.at {
+            *newest = reading;
         }
     };
     let readings = replay_readings(dir, &since, relive).context("the log cannot be replayed")?;
@@ -62,5 +76,5 @@ pub(crate) fn recover(brain: &mut Brain, dir: &Path, recovered: &Recovered, now:
         next_transition = recovered.next_seq,
         "recovered"
     );
-    Ok(last)
+    Ok(Past { steps: last, latest })
 }

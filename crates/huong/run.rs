@@ -8,17 +8,19 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use huong_alerts::Load;
+use huong_flight::Flight;
 use huong_flow::{Counter, Mailbox, Ring, Stop, Worker};
 use huong_ingest::{EmbeddedBroker, IngestStats, MqttConfig, Posts, run_frames, run_readings};
 use huong_notify::{MqttTarget, Setup, Sinks, start_sinks};
 use huong_store::{Queries, QueryLog, Writer};
 use huong_types::{Inbound, Problems, Timestamp};
 use huong_vision::validate_jpeg;
-use huong_wall::{Hub, Wall};
+use huong_wall::{Hub, Wall, stopped};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::answers::Tables;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::health::{self, DiskHealth};
@@ -80,12 +82,14 @@ impl System {
         let pipeline = if config.vision.enabled { Some(vision::open(&config.vision, &config.registry)?) } else { None };
 
         let (log, recovered) = Writer::open(config.store.clone()).context("the store cannot be opened")?;
-        let last = recovery::recover(&mut brain, &config.store.dir, &recovered, clock.now())?;
+        let past = recovery::recover(&mut brain, &config.store.dir, &recovered, clock.now())?;
 
         let broker = config.broker.embedded.then(|| EmbeddedBroker::start(&config.broker, &config.prefix)).transpose()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("net").enable_all().build()?;
         let wall = runtime.block_on(Wall::bind(config.wall.clone()))?;
         let address = wall.address();
+        let flight = config.flight.as_ref().map(|flight| runtime.block_on(Flight::bind(flight))).transpose()?;
+        let tokens = wall.tokens();
         let posts = config.posts.clone().map(|posts| runtime.block_on(Posts::bind(posts))).transpose()?;
 
         let query_log = QueryLog::open(&config.store.dir, config.query.log_bytes)?;
@@ -114,7 +118,10 @@ impl System {
             reload: Reload::new(),
             rate: ArcSwap::from_pointee((Instant::now(), 0, 0.0)),
         });
-        let (hub, feed) = Hub::new(&config.registry, &config.streams, recovered.open_alerts.clone());
+        let (hub, mut feed) = Hub::new(&config.registry, &config.streams, recovered.open_alerts.clone());
+
+        // A screen shows what was last known, with its age, and not an empty city.
+        past.latest.values().for_each(|reading| feed.value(reading));
 
         let (entrance, sinks_stop, wall_stop) = (Stop::new(), Stop::new(), Stop::new());
         let sinks = Arc::new(start_sinks(
@@ -139,7 +146,7 @@ impl System {
         }
         let (acks, acks_in) = mpsc::unbounded_channel();
         let mut load = Load::new(config.alerts.load.clone());
-        load.restore(&recovered.open_alerts, &last);
+        load.restore(&recovered.open_alerts, &past.steps);
         let outlets = Outlets {
             acks,
             load,
@@ -220,6 +227,12 @@ impl System {
                 handle,
             );
         }
+        if let Some(flight) = flight {
+            tracing::info!(address = %flight.address(), "Flight SQL listens");
+            let tables = Arc::new(Tables { queries: shared.queries.clone(), tokens, clock });
+            let stop = stopped(wall_stop.clone());
+            wall_task.spawn_on(async move { Ok(flight.run(tables, stop).await?) }, handle);
+        }
         let workers = Stages {
             entrance,
             rules: watcher,
@@ -248,7 +261,7 @@ impl System {
                     _ = interrupt.recv() => return Ok(()),
                     _ = hangup.recv() => shared.reload.ask(),
                     Some(ended) = ingest.join_next() => return ended?.and_then(|()| bail!("ingest ended early")),
-                    Some(ended) = wall.join_next() => return ended?.and_then(|()| bail!("the wall ended early")),
+                    Some(ended) = wall.join_next() => return ended?.and_then(|()| bail!("the wall or Flight SQL ended early")),
                     _ = beat.tick() => {
                         if let Some(dead) = workers.dead(shared) {
                             bail!("{dead} ended early");

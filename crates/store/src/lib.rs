@@ -44,6 +44,7 @@ mod tail;
 mod testing;
 mod writer;
 
+pub use arrow::datatypes::SchemaRef;
 pub use arrow::record_batch::RecordBatch;
 pub use backup::{Saved, backup, restore};
 pub use bytes::Bytes;

@@ -64,6 +64,10 @@ pub struct Asker {
 }
 
 impl Queries {
+    /// As statements may name it in full: `huong.public.readings`.
+    pub const CATALOG: &str = "huong";
+    pub const SCHEMA: &str = "public";
+
     /// Over `dir`, which may not exist yet. Every query that is asked is noted in `log`.
     pub fn new(dir: impl Into<PathBuf>, limits: QueryLimits, log: Option<QueryLog>) -> Result<Queries, StoreError> {
         let runtime = RuntimeEnvBuilder::new()
@@ -108,8 +112,10 @@ impl Queries {
     pub async fn columns(&self, sql: &str) -> Result<SchemaRef, StoreError> {
         let dir: Arc<Path> = self.0.dir.as_path().into();
         let empty = Table::all().map(|table| SnapshotTable::empty(table, &dir)).collect();
-        let plan = plan(&self.0.context(empty).await?, sql).await?;
-        Ok(Arc::clone(plan.schema().inner()))
+        let context = self.0.context(empty).await?;
+        let plan = plan(&context, sql).await?;
+        // The physical plan's, which the rows will have: the two may differ in what can be null.
+        Ok(context.state().create_physical_plan(&plan).await?.schema())
     }
 
     /// The tables that there are, with the columns that a reader sees.
@@ -139,7 +145,10 @@ impl Inner {
 
     /// A session of its own for each query: none can leave anything behind for the next.
     async fn context(&self, tables: Vec<SnapshotTable>) -> Result<SessionContext, StoreError> {
-        let mut config = SessionConfig::new().with_information_schema(true).with_target_partitions(1);
+        let mut config = SessionConfig::new()
+            .with_default_catalog_and_schema(Queries::CATALOG, Queries::SCHEMA)
+            .with_information_schema(true)
+            .with_target_partitions(1);
         config.options_mut().sql_parser.collect_spans = true;
         let context = SessionContext::new_with_config_rt(config, Arc::clone(&self.runtime));
         for table in tables {

@@ -63,7 +63,7 @@ pub(crate) async fn accept(listener: TcpListener, router: Router, limit: usize, 
 }
 
 /// Resolves when `stop` is set.
-pub(crate) async fn stopped(stop: Stop) {
+pub async fn stopped(stop: Stop) {
     while !stop.is_set() {
         sleep(Duration::from_millis(100)).await;
     }

@@ -21,8 +21,9 @@ mod query;
 mod server;
 mod view;
 
-pub use auth::{Caller, Denied, Role, Tokens};
+pub use auth::{Caller, Denied, Mistake, Role, Tokens};
 pub use config::WallConfig;
+pub use connection::stopped;
 pub use feed::Feed;
 pub use hub::{Hub, HubStats};
 pub use model::{Backend, CameraNow, Figures, FrameFigures, Latency, Ledger, OrderError, Picture, RuleFigures, SinkFigures, WallClock};

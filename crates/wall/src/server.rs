@@ -112,6 +112,11 @@ impl Wall {
         self.address
     }
 
+    /// The tokens that this wall goes by, for others who let people in.
+    pub fn tokens(&self) -> Tokens {
+        self.tokens.clone()
+    }
+
     /// Serves until `stop` is set, then lets open requests end.
     pub async fn run(self, hub: Hub, backend: Arc<dyn Backend>, stop: Stop) {
         let limit = self.config.max_connections;
