@@ -1,7 +1,7 @@
 //! The store: an append-only log of everything that happened, sealed into Parquet, and SQL over both.
 //!
 //! One [`Writer`] per data directory appends and commits; [`seal`] turns a closed segment of its log into Parquet parts; any number
-//! of readers, in this process or others, [`query`], [`replay_readings`] or follow [`transitions_after`] meanwhile.
+//! of readers, in this process or others, [`query`], [`replay_readings`], follow [`transitions_after`] or the readings with a [`Follower`] meanwhile.
 //!
 //! Layout of a data directory:
 //! ```text
@@ -14,9 +14,11 @@
 //! Invariants: a record whose `commit` returned is found by every later reader exactly once, whatever stops the process in between;
 //! the manifest alone says what is sealed (a part it does not name does not exist, a segment it names is not read from the log).
 
+mod bookmark;
 mod config;
 mod disk;
 mod error;
+mod follow;
 mod frame;
 mod manifest;
 mod output;
@@ -32,15 +34,19 @@ mod table;
 mod tail;
 #[cfg(test)]
 mod testing;
+mod usage;
 mod writer;
 
 pub use arrow::record_batch::RecordBatch;
+pub use bookmark::{Bookmark, Place};
 pub use config::{QueryLimits, StoreConfig};
 pub use error::StoreError;
+pub use follow::{Committed, Followed, Follower};
 pub use output::{write_csv, write_json, write_pretty};
 pub use query::query;
-pub use record::{Counts, Record, StreamCounts};
+pub use record::{Account, Counts, Record, StreamCounts};
 pub use replay::{replay_readings, transitions_after, transitions_of};
 pub use seal::{ClosedSegment, Sealed, seal};
 pub use tail::TransitionTail;
+pub use usage::{Usage, usage};
 pub use writer::{Recovered, Writer};

@@ -108,7 +108,7 @@ fn each_transition(dir: &Path, seq: u64, each: &mut dyn FnMut(Transition) -> boo
     Ok(())
 }
 
-fn read_part(dir: &Path, part: &Part, each: &mut dyn FnMut(RecordBatch) -> Result<(), StoreError>) -> Result<(), StoreError> {
+pub(crate) fn read_part(dir: &Path, part: &Part, each: &mut dyn FnMut(RecordBatch) -> Result<(), StoreError>) -> Result<(), StoreError> {
     let path = dir.join(&part.path);
     let file = File::open(&path).during("open", &path)?;
     for batch in ParquetRecordBatchReaderBuilder::try_new(file)?.build()? {

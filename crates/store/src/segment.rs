@@ -14,7 +14,9 @@ use crate::{StoreError, disk};
 
 const MAGIC: &[u8; 8] = b"huonglog";
 /// Of header, checkpoint and records together.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
+/// Differs in the checkpoint's counts alone.
+const OLDEST: u32 = 2;
 /// Magic, version u32, first sequence u64, crc32 of these: little endian.
 const HEADER: usize = 24;
 
@@ -93,13 +95,14 @@ impl Segment {
         if &header[..8] != MAGIC || crc32fast::hash(&header[..20]) != word(20) {
             return Err(damaged("the header"));
         }
-        if word(8) != VERSION {
-            return Err(StoreError::Version { path: path.to_owned(), found: word(8), expected: VERSION });
+        let version = word(8);
+        if !(OLDEST..=VERSION).contains(&version) {
+            return Err(StoreError::Version { path: path.to_owned(), found: version, expected: VERSION });
         }
         let first_seq = u64::from(word(12)) | u64::from(word(16)) << 32;
         let mut frames = Frames::new(&bytes[HEADER..]);
         let payload = frames.next().filter(|_| frames.damaged() == 0).ok_or_else(|| damaged("the checkpoint"))?;
-        let checkpoint = postcard::from_bytes(payload).map_err(|_| damaged("the checkpoint"))?;
+        let checkpoint = Checkpoint::decode(version, payload).ok_or_else(|| damaged("the checkpoint"))?;
         let start = HEADER + frames.end();
         Ok(Segment { path: path.to_owned(), first_seq, checkpoint, bytes, start })
     }
@@ -119,7 +122,12 @@ pub(crate) fn push_record(buffer: &mut Vec<u8>, seq: u64, record: &Record) -> Re
     frame::push(buffer, &(seq, record))
 }
 
-impl Records<'_> {
+impl<'a> Records<'a> {
+    /// Of a stretch of a segment that begins with a frame, whose record is `next_seq` or later.
+    pub(crate) fn of(bytes: &'a [u8], next_seq: u64) -> Self {
+        Self { frames: Frames::new(bytes), start: 0, next_seq, undecodable: 0 }
+    }
+
     /// Just behind the last good frame read so far, from the beginning of the file.
     pub(crate) fn end(&self) -> usize {
         self.start + self.frames.end()

@@ -14,7 +14,7 @@ use tracing::{error, warn};
 use crate::error::Context;
 use crate::record::{Checkpoint, State};
 use crate::segment::{self, Segment};
-use crate::{ClosedSegment, Counts, Record, StoreConfig, StoreError, TransitionTail, disk, manifest};
+use crate::{ClosedSegment, Committed, Counts, Record, StoreConfig, StoreError, TransitionTail, disk, manifest};
 
 /// Zero is never a sequence, so that "after 0" means all.
 const FIRST_SEQ: u64 = 1;
@@ -40,6 +40,7 @@ pub struct Writer {
     pending: Vec<Arc<Transition>>,
     state: State,
     tail: Arc<TransitionTail>,
+    committed: Arc<Committed>,
     poisoned: bool,
 }
 
@@ -85,7 +86,7 @@ impl Writer {
         let segment = Segment::read(&segment::path(&dir, first_seq))?;
 
         let Checkpoint { at: since, mut state } = segment.checkpoint.clone();
-        let tail = TransitionTail::new(dir, config.transition_tail, state.next_seq.saturating_sub(1));
+        let tail = TransitionTail::new(dir.clone(), config.transition_tail, state.next_seq.saturating_sub(1));
         let mut records = segment.records();
         for (_, record) in &mut records {
             state.apply(&record);
@@ -106,9 +107,24 @@ impl Writer {
         let next_seq = records.next_seq();
         let (buffer, pending) = (Vec::new(), Vec::new());
         let tail = Arc::new(tail);
+        let committed = Arc::new(Committed::new(dir, next_seq));
         let length = end as u64;
         Ok((
-            Writer { config, _lock: lock, file, first_seq, length, since, next_seq, buffer, pending, state, tail, poisoned: false },
+            Writer {
+                config,
+                _lock: lock,
+                file,
+                first_seq,
+                length,
+                since,
+                next_seq,
+                buffer,
+                pending,
+                state,
+                tail,
+                committed,
+                poisoned: false,
+            },
             recovered,
         ))
     }
@@ -143,6 +159,7 @@ impl Writer {
         self.length += self.buffer.len() as u64;
         self.buffer.clear();
         self.tail.extend(self.pending.drain(..));
+        self.committed.move_to(self.next_seq);
         Ok(())
     }
 
@@ -173,6 +190,11 @@ impl Writer {
     /// The latest committed transitions, for the sinks.
     pub fn tail(&self) -> Arc<TransitionTail> {
         self.tail.clone()
+    }
+
+    /// How far the log is on disk, for those who follow it.
+    pub fn committed(&self) -> Arc<Committed> {
+        self.committed.clone()
     }
 
     fn refuse_if_poisoned(&self) -> Result<(), StoreError> {
