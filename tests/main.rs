@@ -6,6 +6,8 @@ mod city;
 mod commands;
 mod demo;
 mod flood;
+mod metrics;
+mod mirror;
 mod orders;
 mod reload;
 mod storm;

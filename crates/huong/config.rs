@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use huong_alerts::TableConfig;
 use huong_ingest::{BrokerConfig, FolderConfig, MqttConfig, PostsConfig};
+use huong_mirror::MirrorConfig;
 use huong_notify::SinkConfig;
 use huong_store::{QueryLimits, StoreConfig};
 use huong_types::decode::{Decoder, Limits, SourceConfig};
@@ -41,6 +42,7 @@ struct Raw {
     wall: WallConfig,
     alerts: TableConfig,
     sink: Vec<SinkConfig>,
+    mirror: Option<MirrorConfig>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -92,6 +94,7 @@ impl Default for Raw {
             wall: WallConfig::default(),
             alerts: TableConfig::default(),
             sink: Vec::new(),
+            mirror: None,
         }
     }
 }
@@ -117,6 +120,7 @@ pub(crate) struct Config {
     pub(crate) wall: WallConfig,
     pub(crate) alerts: TableConfig,
     pub(crate) sinks: Vec<SinkConfig>,
+    pub(crate) mirror: Option<MirrorConfig>,
 }
 
 impl Config {
@@ -182,6 +186,9 @@ impl Config {
         raw.wall.check(&file, "wall", problems);
         raw.alerts.check(&file, "alerts", problems);
         SinkConfig::check_all(&raw.sink, &file, "sink", problems);
+        if let Some(mirror) = &raw.mirror {
+            mirror.check(&file, "mirror", problems);
+        }
         raw.vision.pipeline().check(&file, "vision", problems);
         if raw.vision.enabled {
             for (field, path) in [("model", &raw.vision.model), ("runtime", &raw.vision.runtime)] {
@@ -213,6 +220,7 @@ impl Config {
             wall: raw.wall,
             alerts: raw.alerts,
             sinks: raw.sink,
+            mirror: raw.mirror,
             prefix: raw.prefix,
         };
         if config.broker.embedded {

@@ -21,10 +21,12 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::metrics::StoreStats;
+use crate::mirror::Followed;
 use crate::reload::{self, Folder, Reload};
 use crate::shared::{Journal, Lens, Shared, VisionStats};
 use crate::writer::{Batch, Outlets};
-use crate::{recovery, think, vision, writer};
+use crate::{metrics, mirror, recovery, think, vision, writer};
 
 /// Readings that wait for the brain; a full ring withholds acknowledgements.
 const RING: usize = 8192;
@@ -62,7 +64,10 @@ struct Stages {
     brain: (Stop, Worker),
     writer: (Stop, Worker),
     sealer: (Stop, Worker),
+    /// Looks at the size of the store.
+    gauge: (Stop, Worker),
     sinks: Stop,
+    mirror: Stop,
     wall: Stop,
 }
 
@@ -76,7 +81,7 @@ impl System {
         let pipeline = if config.vision.enabled { Some(vision::open(&config.vision, &config.registry)?) } else { None };
 
         let (log, recovered) = Writer::open(config.store.clone()).context("the store cannot be opened")?;
-        let last = recovery::recover(&mut brain, &config.store.dir, &recovered, clock.now())?;
+        let (last, recovery) = recovery::recover(&mut brain, &config.store.dir, &recovered, clock.now())?;
 
         let broker = config.broker.embedded.then(|| EmbeddedBroker::start(&config.broker, &config.prefix)).transpose()?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("net").enable_all().build()?;
@@ -85,6 +90,8 @@ impl System {
         let posts = config.posts.clone().map(|posts| runtime.block_on(Posts::bind(posts))).transpose()?;
 
         let open = Arc::new(ArcSwap::from_pointee(recovered.open_alerts.clone()));
+        let ring: Arc<Ring<Inbound>> = Arc::new(Ring::new(RING));
+        let batches: Arc<Ring<Batch>> = Arc::new(Ring::new(BATCHES));
         let shared = Arc::new(Shared {
             clock,
             registry: Arc::clone(&config.registry),
@@ -92,15 +99,18 @@ impl System {
             vision: VisionStats::default(),
             mailbox: Arc::new(Mailbox::new(config.registry.cameras.len())),
             lenses: config.registry.cameras.iter().map(|_| Lens::default()).collect(),
-            entrance: ArcSwap::default(),
-            book: ArcSwap::from_pointee(recovered.counts.clone()),
-            opening: recovered.counts.clone(),
+            book: Arc::default(),
+            store: StoreStats::default(),
+            recovery,
+            ring: Arc::clone(&ring),
+            batches: Arc::clone(&batches),
             latency: ArcSwapOption::empty(),
             orphans: Counter::new(),
             derived: Counter::new(),
             open: Arc::clone(&open),
             load: ArcSwap::default(),
             sinks: ArcSwapOption::empty(),
+            mirror: ArcSwapOption::empty(),
             commands: Arc::new(Ring::new(COMMANDS)),
             reload: Reload::new(),
             rate: ArcSwap::from_pointee((Instant::now(), 0, 0.0)),
@@ -121,9 +131,11 @@ impl System {
             &sinks_stop,
         )?);
         shared.sinks.store(Some(Arc::clone(&sinks)));
+        let mirror_stop = Stop::new();
+        let followed =
+            Followed { committed: log.committed(), transitions: log.tail(), newest_transition: recovered.next_seq.saturating_sub(1) };
+        mirror::start(&config, followed, &shared, &mirror_stop)?;
 
-        let ring: Arc<Ring<Inbound>> = Arc::new(Ring::new(RING));
-        let batches: Arc<Ring<Batch>> = Arc::new(Ring::new(BATCHES));
         let closed = Arc::new(Ring::new(recovered.closed.len() + 16));
         for segment in recovered.closed {
             closed.push(segment).map_err(|_| anyhow::anyhow!("the ring of closed segments is too small"))?;
@@ -141,7 +153,14 @@ impl System {
             open: recovered.open_alerts.into_iter().map(|alert| (alert.id.clone(), alert)).collect(),
         };
 
-        let sealer = stage("sealer", |stop| move || writer::run_sealer(&closed, &stop))?;
+        let sealer = {
+            let shared = Arc::clone(&shared);
+            stage("sealer", |stop| move || writer::run_sealer(&closed, &shared, &stop))?
+        };
+        let gauge = {
+            let (dir, shared) = (config.store.dir.clone(), Arc::clone(&shared));
+            stage("gauge", |stop| move || metrics::watch(&dir, &shared, &stop))?
+        };
         let writer_gone = Stop::new();
         let writer = {
             let (batches, shared, gone) = (Arc::clone(&batches), Arc::clone(&shared), SetOnDrop(writer_gone.clone()));
@@ -204,7 +223,18 @@ impl System {
                 handle,
             );
         }
-        let workers = Stages { entrance, rules: watcher, vision: eye, brain: thinker, writer, sealer, sinks: sinks_stop, wall: wall_stop };
+        let workers = Stages {
+            entrance,
+            rules: watcher,
+            vision: eye,
+            brain: thinker,
+            writer,
+            sealer,
+            gauge,
+            sinks: sinks_stop,
+            mirror: mirror_stop,
+            wall: wall_stop,
+        };
         Ok(System { runtime, ingest, wall: wall_task, workers, shared, address, _broker: broker })
     }
 
@@ -244,7 +274,7 @@ impl System {
     /// The first part that had died or failed.
     pub(crate) fn stop(self) -> Result<()> {
         let System { runtime, mut ingest, wall: mut wall_task, workers, shared, _broker, .. } = self;
-        let Stages { entrance, rules, vision, brain, writer, sealer, sinks, wall } = workers;
+        let Stages { entrance, rules, vision, brain, writer, sealer, gauge, sinks, mirror, wall } = workers;
         let drain = |tasks: &mut JoinSet<Result<()>>| {
             let mut outcome = Ok(());
             while let Some(ended) = runtime.block_on(tasks.join_next()) {
@@ -254,13 +284,17 @@ impl System {
         };
         entrance.set();
         let mut outcome = drain(&mut ingest);
-        for (stop, worker) in [rules, vision, brain, writer, sealer] {
+        for (stop, worker) in [rules, vision, brain, writer, sealer, gauge] {
             stop.set();
             outcome = outcome.and(worker.join().map_err(anyhow::Error::from));
         }
         sinks.set();
         if let Some(running) = shared.sinks.swap(None).and_then(Arc::into_inner) {
             outcome = outcome.and(Sinks::join(running).map_err(anyhow::Error::from));
+        }
+        mirror.set();
+        if let Some(running) = shared.mirror.swap(None).and_then(Arc::into_inner) {
+            outcome = outcome.and(running.join().map_err(anyhow::Error::from));
         }
         wall.set();
         outcome = outcome.and(drain(&mut wall_task));
@@ -273,9 +307,11 @@ impl System {
 impl Stages {
     /// A thread that has ended though nobody stopped it.
     fn dead(&self, shared: &Shared) -> Option<String> {
-        let workers = [&self.rules, &self.vision, &self.brain, &self.writer, &self.sealer];
+        let workers = [&self.rules, &self.vision, &self.brain, &self.writer, &self.sealer, &self.gauge];
         let worker = workers.iter().map(|(_, worker)| worker).find(|worker| worker.is_finished()).map(|worker| worker.name().to_owned());
-        worker.or_else(|| shared.sinks.load().as_ref().and_then(|sinks| sinks.ended().map(str::to_owned)))
+        let sink = || shared.sinks.load().as_ref().and_then(|sinks| sinks.ended().map(str::to_owned));
+        let mirror = || shared.mirror.load().as_ref().filter(|mirror| mirror.ended()).map(|_| "mirror".to_owned());
+        worker.or_else(sink).or_else(mirror)
     }
 }
 

@@ -6,18 +6,19 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use huong_alerts::Load;
 use huong_flow::{Ring, Stop};
 use huong_notify::Sinks;
-use huong_store::{ClosedSegment, Record, Writer, seal};
+use huong_store::{Account, ClosedSegment, Record, Writer, seal};
 use huong_types::{AckToken, Alert, AlertState, Name, Origin, Span, Timestamp};
 use huong_wall::Feed;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::latency::Meter;
+use crate::ledger::Pen;
 use crate::shared::Shared;
 
 /// What one turn of the brain produced.
@@ -58,7 +59,7 @@ pub(crate) struct Outlets {
 pub(crate) fn run(mut writer: Writer, batches: &Ring<Batch>, mut outlets: Outlets, shared: &Shared, clock: Clock, stop: &Stop) {
     batches.waker().register();
     let mut group: Vec<Batch> = Vec::new();
-    let mut meter = Meter::new();
+    let (mut meter, mut book) = (Meter::new(), Pen::new(&shared.book));
     loop {
         // Looked at before the ring, so that what was pushed before the stop is not left behind.
         let last = stop.is_set();
@@ -77,10 +78,9 @@ pub(crate) fn run(mut writer: Writer, batches: &Ring<Batch>, mut outlets: Outlet
             batches.waker().wait(IDLE);
         }
         // While one commit is under way the next group gathers: the disk's own speed sets the size of the groups.
-        commit(&mut writer);
-        tell(&mut group, &mut outlets, &mut meter, shared, clock);
-        shared.book.store(Arc::new(writer.counts().clone()));
-        rotate(&mut writer, &outlets, clock);
+        commit(&mut writer, shared);
+        tell(&mut group, &mut outlets, &mut meter, &mut book, shared, clock);
+        rotate(&mut writer, &outlets, shared, clock);
     }
 }
 
@@ -90,13 +90,18 @@ fn append(writer: &mut Writer, record: &Record) {
     }
 }
 
-fn commit(writer: &mut Writer) {
+fn commit(writer: &mut Writer, shared: &Shared) {
+    let (began, bytes) = (Instant::now(), writer.buffered());
     if let Err(error) = writer.commit() {
         panic!("the log cannot be made durable: {error}");
     }
+    if bytes > 0 {
+        shared.store.commit.add(began.elapsed());
+        shared.store.commit_bytes.add(bytes as u64);
+    }
 }
 
-fn tell(group: &mut Vec<Batch>, outlets: &mut Outlets, meter: &mut Meter, shared: &Shared, clock: Clock) {
+fn tell(group: &mut Vec<Batch>, outlets: &mut Outlets, meter: &mut Meter, book: &mut Pen, shared: &Shared, clock: Clock) {
     let mut newest = None;
     let now = clock.now();
     for batch in group.drain(..) {
@@ -110,19 +115,23 @@ fn tell(group: &mut Vec<Batch>, outlets: &mut Outlets, meter: &mut Meter, shared
         for record in batch.records {
             match record {
                 Record::Reading(reading) => {
+                    book.stored(Account::of_reading(&reading));
                     // A frame's time in the mailbox and the detector is the cameras' affair; their ages show it.
                     if reading.origin == Origin::Sensor {
-                        meter.add(millis(now, reading.received, clock));
+                        let millis = millis(now, reading.received, clock);
+                        meter.add(millis);
+                        shared.store.latency.add(Duration::try_from_secs_f64(millis / 1000.0).unwrap_or_default());
                     }
                     outlets.feed.value(&reading);
                 }
                 Record::Transition(transition) => {
                     newest = Some(transition.seq);
+                    shared.store.transitions.add(transition.kind);
                     outlets.load.take(&transition);
                     outlets.feed.alert(&transition);
                     outlets.keep(&transition.alert);
                 }
-                Record::Quarantined(_) => {}
+                Record::Quarantined(refused) => book.rejected(Account::of_refused(&refused), refused.reason),
             }
         }
     }
@@ -154,10 +163,11 @@ fn millis(now: Timestamp, received: Timestamp, clock: Clock) -> f64 {
     now.since(received).as_millis() as f64 / clock.rate()
 }
 
-fn rotate(writer: &mut Writer, outlets: &Outlets, clock: Clock) {
+fn rotate(writer: &mut Writer, outlets: &Outlets, shared: &Shared, clock: Clock) {
     match writer.rotate_if_due(clock.now()) {
         Ok(None) => {}
         Ok(Some(closed)) => {
+            shared.store.segments_closed.add(1);
             if let Err(closed) = outlets.sealer.push(closed) {
                 // Nothing is lost: the segment stays readable as a log and is sealed at the next start.
                 tracing::warn!(segment = closed.first_seq, "the sealer is far behind");
@@ -168,14 +178,19 @@ fn rotate(writer: &mut Writer, outlets: &Outlets, clock: Clock) {
 }
 
 /// The sealer thread: closed segments become Parquet, away from the path of the commits.
-pub(crate) fn run_sealer(segments: &Ring<ClosedSegment>, stop: &Stop) {
+pub(crate) fn run_sealer(segments: &Ring<ClosedSegment>, shared: &Shared, stop: &Stop) {
     segments.waker().register();
     loop {
         let last = stop.is_set();
         while let Some(closed) = segments.pop() {
+            let began = Instant::now();
             match seal(&closed) {
-                Ok(sealed) => tracing::info!(segment = closed.first_seq, rows = sealed.rows, parts = sealed.parts, "sealed a segment"),
+                Ok(sealed) => {
+                    shared.store.seal.add(began.elapsed());
+                    tracing::info!(segment = closed.first_seq, rows = sealed.rows, parts = sealed.parts, "sealed a segment");
+                }
                 Err(error) => {
+                    shared.store.seals_failed.add(1);
                     tracing::error!(segment = closed.first_seq, %error, "a segment could not be sealed; it stays readable as a log")
                 }
             }

@@ -220,6 +220,7 @@ impl Hub {
             values: self.values.values().map(ValueView::from).collect(),
             camera_states: self.cameras.values().collect(),
             figures: &self.figures,
+            accounts: backend.accounts(),
         };
         // A failed `send` below means that the asker has gone, and there is no one to tell.
         match ask {

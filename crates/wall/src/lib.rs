@@ -23,5 +23,9 @@ pub use auth::Role;
 pub use config::WallConfig;
 pub use feed::Feed;
 pub use hub::{Hub, HubStats};
-pub use model::{Backend, CameraNow, Figures, FrameFigures, Latency, Ledger, OrderError, Picture, RuleFigures, SinkFigures, WallClock};
+pub use metrics::Family;
+pub use model::{
+    AccountLedger, Backend, CameraNow, Figures, FrameFigures, Latency, Ledger, MirrorFigures, OrderError, Picture, RuleFigures,
+    SinkFigures, WallClock,
+};
 pub use server::{ROUTES, Route, Wall, WallError};
