@@ -48,7 +48,7 @@ setup-build:
 	@scripts/need cmake:cmake nasm:nasm
 
 setup-test:
-	@scripts/need mosquitto:mosquitto chromium:chromium
+	@scripts/need mosquitto:mosquitto chromium:chromium victoria-metrics:victoria-metrics
 
 clean:
 	rm -rf target vendor data

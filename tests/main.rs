@@ -8,6 +8,8 @@ mod crash;
 mod demo;
 mod disk;
 mod flood;
+mod metrics;
+mod mirror;
 mod orders;
 mod queries;
 mod reload;

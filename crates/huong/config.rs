@@ -11,6 +11,7 @@ use std::sync::Arc;
 use huong_alerts::TableConfig;
 use huong_flight::FlightConfig;
 use huong_ingest::{BrokerConfig, FolderConfig, MqttConfig, PostsConfig};
+use huong_mirror::MirrorConfig;
 use huong_notify::SinkConfig;
 use huong_store::{QueryLimits, StoreConfig};
 use huong_types::decode::{Decoder, Limits, SourceConfig};
@@ -43,6 +44,7 @@ struct Raw {
     wall: WallConfig,
     alerts: TableConfig,
     sink: Vec<SinkConfig>,
+    mirror: Option<MirrorConfig>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -95,6 +97,7 @@ impl Default for Raw {
             wall: WallConfig::default(),
             alerts: TableConfig::default(),
             sink: Vec::new(),
+            mirror: None,
         }
     }
 }
@@ -122,6 +125,7 @@ pub(crate) struct Config {
     pub(crate) wall: WallConfig,
     pub(crate) alerts: TableConfig,
     pub(crate) sinks: Vec<SinkConfig>,
+    pub(crate) mirror: Option<MirrorConfig>,
 }
 
 impl Config {
@@ -224,6 +228,9 @@ impl Config {
         }
         raw.alerts.check(&file, "alerts", problems);
         SinkConfig::check_all(&raw.sink, &file, "sink", problems);
+        if let Some(mirror) = &raw.mirror {
+            mirror.check(&file, "mirror", problems);
+        }
         raw.vision.pipeline().check(&file, "vision", problems);
         if raw.vision.enabled {
             for (field, path) in [("model", &raw.vision.model), ("runtime", &raw.vision.runtime)] {
@@ -257,6 +264,7 @@ impl Config {
             wall: raw.wall,
             alerts: raw.alerts,
             sinks: raw.sink,
+            mirror: raw.mirror,
             prefix: raw.prefix,
         };
         if config.broker.embedded {

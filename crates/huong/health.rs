@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use huong_flow::{Counter, Ring, Stop};
+use huong_ingest::ShedReason;
 use huong_store::{StoreConfig, StoreError, disk_room};
 use huong_types::{Field, Inbound, Name, Origin, Reading, Timestamp};
 
@@ -86,8 +87,8 @@ pub(crate) fn run(config: &StoreConfig, ring: &Ring<Inbound>, shared: &Shared, s
             }
             shared.told.add(1);
             // A full ring means that the brain waits for the writer: this one has nothing new to say.
-            if ring.push(inbound(&fields, shared.clock.now())).is_err() {
-                shared.ingest.shed.add(1);
+            if let Err(back) = ring.push(inbound(&fields, shared.clock.now())) {
+                shared.ingest.shed.add(&back, ShedReason::Full);
             }
         }
         std::thread::park_timeout(LOOK);

@@ -9,6 +9,7 @@ use huong_store::{Recovered, note_start, replay_readings, transitions_after};
 use huong_types::{Name, Reading, Span, Timestamp, Transition, TransitionKind};
 
 use crate::brain::Brain;
+use crate::metrics::Recovery;
 
 /// Transitions looked through for what was raised last, and for the load of the last day: more than one commit holds, whose readings
 /// alone may come twice.
@@ -24,6 +25,7 @@ pub(crate) struct Past {
     pub(crate) steps: Vec<Transition>,
     /// The newest reading of each key that was replayed.
     pub(crate) latest: BTreeMap<(Name, Name), Reading>,
+    pub(crate) figures: Recovery,
 }
 
 /// Brings `brain` to where it was: replays the log, each stream as far back as some rule needs it, with its signals dropped, because
@@ -76,5 +78,6 @@ pub(crate) fn recover(brain: &mut Brain, dir: &Path, recovered: &Recovered, now:
         next_transition = recovered.next_seq,
         "recovered"
     );
-    Ok(Past { steps: last, latest })
+    let figures = Recovery { took: begun.elapsed(), readings, cut_bytes: recovered.cut_bytes, damaged: recovered.damaged };
+    Ok(Past { steps: last, latest, figures })
 }

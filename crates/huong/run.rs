@@ -24,11 +24,13 @@ use crate::answers::Tables;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::health::{self, DiskHealth};
+use crate::metrics::StoreStats;
+use crate::mirror::Followed;
 use crate::reload::{self, Folder, Reload};
 use crate::sealer::Keeper;
 use crate::shared::{Journal, Lens, Shared, VisionStats};
 use crate::writer::{Batch, Outlets};
-use crate::{recovery, sealer, think, vision, writer};
+use crate::{metrics, mirror, recovery, sealer, think, vision, writer};
 
 /// Readings that wait for the brain; a full ring withholds acknowledgements.
 const RING: usize = 8192;
@@ -68,7 +70,10 @@ struct Stages {
     brain: (Stop, Worker),
     writer: (Stop, Worker),
     sealer: (Stop, Worker),
+    /// Looks at the size of the store.
+    gauge: (Stop, Worker),
     sinks: Stop,
+    mirror: Stop,
     wall: Stop,
 }
 
@@ -95,6 +100,8 @@ impl System {
         let query_log = QueryLog::open(&config.store.dir, config.query.log_bytes)?;
         let queries = Queries::new(&config.store.dir, config.query.clone(), Some(query_log))?;
         let open = Arc::new(ArcSwap::from_pointee(recovered.open_alerts.clone()));
+        let ring: Arc<Ring<Inbound>> = Arc::new(Ring::new(RING));
+        let batches: Arc<Ring<Batch>> = Arc::new(Ring::new(BATCHES));
         let shared = Arc::new(Shared {
             clock,
             registry: Arc::clone(&config.registry),
@@ -103,9 +110,11 @@ impl System {
             vision: VisionStats::default(),
             mailbox: Arc::new(Mailbox::new(config.registry.cameras.len())),
             lenses: config.registry.cameras.iter().map(|_| Lens::default()).collect(),
-            entrance: ArcSwap::default(),
-            book: ArcSwap::from_pointee(recovered.counts.clone()),
-            opening: recovered.counts.clone(),
+            book: Arc::default(),
+            store: StoreStats::default(),
+            recovery: past.figures,
+            ring: Arc::clone(&ring),
+            batches: Arc::clone(&batches),
             latency: ArcSwapOption::empty(),
             orphans: Counter::new(),
             derived: Counter::new(),
@@ -114,6 +123,7 @@ impl System {
             open: Arc::clone(&open),
             load: ArcSwap::default(),
             sinks: ArcSwapOption::empty(),
+            mirror: ArcSwapOption::empty(),
             commands: Arc::new(Ring::new(COMMANDS)),
             reload: Reload::new(),
             rate: ArcSwap::from_pointee((Instant::now(), 0, 0.0)),
@@ -137,9 +147,11 @@ impl System {
             &sinks_stop,
         )?);
         shared.sinks.store(Some(Arc::clone(&sinks)));
+        let mirror_stop = Stop::new();
+        let followed =
+            Followed { committed: log.committed(), transitions: log.tail(), newest_transition: recovered.next_seq.saturating_sub(1) };
+        mirror::start(&config, followed, &shared, &mirror_stop)?;
 
-        let ring: Arc<Ring<Inbound>> = Arc::new(Ring::new(RING));
-        let batches: Arc<Ring<Batch>> = Arc::new(Ring::new(BATCHES));
         let closed = Arc::new(Ring::new(recovered.closed.len() + 16));
         for segment in recovered.closed {
             closed.push(segment).map_err(|_| anyhow::anyhow!("the ring of closed segments is too small"))?;
@@ -158,8 +170,12 @@ impl System {
         };
 
         let sealer = {
-            let keeper = Keeper { store: config.store.clone(), longest: brain.longest_window(), clock };
+            let keeper = Keeper { store: config.store.clone(), reach: brain.reach(), clock, shared: Arc::clone(&shared) };
             stage("sealer", |stop| move || sealer::run(&closed, &keeper, &stop))?
+        };
+        let gauge = {
+            let (dir, shared) = (config.store.dir.clone(), Arc::clone(&shared));
+            stage("gauge", |stop| move || metrics::watch(&dir, &shared, &stop))?
         };
         let writer_gone = Stop::new();
         let writer = {
@@ -241,7 +257,9 @@ impl System {
             brain: thinker,
             writer,
             sealer,
+            gauge,
             sinks: sinks_stop,
+            mirror: mirror_stop,
             wall: wall_stop,
         };
         Ok(System { runtime, ingest, wall: wall_task, workers, shared, address, _broker: broker })
@@ -283,7 +301,7 @@ impl System {
     /// The first part that had died or failed.
     pub(crate) fn stop(self) -> Result<()> {
         let System { runtime, mut ingest, wall: mut wall_task, workers, shared, _broker, .. } = self;
-        let Stages { entrance, rules, vision, health, brain, writer, sealer, sinks, wall } = workers;
+        let Stages { entrance, rules, vision, health, brain, writer, sealer, gauge, sinks, mirror, wall } = workers;
         let drain = |tasks: &mut JoinSet<Result<()>>| {
             let mut outcome = Ok(());
             while let Some(ended) = runtime.block_on(tasks.join_next()) {
@@ -293,13 +311,17 @@ impl System {
         };
         entrance.set();
         let mut outcome = drain(&mut ingest);
-        for (stop, worker) in [rules, vision, health, brain, writer, sealer] {
+        for (stop, worker) in [rules, vision, health, brain, writer, sealer, gauge] {
             stop.set();
             outcome = outcome.and(worker.join().map_err(anyhow::Error::from));
         }
         sinks.set();
         if let Some(running) = shared.sinks.swap(None).and_then(Arc::into_inner) {
             outcome = outcome.and(Sinks::join(running).map_err(anyhow::Error::from));
+        }
+        mirror.set();
+        if let Some(running) = shared.mirror.swap(None).and_then(Arc::into_inner) {
+            outcome = outcome.and(running.join().map_err(anyhow::Error::from));
         }
         wall.set();
         outcome = outcome.and(drain(&mut wall_task));
@@ -312,9 +334,11 @@ impl System {
 impl Stages {
     /// A thread that has ended though nobody stopped it.
     fn dead(&self, shared: &Shared) -> Option<String> {
-        let workers = [&self.rules, &self.vision, &self.health, &self.brain, &self.writer, &self.sealer];
+        let workers = [&self.rules, &self.vision, &self.health, &self.brain, &self.writer, &self.sealer, &self.gauge];
         let worker = workers.iter().map(|(_, worker)| worker).find(|worker| worker.is_finished()).map(|worker| worker.name().to_owned());
-        worker.or_else(|| shared.sinks.load().as_ref().and_then(|sinks| sinks.ended().map(str::to_owned)))
+        let sink = || shared.sinks.load().as_ref().and_then(|sinks| sinks.ended().map(str::to_owned));
+        let mirror = || shared.mirror.load().as_ref().filter(|mirror| mirror.ended()).map(|_| "mirror".to_owned());
+        worker.or_else(sink).or_else(mirror)
     }
 }
 

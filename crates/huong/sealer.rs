@@ -3,13 +3,16 @@
 //!
 //! Invariant: a segment that waits comes before everything else, and a stop is heeded between two merges and within one.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use huong_flow::{Ring, Stop};
 use huong_store::{ClosedSegment, StoreConfig, compact, retain, seal, sweep};
-use huong_types::Span;
+use huong_types::{Name, Span};
 
 use crate::clock::Clock;
+use crate::shared::Shared;
 
 /// How often it is looked whether to stop when nothing comes.
 const IDLE: Duration = Duration::from_secs(1);
@@ -21,9 +24,10 @@ const DELETIONS: Duration = Duration::from_secs(10 * 60);
 /// What the thread needs to know besides the segments.
 pub(crate) struct Keeper {
     pub(crate) store: StoreConfig,
-    /// Readings received since so long are needed by the rules.
-    pub(crate) longest: Span,
+    /// By stream, how long readings are needed by the rules.
+    pub(crate) reach: BTreeMap<Name, Span>,
     pub(crate) clock: Clock,
+    pub(crate) shared: Arc<Shared>,
 }
 
 pub(crate) fn run(segments: &Ring<ClosedSegment>, keeper: &Keeper, stop: &Stop) {
@@ -33,9 +37,14 @@ pub(crate) fn run(segments: &Ring<ClosedSegment>, keeper: &Keeper, stop: &Stop) 
     loop {
         let last = stop.is_set();
         while let Some(closed) = segments.pop() {
+            let began = Instant::now();
             match seal(&closed) {
-                Ok(sealed) => tracing::info!(segment = closed.first_seq, rows = sealed.rows, parts = sealed.parts, "sealed a segment"),
+                Ok(sealed) => {
+                    keeper.shared.store.seal.add(began.elapsed());
+                    tracing::info!(segment = closed.first_seq, rows = sealed.rows, parts = sealed.parts, "sealed a segment");
+                }
                 Err(error) => {
+                    keeper.shared.store.seals_failed.add(1);
                     tracing::error!(segment = closed.first_seq, %error, "a segment could not be sealed; it stays readable as a log")
                 }
             }
@@ -82,7 +91,7 @@ impl Keeper {
 
     fn delete(&self) {
         let (dir, now) = (&self.store.dir, self.clock.now());
-        match retain(dir, &self.store.keep, now, &|_| Some(now - self.longest)) {
+        match retain(dir, &self.store.keep, now, &|stream| self.reach.get(stream).map(|reach| now - *reach)) {
             Ok(paths) if paths.is_empty() => {}
             Ok(paths) => tracing::info!(parts = paths.len(), "dropped parts that were kept long enough; deletions.jsonl has them"),
             Err(error) => tracing::error!(%error, "nothing could be deleted"),

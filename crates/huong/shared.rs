@@ -1,27 +1,28 @@
 //! What threads tell each other without waiting: counters and whole values swapped in one step. Also the wall's view of it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use futures_util::future::BoxFuture;
 use huong_flow::{Counter, Mailbox, Ring};
 use huong_ingest::IngestStats;
+use huong_mirror::Mirror;
 use huong_notify::Sinks;
-use huong_store::{Asker, Counts, Queries, TransitionTail};
-use huong_types::{Alert, Frame, LoadFigures, Name, Order, Registry, Transition};
+use huong_store::{Asker, Queries, TransitionTail};
+use huong_types::{Alert, Frame, Inbound, LoadFigures, Order, Registry, Transition};
 use huong_wall::{
-    Backend, CameraNow, Figures, FrameFigures, Latency, Ledger, OrderError, Picture, QueryError, QueryFormat, Rows, RuleFigures,
-    SinkFigures, WallClock,
+    AccountLedger, Backend, CameraNow, Family, Figures, FrameFigures, Latency, MirrorFigures, OrderError, Picture, QueryError, QueryFormat,
+    Rows, RuleFigures, SinkFigures, WallClock,
 };
 use tokio::sync::oneshot;
 
 use crate::answers;
 use crate::clock::Clock;
 use crate::health::DiskHealth;
-use crate::ledger::{Balance, totals};
+use crate::ledger::{Balance, Book, by_stream};
+use crate::metrics::{self, Recovery, StoreStats};
 use crate::reload::Reload;
-use crate::writer::Reply;
+use crate::writer::{Batch, Reply};
 
 /// An operator's order on its way to the brain.
 pub(crate) struct Command {
@@ -38,8 +39,6 @@ pub(crate) struct VisionStats {
     pub(crate) errors: Counter,
     /// Observations handed to the brain: the camera path's part of the ledger's entrance.
     pub(crate) observations: Counter,
-    /// Observations that found no room while stopping.
-    pub(crate) shed: Counter,
 }
 
 /// The latest frame of one camera.
@@ -57,11 +56,13 @@ pub(crate) struct Shared {
     pub(crate) vision: VisionStats,
     pub(crate) mailbox: Arc<Mailbox<Frame>>,
     pub(crate) lenses: Vec<Lens>,
-    /// By stream, what the brain took in since the start; `None` is what no stream could be found for.
-    pub(crate) entrance: ArcSwap<BTreeMap<Option<Name>, u64>>,
-    /// The store's account, and what it was at the start.
-    pub(crate) book: ArcSwap<Counts>,
-    pub(crate) opening: Counts,
+    /// What came in at the brain's door and left behind the commit.
+    pub(crate) book: Arc<Book>,
+    pub(crate) store: StoreStats,
+    pub(crate) recovery: Recovery,
+    /// Readings that wait for the brain, and its turns that wait for the disk.
+    pub(crate) ring: Arc<Ring<Inbound>>,
+    pub(crate) batches: Arc<Ring<Batch>>,
     pub(crate) latency: ArcSwapOption<Latency>,
     pub(crate) orphans: Counter,
     /// Readings that rules computed: they come in at the brain.
@@ -75,6 +76,8 @@ pub(crate) struct Shared {
     pub(crate) load: ArcSwap<LoadFigures>,
     /// Set once the sinks run; taken at the end to wait for them.
     pub(crate) sinks: ArcSwapOption<Sinks>,
+    /// The same for the mirror, when there is one.
+    pub(crate) mirror: ArcSwapOption<Mirror>,
     pub(crate) commands: Arc<Ring<Command>>,
     pub(crate) reload: Reload,
     /// Readings and time at the last look, for a rate.
@@ -84,25 +87,11 @@ pub(crate) struct Shared {
 impl Shared {
     /// Both sides of the ledger since the start. The exit is read first: what leaves in between has come in before.
     pub(crate) fn balance(&self) -> Balance {
-        let (stored, rejected) = totals(&self.book.load());
-        let (before, refused) = totals(&self.opening);
-        let shed = self.ingest.shed.get() + self.vision.shed.get();
+        let (stored, rejected) = self.book.left();
+        let shed = self.ingest.shed.total();
         let received =
             self.ingest.decoded.get() + self.ingest.rejected.get() + self.vision.observations.get() + self.derived.get() + self.told.get();
-        Balance { received, stored: stored - before, rejected: rejected - refused, shed }
-    }
-
-    /// By stream from the brain's door on; the book is read first, for the same reason.
-    fn ledger(&self) -> BTreeMap<Name, Ledger> {
-        let book = self.book.load();
-        let entrance = self.entrance.load();
-        let line = |stream: &Option<Name>, received: u64| {
-            let since = |counts: &Counts| counts.get(stream).map_or((0, 0), |line| (line.stored, line.rejected.values().sum::<u64>()));
-            let ((stored, rejected), (before, refused)) = (since(&book), since(&self.opening));
-            let (stored, rejected) = (stored - before, rejected - refused);
-            Ledger { received, stored, rejected, shed: 0, in_flight: received.saturating_sub(stored + rejected) }
-        };
-        entrance.iter().map(|(stream, received)| (stream.clone().unwrap_or_else(|| Name::new("?")), line(stream, *received))).collect()
+        Balance { received, stored, rejected, shed }
     }
 
     /// Readings per second since the last call that is at least half a second ago.
@@ -126,23 +115,9 @@ impl Backend for Shared {
     }
 
     fn figures(&self) -> Figures {
-        let ingest = &self.ingest;
-        let counters = [
-            ("messages", ingest.readings.messages.get()),
-            ("mqtt_faults", ingest.readings.faults.get() + ingest.frames.faults.get()),
-            ("void_acks", ingest.void_acks.get()),
-            ("shed", ingest.shed.get() + self.vision.shed.get()),
-            ("oversized", ingest.readings.oversized.get() + ingest.frames.oversized.get()),
-            ("orphans", self.orphans.get()),
-            ("posts", ingest.posts.get()),
-            ("posts_lost", ingest.posts_lost.get()),
-            ("commands_unsent", ingest.readings.unsent.get()),
-            ("commit_failures", self.disk.failures.get()),
-            ("told_from_memory", self.disk.from_memory.get()),
-        ];
         Figures {
             readings_per_second: self.readings_per_second(),
-            ledger: self.ledger(),
+            ledger: by_stream(&self.accounts()),
             frames: FrameFigures {
                 received: self.mailbox.published(),
                 replaced: self.mailbox.replaced(),
@@ -151,12 +126,23 @@ impl Backend for Shared {
                 errors: self.vision.errors.get(),
             },
             latency: self.latency.load().as_deref().copied(),
-            broker_connected: ingest.readings.connected(),
+            broker_connected: self.ingest.readings.connected(),
             sinks: self.sinks.load().as_deref().map(sink_figures).unwrap_or_default(),
+            mirror: self.mirror.load().as_deref().map(|mirror| {
+                let figures = mirror.figures(self.clock.now());
+                MirrorFigures { behind: figures.behind, behind_seconds: figures.behind_seconds, failing: figures.failing }
+            }),
             load: self.load.load().as_ref().clone(),
             rules: RuleFigures { taken: self.reload.taken.get(), refused: self.reload.refused.get(), outdated: self.reload.is_broken() },
-            counters: counters.into_iter().map(|(name, count)| (name.to_owned(), count)).collect(),
         }
+    }
+
+    fn accounts(&self) -> Vec<AccountLedger> {
+        self.book.accounts(&self.ingest.shed)
+    }
+
+    fn metrics(&self) -> Vec<Family> {
+        metrics::families(self)
     }
 
     fn cameras(&self) -> Vec<CameraNow> {

@@ -3,16 +3,15 @@
 //! Invariant: an alarm stands in the batch before the reading that caused it, what is computed from a reading after it, and the right
 //! to acknowledge a message behind all that it caused.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use huong_flow::{Ring, Stop};
 use huong_rules::{Engine, Verdict};
-use huong_store::Record;
-use huong_types::{Inbound, Name, Quarantined, Reading, Reject, RejectReason, Timestamp, Transition};
+use huong_store::{Account, Record};
+use huong_types::{Inbound, Quarantined, Reading, Reject, RejectReason, Timestamp, Transition};
 
 use crate::brain::{Brain, Event};
+use crate::ledger::Pen;
 use crate::shared::{Command, Shared};
 use crate::writer::Batch;
 
@@ -27,7 +26,7 @@ pub(crate) fn run(mut brain: Brain, ring: &Ring<Inbound>, batches: &Ring<Batch>,
     ring.waker().register();
     shared.commands.waker().register();
     shared.reload.engines.waker().register();
-    let mut entrance: BTreeMap<Option<Name>, u64> = BTreeMap::new();
+    let mut entrance = Pen::new(&shared.book);
     let mut transitions: Vec<Transition> = Vec::new();
     loop {
         let last = stop.is_set();
@@ -54,9 +53,6 @@ pub(crate) fn run(mut brain: Brain, ring: &Ring<Inbound>, batches: &Ring<Batch>,
         }
         batch.records.extend(transitions.drain(..).map(Record::from));
         derived(&mut brain, &mut batch, &mut entrance, shared);
-        if took > 0 {
-            shared.entrance.store(Arc::new(entrance.clone()));
-        }
         if !hand_over(batch, batches, shared, stop, writer_gone) {
             return;
         }
@@ -69,16 +65,9 @@ pub(crate) fn run(mut brain: Brain, ring: &Ring<Inbound>, batches: &Ring<Batch>,
     }
 }
 
-fn take(
-    brain: &mut Brain,
-    inbound: Inbound,
-    batch: &mut Batch,
-    entrance: &mut BTreeMap<Option<Name>, u64>,
-    transitions: &mut Vec<Transition>,
-    shared: &Shared,
-) {
+fn take(brain: &mut Brain, inbound: Inbound, batch: &mut Batch, entrance: &mut Pen, transitions: &mut Vec<Transition>, shared: &Shared) {
     for mut reading in inbound.readings {
-        *entrance.entry(Some(reading.stream.clone())).or_default() += 1;
+        entrance.received(Account::of_reading(&reading));
         if reading.orphan {
             shared.orphans.add(1);
         }
@@ -100,17 +89,17 @@ fn take(
         }
     }
     for refused in inbound.rejected {
-        *entrance.entry(refused.stream.clone()).or_default() += 1;
+        entrance.received(Account::of_refused(&refused));
         batch.records.push(Record::Quarantined(refused));
     }
     batch.acks.extend(inbound.ack);
 }
 
 /// What rules computed is stored beside what it was computed from, and counted as come in here.
-fn derived(brain: &mut Brain, batch: &mut Batch, entrance: &mut BTreeMap<Option<Name>, u64>, shared: &Shared) {
+fn derived(brain: &mut Brain, batch: &mut Batch, entrance: &mut Pen, shared: &Shared) {
     for reading in brain.derived() {
         shared.derived.add(1);
-        *entrance.entry(Some(reading.stream.clone())).or_default() += 1;
+        entrance.received(Account::of_reading(&reading));
         batch.records.push(Record::Reading(reading));
     }
 }

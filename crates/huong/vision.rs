@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use huong_flow::{Counter, Ring, Stop};
+use huong_flow::{Ring, Stop};
 use huong_infer::{OnnxDetector, load_runtime};
+use huong_ingest::ShedReason;
 use huong_types::{Frame, Inbound, Registry};
 use huong_vision::{Outcome, Pipeline};
 
@@ -38,7 +39,7 @@ pub(crate) fn run(mut pipeline: Option<Pipeline>, ring: &Ring<Inbound>, shared: 
         lens.failing.store(outcome.is_none(), Ordering::Relaxed);
         if let Some(reading) = outcome.and_then(|outcome| outcome.reading) {
             shared.vision.observations.add(1);
-            push(ring, Inbound { readings: [reading].into_iter().collect(), ..Inbound::default() }, &shared.vision.shed, stop);
+            push(ring, Inbound { readings: [reading].into_iter().collect(), ..Inbound::default() }, shared, stop);
         }
     }
 }
@@ -60,11 +61,10 @@ fn look(pipeline: &mut Pipeline, camera: usize, frame: &Frame, shared: &Shared) 
 }
 
 /// Waits for room: a full ring means the brain is busy, and newer frames replace those that wait meanwhile.
-fn push(ring: &Ring<Inbound>, mut inbound: Inbound, shed: &Counter, stop: &Stop) {
+fn push(ring: &Ring<Inbound>, mut inbound: Inbound, shared: &Shared, stop: &Stop) {
     while let Err(back) = ring.push(inbound) {
         if stop.is_set() {
-            shed.add(1);
-            return;
+            return shared.ingest.shed.add(&back, ShedReason::Stopping);
         }
         inbound = back;
         std::thread::park_timeout(Duration::from_millis(5));

@@ -7,20 +7,21 @@
 //! While the disk refuses, alarms are told from memory all the same, because people need them; acknowledgements and the answers to
 //! operators wait. A crash then loses nothing: the broker sends the readings again, and the alarms derive the same ids from them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use huong_alerts::Load;
 use huong_flow::{Ring, Stop};
 use huong_notify::Sinks;
-use huong_store::{ClosedSegment, Record, Writer};
-use huong_types::{AckToken, Alert, AlertState, Name, Origin, Span, Timestamp};
+use huong_store::{Account, ClosedSegment, Record, StoreError, Writer};
+use huong_types::{AckToken, Alert, AlertState, Name, Origin, RejectReason, Span, Timestamp};
 use huong_wall::Feed;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::latency::Meter;
+use crate::ledger::Pen;
 use crate::shared::Shared;
 
 /// What one turn of the brain produced.
@@ -75,11 +76,42 @@ impl Retry {
     }
 }
 
+/// What is to be booked once it is on disk, though it may be told before.
+struct Due {
+    pen: Pen,
+    /// Readings, and what was refused for a reason.
+    counts: HashMap<(Account, Option<RejectReason>), u64>,
+}
+
+impl Due {
+    fn new(book: &Arc<Book>) -> Self {
+        Self { pen: Pen::new(book), counts: HashMap::new() }
+    }
+
+    fn note(&mut self, record: &Record) {
+        let line = match record {
+            Record::Reading(reading) => (Account::of_reading(reading), None),
+            Record::Quarantined(refused) => (Account::of_refused(refused), Some(refused.reason)),
+            Record::Transition(_) => return,
+        };
+        *self.counts.entry(line).or_default() += 1;
+    }
+
+    fn book(&mut self) {
+        for ((account, refused), count) in self.counts.drain() {
+            match refused {
+                None => self.pen.stored(account, count),
+                Some(reason) => self.pen.rejected(account, reason, count),
+            }
+        }
+    }
+}
+
 /// Runs until `stop` is set and nothing waits that the disk would take.
 pub(crate) fn run(mut writer: Writer, batches: &Ring<Batch>, mut outlets: Outlets, shared: &Shared, clock: Clock, stop: &Stop) {
     batches.waker().register();
     let mut group: Vec<Batch> = Vec::new();
-    let mut meter = Meter::new();
+    let (mut meter, mut due) = (Meter::new(), Due::new(&shared.book));
     let (mut commits, mut rotations) = (Retry::default(), Retry::default());
     loop {
         // Looked at before the ring, so that what was pushed before the stop is not left behind.
@@ -88,7 +120,7 @@ pub(crate) fn run(mut writer: Writer, batches: &Ring<Batch>, mut outlets: Outlet
             && let Some(batch) = batches.pop()
         {
             for record in &batch.records {
-                append(&mut writer, record);
+                append(&mut writer, record, &mut due);
             }
             group.push(batch);
         }
@@ -101,10 +133,10 @@ pub(crate) fn run(mut writer: Writer, batches: &Ring<Batch>, mut outlets: Outlet
             batches.waker().wait(wait);
             continue;
         }
-        match writer.commit() {
+        match commit(&mut writer, shared) {
             Ok(()) => {
+                due.book();
                 settle(&mut group, &mut outlets, &mut meter, shared, clock);
-                shared.book.store(Arc::new(writer.counts().clone()));
                 if commits.next.take().is_some() {
                     shared.disk.works();
                 }
@@ -122,7 +154,7 @@ pub(crate) fn run(mut writer: Writer, batches: &Ring<Batch>, mut outlets: Outlet
                 continue;
             }
         }
-        rotate(&mut writer, &mut rotations, &outlets, clock);
+        rotate(&mut writer, &mut rotations, &outlets, shared, clock);
         if last && group.is_empty() && batches.is_empty() {
             return;
         }
@@ -132,10 +164,11 @@ pub(crate) fn run(mut writer: Writer, batches: &Ring<Batch>, mut outlets: Outlet
     }
 }
 
-fn append(writer: &mut Writer, record: &Record) {
-    if let Err(error) = writer.append(record) {
+fn append(writer: &mut Writer, record: &Record, due: &mut Due) {
+    match writer.append(record) {
+        Ok(()) => due.note(record),
         // Longer than any the processor makes. The ledger shows it as in flight for good.
-        tracing::error!(%error, "the log refuses a record: it is lost");
+        Err(error) => tracing::error!(%error, "the log refuses a record: it is lost"),
     }
 }
 
@@ -148,6 +181,17 @@ fn tell_from_memory(writer: &mut Writer, group: &mut [Batch], outlets: &mut Outl
         shared.disk.from_memory.add(records.iter().filter(|record| matches!(record, Record::Transition(_))).count() as u64);
         announce(records, outlets, None, shared, clock);
     }
+}
+
+/// One attempt to make durable what was appended.
+fn commit(writer: &mut Writer, shared: &Shared) -> Result<(), StoreError> {
+    let (began, bytes) = (Instant::now(), writer.buffered());
+    writer.commit()?;
+    if bytes > 0 {
+        shared.store.commit.add(began.elapsed());
+        shared.store.commit_bytes.add(bytes as u64);
+    }
+    Ok(())
 }
 
 /// What is on disk is acknowledged, and told unless it was.
@@ -175,12 +219,15 @@ fn announce(records: Vec<Record>, outlets: &mut Outlets, mut meter: Option<&mut 
             Record::Reading(reading) => {
                 // A frame's time in the mailbox and the detector is the cameras' affair; their ages show it.
                 if let Some(meter) = meter.as_deref_mut().filter(|_| reading.origin == Origin::Sensor) {
-                    meter.add(millis(now, reading.received, clock));
+                    let millis = millis(now, reading.received, clock);
+                    meter.add(millis);
+                    shared.store.latency.add(Duration::try_from_secs_f64(millis / 1000.0).unwrap_or_default());
                 }
                 outlets.feed.value(&reading);
             }
             Record::Transition(transition) => {
                 newest = Some(transition.seq);
+                shared.store.transitions.add(transition.kind, 1);
                 outlets.load.take(&transition);
                 outlets.feed.alert(&transition);
                 outlets.keep(&transition.alert);
@@ -216,13 +263,14 @@ fn millis(now: Timestamp, received: Timestamp, clock: Clock) -> f64 {
     now.since(received).as_millis() as f64 / clock.rate()
 }
 
-fn rotate(writer: &mut Writer, retry: &mut Retry, outlets: &Outlets, clock: Clock) {
+fn rotate(writer: &mut Writer, retry: &mut Retry, outlets: &Outlets, shared: &Shared, clock: Clock) {
     if !retry.wait().is_zero() {
         return;
     }
     match writer.rotate_if_due(clock.now()) {
         Ok(closed) => {
             retry.next = None;
+            shared.store.segments_closed.add(u64::from(closed.is_some()));
             if let Some(Err(closed)) = closed.map(|closed| outlets.sealer.push(closed)) {
                 // Nothing is lost: the segment stays readable as a log and is sealed at the next start.
                 tracing::warn!(segment = closed.first_seq, "the sealer is far behind");

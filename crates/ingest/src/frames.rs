@@ -9,7 +9,7 @@ use huong_types::{AckToken, Frame, Inbound, Name, Registry, Reject, RejectReason
 
 use crate::link::{Message, Role};
 use crate::session::{Deliver, Session};
-use crate::{Clock, IngestError, IngestStats, MqttConfig};
+use crate::{Clock, IngestError, IngestStats, MqttConfig, ShedReason};
 
 /// Looks at a JPEG's header without decoding it: width and height in pixels, or why it is refused.
 pub type FrameCheck = Arc<dyn Fn(&[u8]) -> Result<(u32, u32), Reject> + Send + Sync>;
@@ -62,8 +62,8 @@ impl Deliver for Cameras {
                 let kept = reject.quarantine(now, &message.topic, Some(Name::new("frames")), None, &message.payload);
                 // Before the push, so that nobody sees more leave than came in.
                 self.stats.rejected.add(1);
-                if self.ring.push(Inbound { rejected: vec![kept], ..Inbound::default() }).is_err() {
-                    self.stats.shed.add(1);
+                if let Err(left) = self.ring.push(Inbound { rejected: vec![kept], ..Inbound::default() }) {
+                    self.stats.shed.add(&left, ShedReason::Full);
                 }
                 return;
             }

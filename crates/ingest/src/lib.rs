@@ -29,7 +29,7 @@ pub use folder::FolderConfig;
 pub use frames::{FrameCheck, run_frames};
 pub use posts::{Posts, PostsConfig};
 pub use readings::run_readings;
-pub use stats::{IngestStats, LinkStats};
+pub use stats::{IngestStats, LinkStats, Shed, ShedOf, ShedReason};
 
 /// Tells the time; accelerated in simulations.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;

@@ -18,7 +18,7 @@ use tokio::time::sleep;
 use crate::folder::{FIRST_FOLDER, Folder};
 use crate::link::{Message, Role};
 use crate::session::{Deliver, Session};
-use crate::{Clock, FolderConfig, IngestError, IngestStats, MqttConfig};
+use crate::{Clock, FolderConfig, IngestError, IngestStats, MqttConfig, ShedReason};
 
 /// Commands that wait for the connection; what finds no room is asked for again by the next message that needs it.
 const COMMANDS: usize = 64;
@@ -76,8 +76,8 @@ pub async fn run_readings(
             // Before the push, so that nobody sees more leave than came in.
             stats.decoded.add(readings);
             stats.rejected.add(rejected);
-            if !push(&ring, inbound, &stop).await {
-                stats.shed.add(readings + rejected);
+            if let Err(left) = push(&ring, inbound, &stop).await {
+                stats.shed.add(&left, ShedReason::Stopping);
                 break 'handing;
             }
         }
@@ -126,14 +126,14 @@ fn watch(
     brokers
 }
 
-/// Waits for room; false when stopped before there was any.
-async fn push(ring: &Ring<Inbound>, inbound: Inbound, stop: &Stop) -> bool {
+/// Waits for room; gives it back when stopped before there was any.
+async fn push(ring: &Ring<Inbound>, inbound: Inbound, stop: &Stop) -> Result<(), Inbound> {
     let mut held = inbound;
     loop {
         match ring.push(held) {
-            Ok(()) => return true,
+            Ok(()) => return Ok(()),
             Err(back) if !stop.is_set() => held = back,
-            Err(_) => return false,
+            Err(back) => return Err(back),
         }
         // The ring does not tell of room, and there is none for as long as a rule or a disk takes: a short nap costs nothing.
         sleep(Duration::from_millis(1)).await;

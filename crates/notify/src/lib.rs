@@ -7,7 +7,6 @@
 //! receiver that was down gets all of it later, and one that hears something twice knows it by the idempotency key. A dead or
 //! slow sink delays no other and nothing upstream.
 
-mod backoff;
 mod config;
 mod mqtt;
 mod offset;

@@ -8,14 +8,13 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use huong_flow::Stop;
+use huong_flow::{Backoff, Stop};
 use huong_types::{Alert, AlertState, Registry, Transition, TransitionKind};
 use rumqttc::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, Outgoing, Packet, QoS, TlsConfiguration, Transport};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::backoff::Backoff;
 use crate::config::{MqttSinkConfig, MqttTarget, Payload, RetryConfig, SinkConfig};
 use crate::outbox::Outbox;
 use crate::payload::{state_body, state_topic, values_body};
@@ -108,7 +107,7 @@ impl MqttSink {
     }
 
     async fn connect_again_and_again(self, mut outbox: Outbox, bell: &Notify, stop: &Stop) {
-        let mut backoff = Backoff::new(&self.retry);
+        let mut backoff = Backoff::new(self.retry.first.to_std(), self.retry.most.to_std());
         while !stop.is_set() {
             if let Err(why) = self.session(&mut outbox, &mut backoff, bell, stop).await {
                 outbox.failed(why);

@@ -8,12 +8,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use hmac::{Hmac, Mac};
-use huong_flow::Stop;
+use huong_flow::{Backoff, Stop};
 use huong_types::{Registry, Transition};
 use sha2::Sha256;
 use ureq::Agent;
 
-use crate::backoff::Backoff;
 use crate::config::{RetryConfig, WebhookConfig};
 use crate::outbox::Outbox;
 use crate::payload::{idempotency_key, webhook_body};
@@ -56,7 +55,7 @@ impl Webhook {
 
     /// Runs until `stop`, or until the bell's other end is gone.
     pub(crate) fn run(self, mut outbox: Outbox, bell: &Receiver<()>, stop: &Stop) {
-        let mut backoff = Backoff::new(&self.retry);
+        let mut backoff = Backoff::new(self.retry.first.to_std(), self.retry.most.to_std());
         while !stop.is_set() {
             let batch = match outbox.after(outbox.done()) {
                 Ok(batch) => batch,

@@ -17,11 +17,16 @@ pub struct Room {
 
 /// The room of the data directory: what the file system offers to those who are not root, and the budget less what is used.
 pub fn disk_room(config: &StoreConfig) -> Result<Room, StoreError> {
-    let system = rustix::fs::statvfs(&config.dir).map_err(std::io::Error::from).during("ask the size of", &config.dir)?;
-    let room = Room { free: system.f_bavail * system.f_frsize, total: system.f_blocks * system.f_frsize };
+    let room = file_system(&config.dir)?;
     let Some(budget) = config.budget else { return Ok(room) };
     let left = budget.get().saturating_sub(used(&config.dir)?);
     Ok(Room { free: room.free.min(left), total: room.total.min(budget.get()) })
+}
+
+/// What the file system of `dir` offers to those who are not root.
+pub(crate) fn file_system(dir: &Path) -> Result<Room, StoreError> {
+    let system = rustix::fs::statvfs(dir).map_err(std::io::Error::from).during("ask the size of", dir)?;
+    Ok(Room { free: system.f_bavail * system.f_frsize, total: system.f_blocks * system.f_frsize })
 }
 
 /// Bytes of all files below `dir`; those that go while it looks count as gone.

@@ -1,7 +1,8 @@
 //! The store: an append-only log of everything that happened, sealed into Parquet, and SQL over both.
 //!
 //! One [`Writer`] per data directory appends and commits; [`seal`] turns a closed segment of its log into Parquet parts; any number
-//! of readers, in this process or others, ask [`Queries`], [`replay_readings`] or follow [`transitions_after`] meanwhile.
+//! of readers, in this process or others, ask [`Queries`], [`replay_readings`], follow [`transitions_after`] or, with a [`Follower`], the
+//! readings meanwhile.
 //!
 //! Layout of a data directory:
 //! ```text
@@ -16,12 +17,14 @@
 //! the manifest alone says what is sealed (a part it does not name does not exist, a segment it names is not read from the log).
 
 mod backup;
+mod bookmark;
 mod bytes;
 mod compact;
 mod config;
 mod deletions;
 mod disk;
 mod error;
+mod follow;
 mod frame;
 mod health;
 mod manifest;
@@ -42,23 +45,27 @@ mod table;
 mod tail;
 #[cfg(test)]
 mod testing;
+mod usage;
 mod writer;
 
 pub use arrow::datatypes::SchemaRef;
 pub use arrow::record_batch::RecordBatch;
 pub use backup::{Saved, backup, restore};
+pub use bookmark::{Bookmark, Place};
 pub use bytes::Bytes;
 pub use compact::{Compact, Compacted, compact};
 pub use config::{QueryLimits, StoreConfig};
 pub use error::{Fault, StoreError};
+pub use follow::{Committed, Followed, Follower};
 pub use health::{Room, disk_room};
 pub use manifest::sweep;
 pub use output::{Encoder, Format};
 pub use query::{Answer, Asker, Queries, QueryLog};
-pub use record::{Counts, Record, StreamCounts};
+pub use record::{Account, Counts, Record, StreamCounts};
 pub use replay::{replay_readings, transitions_after, transitions_of};
 pub use retention::{Keep, retain};
 pub use seal::{ClosedSegment, Sealed, seal};
 pub use starts::note_start;
 pub use tail::TransitionTail;
+pub use usage::{Usage, usage};
 pub use writer::{Recovered, Writer};

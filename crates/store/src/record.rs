@@ -24,9 +24,19 @@ impl From<Transition> for Record {
     }
 }
 
-/// The ledger of the store since the data directory was made, by stream; `None` when the stream of a refused payload is unknown.
-pub type Counts = BTreeMap<Option<Name>, StreamCounts>;
+/// The ledger of the store since the data directory was made.
+pub type Counts = BTreeMap<Account, StreamCounts>;
 
+/// What the ledger is kept by. Both are of the configuration, so there are no more accounts than that has streams and sources.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Account {
+    /// `None`: the stream of a refused payload is unknown.
+    pub stream: Option<Name>,
+    /// `None`: no source took the payload.
+    pub source: Option<Name>,
+}
+
+/// Of one account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamCounts {
     /// Readings on disk.
@@ -59,8 +69,8 @@ impl Default for State {
 impl State {
     pub(crate) fn apply(&mut self, record: &Record) {
         match record {
-            Record::Reading(reading) => self.stream(Some(&reading.stream)).stored += 1,
-            Record::Quarantined(refused) => *self.stream(refused.stream.as_ref()).rejected.entry(refused.reason).or_default() += 1,
+            Record::Reading(reading) => self.account(Account::of_reading(reading)).stored += 1,
+            Record::Quarantined(refused) => *self.account(Account::of_refused(refused)).rejected.entry(refused.reason).or_default() += 1,
             Record::Transition(transition) => {
                 let alert = &transition.alert;
                 self.next_seq = self.next_seq.max(transition.seq.saturating_add(1));
@@ -73,7 +83,38 @@ impl State {
         }
     }
 
-    fn stream(&mut self, stream: Option<&Name>) -> &mut StreamCounts {
-        self.counts.entry(stream.cloned()).or_default()
+    fn account(&mut self, account: Account) -> &mut StreamCounts {
+        self.counts.entry(account).or_default()
+    }
+}
+
+impl Account {
+    pub fn of_reading(reading: &Reading) -> Self {
+        Self { stream: Some(reading.stream.clone()), source: Some(reading.source.clone()) }
+    }
+
+    pub fn of_refused(refused: &Quarantined) -> Self {
+        Self { stream: refused.stream.clone(), source: refused.source.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::mixed;
+
+    #[test]
+    fn the_ledger_is_kept_by_stream_and_source() {
+        let mut state = State::default();
+        mixed().iter().for_each(|record| state.apply(record));
+        let line = |stream: Option<&str>, source: Option<&str>| {
+            let account = Account { stream: stream.map(Name::from), source: source.map(Name::from) };
+            state.counts.get(&account).map(|counts| (counts.stored, counts.rejected.values().sum::<u64>()))
+        };
+        assert_eq!(line(Some("water_level"), Some("vrain")), Some((2, 0)));
+        assert_eq!(line(Some("vehicles"), Some("yolox")), Some((1, 0)));
+        assert_eq!(line(Some("rain"), None), Some((0, 1)));
+        assert_eq!(line(None, None), Some((0, 1)));
+        assert_eq!(state.counts.len(), 4);
     }
 }

@@ -182,7 +182,7 @@ impl<'a, T: Copy> Slices<'a, T> {
 }
 
 /// Gives the rows of `part` whose `seq` is in `slice` to `each`; of the columns `columns`, or all as they are.
-fn read_slice(
+pub(crate) fn read_slice(
     dir: &Path,
     part: &Part,
     columns: Option<&SchemaRef>,

@@ -16,7 +16,7 @@ use crate::disk::{Disk, Real};
 use crate::error::Context;
 use crate::record::{Checkpoint, State};
 use crate::segment::{self, FIRST_SEQ, Segment};
-use crate::{ClosedSegment, Counts, Record, StoreConfig, StoreError, TransitionTail, disk, frame, manifest};
+use crate::{ClosedSegment, Committed, Counts, Record, StoreConfig, StoreError, TransitionTail, disk, frame, manifest};
 
 /// Appends records to the open segment. Not `Clone`: the lock file admits one per data directory.
 #[derive(Debug)]
@@ -49,6 +49,7 @@ pub struct Writer {
     pending: Vec<Arc<Transition>>,
     state: State,
     tail: Arc<TransitionTail>,
+    committed: Arc<Committed>,
 }
 
 /// What the log knew when it was opened.
@@ -101,7 +102,7 @@ impl Writer {
         let checkpoint = segment.checkpoint.clone();
         let damaged = || StoreError::Damaged { what: "the checkpoint".to_owned(), path: segment.path.clone() };
         let Checkpoint { at: since, mut state } = checkpoint.ok_or_else(damaged)?;
-        let tail = TransitionTail::new(dir, config.transition_tail, state.next_seq.saturating_sub(1));
+        let tail = TransitionTail::new(dir.clone(), config.transition_tail, state.next_seq.saturating_sub(1));
         let (mut records, mut newest) = (segment.records(), since);
         for (_, record) in &mut records {
             state.apply(&record);
@@ -141,6 +142,7 @@ impl Writer {
             pending: Vec::new(),
             state,
             tail: Arc::new(tail),
+            committed: Arc::new(Committed::new(dir, next_seq)),
         };
         Ok((writer, recovered))
     }
@@ -198,6 +200,7 @@ impl Writer {
         self.waiting_since = None;
         self.tell();
         self.tail.settle();
+        self.committed.move_to(self.next_seq);
         Ok(())
     }
 
@@ -259,6 +262,11 @@ impl Writer {
     /// The latest committed transitions, for the sinks.
     pub fn tail(&self) -> Arc<TransitionTail> {
         self.tail.clone()
+    }
+
+    /// How far the log is on disk, for those who follow it.
+    pub fn committed(&self) -> Arc<Committed> {
+        self.committed.clone()
     }
 }
 

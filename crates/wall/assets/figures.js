@@ -2,14 +2,14 @@
  * The line of health figures: is the processor itself to be believed?
  * @module
  */
-import { Label, make, mark, write } from "./dom.js";
+import { Label, make, mark, show, write } from "./dom.js";
 import { number } from "./format.js";
 
 export class FiguresLine {
   /** @param {import("./format.js").Texts} texts */
   constructor(texts) {
     this.texts = texts;
-    const names = ["readings", "ledger", "latency", "frames", "replaced", "broker", "sinks", "load", "rules"];
+    const names = ["readings", "ledger", "latency", "frames", "replaced", "broker", "sinks", "mirror", "load", "rules"];
     const labels = [
       texts.both("figure.readings"),
       texts.both("figure.ledger"),
@@ -18,6 +18,7 @@ export class FiguresLine {
       texts.both("figure.replaced"),
       texts.both("figure.broker"),
       texts.both("figure.sinks"),
+      texts.both("figure.mirror"),
       texts.both("figure.load"),
       texts.both("figure.rules"),
     ];
@@ -48,6 +49,10 @@ export class FiguresLine {
     this.set("replaced", String(figures.frames.replaced), false);
     this.set("broker", say(figures.broker_connected ? texts.both("figure.broker.connected") : texts.both("figure.broker.lost")), !figures.broker_connected);
     this.set("sinks", say(failing.length ? texts.both("figure.sinks.failing", { names: failing.join(", ") }) : texts.both("figure.sinks.working")), failing.length > 0);
+    const mirror = figures.mirror;
+    show(this.cells.mirror.element, Boolean(mirror));
+    const behind = texts.both("figure.mirror.failing", { count: number(mirror?.behind ?? 0) });
+    this.set("mirror", say(mirror?.failing ? behind : texts.both("figure.mirror.working")), Boolean(mirror?.failing));
     const load = figures.load;
     this.set("load", `${number(load.last_10_min)} · ${number(load.last_hour)}`, load.in_flood);
     const outdated = figures.rules.outdated;

@@ -7,6 +7,7 @@ import { Cameras } from "./cameras.js";
 import { Label, mark, show, write } from "./dom.js";
 import { FiguresLine } from "./figures.js";
 import { Texts, age, date, number, time } from "./format.js";
+import { Ledger } from "./ledger.js";
 import { Link } from "./link.js";
 import { Stations } from "./stations.js";
 
@@ -26,6 +27,7 @@ const alerts = new Alerts(texts);
 const stations = new Stations(texts);
 const cameras = new Cameras(texts);
 const figures = new FiguresLine(texts);
+new Ledger(texts, figures.cells.ledger.element);
 
 let due = false;
 /** The places last drawn: a new snapshot brings new ones. */

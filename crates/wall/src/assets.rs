@@ -28,6 +28,7 @@ const ASSETS: &[Asset] = &[
     Asset { path: "stations.js", kind: SCRIPT, body: include_str!("../assets/stations.js") },
     Asset { path: "cameras.js", kind: SCRIPT, body: include_str!("../assets/cameras.js") },
     Asset { path: "figures.js", kind: SCRIPT, body: include_str!("../assets/figures.js") },
+    Asset { path: "ledger.js", kind: SCRIPT, body: include_str!("../assets/ledger.js") },
     Asset { path: "vi.json", kind: JSON, body: include_str!("../texts/vi.json") },
     Asset { path: "en.json", kind: JSON, body: include_str!("../texts/en.json") },
 ];

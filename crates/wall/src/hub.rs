@@ -233,6 +233,7 @@ impl Hub {
             values: self.values.values().map(ValueView::from).collect(),
             camera_states: self.cameras.values().collect(),
             figures: &self.figures,
+            accounts: backend.accounts(),
         };
         match ask {
             Ask::Latest { .. } => {}

@@ -26,6 +26,10 @@ pub use config::WallConfig;
 pub use connection::stopped;
 pub use feed::Feed;
 pub use hub::{Hub, HubStats};
-pub use model::{Backend, CameraNow, Figures, FrameFigures, Latency, Ledger, OrderError, Picture, RuleFigures, SinkFigures, WallClock};
+pub use metrics::Family;
+pub use model::{
+    AccountLedger, Backend, CameraNow, Figures, FrameFigures, Latency, Ledger, MirrorFigures, OrderError, Picture, RuleFigures,
+    SinkFigures, WallClock,
+};
 pub use query::{QueryError, QueryFormat, Rows};
 pub use server::{ROUTES, Route, Wall, WallError};

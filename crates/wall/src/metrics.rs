@@ -1,135 +1,116 @@
-//! The figures as Prometheus text (exposition format 0.0.4).
+//! Figures as Prometheus text (exposition format 0.0.4).
 //!
-//! Invariant: a name from outside cannot break the format: names keep letters, digits and `_`, label values are escaped.
+//! Invariant: each name has one HELP and one TYPE line, before its samples, and label values cannot break the format.
 
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 
+use huong_flow::Buckets;
+
 use crate::hub::HubStats;
-use crate::model::Figures;
 
-/// All figures, one metric after the other, each with its type.
-pub(crate) fn render(figures: &Figures, stats: &HubStats) -> String {
-    let mut text = Text::default();
-    let ledger = figures.ledger.iter();
-    for (stream, ledger) in ledger.clone() {
-        for (part, count) in
-            [("received", ledger.received), ("stored", ledger.stored), ("rejected", ledger.rejected), ("shed", ledger.shed)]
-        {
-            text.sample("huong_readings_total", "counter", &[("stream", stream), ("part", part)], count as f64);
-        }
-    }
-    for (stream, ledger) in ledger.clone() {
-        text.sample("huong_readings_in_flight", "gauge", &[("stream", stream)], ledger.in_flight as f64);
-    }
-    for (stream, ledger) in ledger {
-        text.sample("huong_ledger_balanced", "gauge", &[("stream", stream)], f64::from(u8::from(ledger.balanced())));
-    }
-    let frames = figures.frames;
-    for (part, count) in [
-        ("received", frames.received),
-        ("replaced", frames.replaced),
-        ("inferred", frames.inferred),
-        ("gated", frames.gated),
-        ("errors", frames.errors),
-    ] {
-        text.sample("huong_frames_total", "counter", &[("part", part)], count as f64);
-    }
-    if let Some(latency) = figures.latency {
-        text.sample("huong_decision_latency_milliseconds", "gauge", &[("quantile", "0.5")], latency.p50);
-        text.sample("huong_decision_latency_milliseconds", "gauge", &[("quantile", "0.99")], latency.p99);
-    }
-    text.sample("huong_broker_connected", "gauge", &[], f64::from(u8::from(figures.broker_connected)));
-    for sink in &figures.sinks {
-        for (part, count) in [("delivered", sink.delivered), ("retries", sink.retries), ("dead_letters", sink.dead_letters)] {
-            text.sample("huong_sink_total", "counter", &[("sink", &sink.name), ("part", part)], count as f64);
-        }
-    }
-    for sink in &figures.sinks {
-        text.sample("huong_sink_behind", "gauge", &[("sink", &sink.name)], sink.behind as f64);
-    }
-    let load = &figures.load;
-    for (figure, value) in [
-        ("last_10_min", load.last_10_min),
-        ("last_hour", load.last_hour),
-        ("per_hour", load.per_hour),
-        ("standing", load.standing.into()),
-        ("unacknowledged", load.unacknowledged.into()),
-        ("chattering", load.chattering.into()),
-        ("stale", load.stale.into()),
-        ("shelved", load.shelved.into()),
-        ("suppressed", load.suppressed.into()),
-        ("grouped", load.grouped.into()),
-        ("top_share", load.top_share),
-        ("in_flood", f64::from(u8::from(load.in_flood))),
-        ("flood_share", load.flood_share),
-    ] {
-        text.sample("huong_alarm_load", "gauge", &[("figure", figure)], value);
-    }
-    for target in &load.missed {
-        text.sample("huong_alarm_target_missed", "gauge", &[("target", target)], 1.0);
-    }
-    let rules = figures.rules;
-    for (result, count) in [("taken", rules.taken), ("refused", rules.refused)] {
-        text.sample("huong_rules_reload_total", "counter", &[("result", result)], count as f64);
-    }
-    text.sample("huong_rules_current", "gauge", &[], f64::from(u8::from(!rules.outdated)));
-    text.sample("huong_alerts_open", "gauge", &[], stats.alerts_open.load(Ordering::Relaxed) as f64);
-    text.sample("huong_screens", "gauge", &[], stats.screens.load(Ordering::Relaxed) as f64);
-    text.sample("huong_screens_cut_total", "counter", &[], stats.screens_cut.get() as f64);
-    text.sample("huong_wall_keys_over_limit_total", "counter", &[], stats.keys_over_limit.get() as f64);
-    for (name, count) in &figures.counters {
-        let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '_' }).collect();
-        text.sample(&format!("huong_{name}_total"), "counter", &[], *count as f64);
-    }
-    text.out
+/// One metric with all its samples.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Family {
+    /// By Prometheus' conventions: `_total` of counters, base units (`_seconds`, `_bytes`).
+    pub name: &'static str,
+    pub help: &'static str,
+    kind: &'static str,
+    samples: Vec<Sample>,
 }
 
-#[derive(Default)]
-struct Text {
-    out: String,
-    last: String,
+#[derive(Clone, Debug, PartialEq)]
+struct Sample {
+    suffix: &'static str,
+    labels: Vec<(&'static str, String)>,
+    value: f64,
 }
 
-impl Text {
-    fn sample(&mut self, name: &str, kind: &str, labels: &[(&str, &str)], value: f64) {
-        if self.last != name {
-            self.last = name.to_owned();
-            self.push(format_args!("# TYPE {name} {kind}\n{name}"));
-        } else {
-            self.push(format_args!("{name}"));
-        }
-        for (i, (label, of)) in labels.iter().enumerate() {
-            let of = of.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-            self.push(format_args!("{}{label}=\"{of}\"", if i == 0 { '{' } else { ',' }));
-        }
-        self.push(format_args!("{} {value}\n", if labels.is_empty() { "" } else { "}" }));
+impl Family {
+    /// What only grows.
+    pub fn counter(name: &'static str, help: &'static str) -> Self {
+        Self { name, help, kind: "counter", samples: Vec::new() }
     }
 
-    fn push(&mut self, text: std::fmt::Arguments<'_>) {
-        self.out.write_fmt(text).expect("a String takes all text");
+    /// What goes up and down.
+    pub fn gauge(name: &'static str, help: &'static str) -> Self {
+        Self { name, help, kind: "gauge", samples: Vec::new() }
     }
+
+    /// Durations.
+    pub fn histogram(name: &'static str, help: &'static str, buckets: &Buckets) -> Self {
+        let count = buckets.upto.last().map_or(0, |(_, count)| *count);
+        let bound = |bound: f64| if bound.is_finite() { bound.to_string() } else { "+Inf".to_owned() };
+        let sample = |suffix, labels, value| Sample { suffix, labels, value };
+        let upto = buckets.upto.iter().map(|(upper, count)| sample("_bucket", vec![("le", bound(*upper))], *count as f64));
+        let ends = [sample("_sum", Vec::new(), buckets.sum), sample("_count", Vec::new(), count as f64)];
+        Self { name, help, kind: "histogram", samples: upto.chain(ends).collect() }
+    }
+
+    /// With one more sample.
+    pub fn with(mut self, labels: &[(&'static str, &str)], value: f64) -> Self {
+        self.add(labels, value);
+        self
+    }
+
+    pub fn add(&mut self, labels: &[(&'static str, &str)], value: f64) {
+        let labels = labels.iter().map(|(label, value)| (*label, (*value).to_owned())).collect();
+        self.samples.push(Sample { suffix: "", labels, value });
+    }
+}
+
+/// All families, one after the other; one without samples yet is announced all the same.
+pub(crate) fn render(families: &[Family]) -> String {
+    let mut text = String::new();
+    let mut push = |piece: std::fmt::Arguments<'_>| text.write_fmt(piece).expect("a String takes all text");
+    for Family { name, help, kind, samples } in families {
+        push(format_args!("# HELP {name} {}\n# TYPE {name} {kind}\n", help.replace('\\', "\\\\").replace('\n', "\\n")));
+        for Sample { suffix, labels, value } in samples {
+            push(format_args!("{name}{suffix}"));
+            for (i, (label, of)) in labels.iter().enumerate() {
+                let of = of.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+                push(format_args!("{}{label}=\"{of}\"", if i == 0 { '{' } else { ',' }));
+            }
+            push(format_args!("{} {value}\n", if labels.is_empty() { "" } else { "}" }));
+        }
+    }
+    text
+}
+
+/// The wall's own.
+pub(crate) fn of_hub(stats: &HubStats) -> Vec<Family> {
+    let load = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed) as f64;
+    vec![
+        Family::gauge("huong_wall_alerts", "Alerts that the wall holds.").with(&[], load(&stats.alerts_open)),
+        Family::gauge("huong_screens", "Screens connected to the wall.").with(&[], load(&stats.screens)),
+        Family::counter("huong_screens_cut_total", "Screens disconnected because they did not keep up.")
+            .with(&[], stats.screens_cut.get() as f64),
+        Family::counter("huong_wall_keys_over_limit_total", "Readings of unknown keys beyond the limit, which no screen shows.")
+            .with(&[], stats.keys_over_limit.get() as f64),
+    ]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Ledger, RuleFigures};
 
     #[test]
-    fn figures_are_prometheus_text() {
-        let mut figures = Figures::default();
-        figures.ledger.insert("water \"level\"".into(), Ledger { received: 5, stored: 3, rejected: 1, shed: 0, in_flight: 0 });
-        figures.rules = RuleFigures { taken: 2, refused: 1, outdated: true };
-        figures.counters.insert("ingest.messages".to_owned(), 7);
-        let text = render(&figures, &HubStats::default());
-        let expected = "# TYPE huong_readings_total counter\nhuong_readings_total{stream=\"water \\\"level\\\"\",part=\"received\"} 5\n";
-        assert!(text.starts_with(expected), "{text}");
-        assert!(text.contains("huong_ledger_balanced{stream=\"water \\\"level\\\"\"} 0\n"), "{text}");
-        let reloads = "huong_rules_reload_total{result=\"taken\"} 2\nhuong_rules_reload_total{result=\"refused\"} 1\n";
-        assert!(text.contains(reloads) && text.contains("huong_rules_current 0\n"), "{text}");
-        assert!(text.contains("# TYPE huong_ingest_messages_total counter\nhuong_ingest_messages_total 7\n"), "{text}");
-        let types: Vec<&str> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
-        assert_eq!(types.len(), types.iter().collect::<std::collections::BTreeSet<_>>().len(), "each type once: {text}");
+    fn families_are_prometheus_text() {
+        let mut readings = Family::counter("huong_readings_total", "Readings.\nBy \\ stream.");
+        readings.add(&[("stream", "water \"level\"\n"), ("part", "received")], 5.0);
+        let latency = Buckets { upto: vec![(0.5, 2), (f64::INFINITY, 3)], sum: 1.5 };
+        let families = [
+            readings.with(&[("stream", "rain\\"), ("part", "stored")], 4.0),
+            Family::gauge("huong_nothing", "Without samples."),
+            Family::histogram("huong_commit_seconds", "Commits.", &latency),
+        ];
+        let expected = "# HELP huong_readings_total Readings.\\nBy \\\\ stream.\n# TYPE huong_readings_total counter\n\
+                        huong_readings_total{stream=\"water \\\"level\\\"\\n\",part=\"received\"} 5\n\
+                        huong_readings_total{stream=\"rain\\\\\",part=\"stored\"} 4\n\
+                        # HELP huong_nothing Without samples.\n# TYPE huong_nothing gauge\n\
+                        # HELP huong_commit_seconds Commits.\n# TYPE huong_commit_seconds histogram\n\
+                        huong_commit_seconds_bucket{le=\"0.5\"} 2\nhuong_commit_seconds_bucket{le=\"+Inf\"} 3\n\
+                        huong_commit_seconds_sum 1.5\nhuong_commit_seconds_count 3\n";
+        assert_eq!(render(&families), expected);
     }
 }

@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use huong_types::{LoadFigures, Name, Order, Timestamp};
 use serde::Serialize;
 
+use crate::metrics::Family;
 use crate::query::{QueryError, QueryFormat, Rows};
 
 /// What only the root knows. Every method but `order` and `query` is called on the network runtime, some of them each second:
@@ -17,6 +18,12 @@ pub trait Backend: Send + Sync + 'static {
     fn clock(&self) -> WallClock;
 
     fn figures(&self) -> Figures;
+
+    /// The ledger line by line: what came in, by stream and source, and what became of it.
+    fn accounts(&self) -> Vec<AccountLedger>;
+
+    /// Everything that is counted, for `/metrics`.
+    fn metrics(&self) -> Vec<Family>;
 
     /// What changes of the cameras; those that the registry does not list are ignored.
     fn cameras(&self) -> Vec<CameraNow>;
@@ -66,11 +73,27 @@ pub struct Figures {
     pub latency: Option<Latency>,
     pub broker_connected: bool,
     pub sinks: Vec<SinkFigures>,
+    /// `None` without one.
+    pub mirror: Option<MirrorFigures>,
     /// What the alarms ask of an operator.
     pub load: LoadFigures,
     pub rules: RuleFigures,
-    /// Whatever else is counted, by the name it gets in `/metrics` (`huong_<name>_total`).
-    pub counters: BTreeMap<String, u64>,
+}
+
+/// The ledger of one stream and source.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct AccountLedger {
+    /// `None`: of a refused payload, no stream is known.
+    pub stream: Option<Name>,
+    /// `None`: no source took the payload.
+    pub source: Option<Name>,
+    pub received: u64,
+    pub stored: u64,
+    /// By reason.
+    pub rejected: BTreeMap<Name, u64>,
+    /// By reason.
+    pub shed: BTreeMap<Name, u64>,
+    pub in_flight: u64,
 }
 
 /// How changes of the rules went while running.
@@ -120,6 +143,16 @@ pub struct SinkFigures {
     pub behind: u64,
     pub retries: u64,
     pub dead_letters: u64,
+    /// Why the last attempt failed; `None` when it succeeded.
+    pub failing: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MirrorFigures {
+    /// Records on disk that the mirror has not done with.
+    pub behind: u64,
+    /// Age of the oldest reading that waits to be sent.
+    pub behind_seconds: f64,
     /// Why the last attempt failed; `None` when it succeeded.
     pub failing: Option<String>,
 }

@@ -212,7 +212,9 @@ async fn health() -> Json<serde_json::Value> {
 }
 
 async fn metrics_text(State(shared): State<Arc<Shared>>) -> Response {
-    let text = metrics::render(&shared.backend.figures(), &shared.desk.stats);
+    let mut families = shared.backend.metrics();
+    families.extend(metrics::of_hub(&shared.desk.stats));
+    let text = metrics::render(&families);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 

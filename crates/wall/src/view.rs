@@ -7,7 +7,7 @@ use bytes::Bytes;
 use huong_types::{Alert, Field, Name, Reading, Registry, Stream, Timestamp, Transition, TransitionKind, Value, Values};
 use serde::{Serialize, Serializer};
 
-use crate::model::{CameraNow, Figures, WallClock};
+use crate::model::{AccountLedger, CameraNow, Figures, WallClock};
 
 /// What does not change while the process runs.
 #[derive(Serialize)]
@@ -63,6 +63,8 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) values: Vec<ValueView<'a>>,
     pub(crate) camera_states: Vec<&'a CameraNow>,
     pub(crate) figures: &'a Figures,
+    /// For who asks why the ledger is off; screens need only its sum, which is among the figures.
+    pub(crate) accounts: Vec<AccountLedger>,
 }
 
 #[derive(Serialize)]

@@ -89,7 +89,7 @@ async fn what_is_no_frame_is_refused_with_its_reason() {
     for _ in 0..70 {
         peer.send(CAM_A, b"a text file".to_vec()).await;
     }
-    until("what found no room is counted", || rig.stats.shed.get() == 6).await;
+    until("what found no room is counted", || rig.stats.shed.total() == 6).await;
     assert_eq!((rig.ring.len(), rig.stats.rejected.get()), (64, 77));
     rig.stop().await;
 }

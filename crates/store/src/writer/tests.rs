@@ -4,6 +4,7 @@ use huong_types::{AlertState, RejectReason, Span};
 use proptest::prelude::*;
 
 use super::*;
+use crate::Account;
 use crate::testing::{copy, filled, logged, minute, mixed, observation, open, reading, refused, transition, write};
 
 fn numbered(records: &[Record]) -> Vec<(u64, Record)> {
@@ -37,10 +38,13 @@ fn every_kind_of_record_reads_back() {
         recovered.open_alerts.iter().map(|a| (a.id.as_str(), a.state)).collect::<Vec<_>>(),
         [("river-bd2/kimlong/2", AlertState::Acknowledged)]
     );
-    let count = |stream: Option<&str>| recovered.counts.get(&stream.map(Into::into)).cloned().expect("a stream that had records");
-    assert_eq!((count(Some("water_level")).stored, count(Some("vehicles")).stored), (2, 1));
-    assert_eq!(count(Some("rain")).rejected, [(RejectReason::Future, 1)].into());
-    assert_eq!(count(None).rejected, [(RejectReason::Malformed, 1)].into());
+    let count = |stream: Option<&str>, source: Option<&str>| {
+        let account = Account { stream: stream.map(Into::into), source: source.map(Into::into) };
+        recovered.counts.get(&account).cloned().expect("an account that had records")
+    };
+    assert_eq!((count(Some("water_level"), Some("vrain")).stored, count(Some("vehicles"), Some("yolox")).stored), (2, 1));
+    assert_eq!(count(Some("rain"), None).rejected, [(RejectReason::Future, 1)].into());
+    assert_eq!(count(None, None).rejected, [(RejectReason::Malformed, 1)].into());
 }
 
 #[test]

@@ -234,6 +234,6 @@ fn every_answer_is_hardened_and_frames_say_when_they_were_taken() {
     let mut metrics = call(&served.url("/metrics"), "GET", &[], "");
     let text = metrics.body_mut().read_to_string().expect("text");
     assert!(text.contains("huong_readings_total{stream=\"water_level\",part=\"stored\"} 4\n"), "{text}");
-    assert!(text.contains("huong_alarm_load{figure=\"last_hour\"} 7.5\n"), "{text}");
+    assert!(text.contains("# TYPE huong_screens gauge\nhuong_screens 0\n"), "{text}");
     assert_eq!(call(&served.url("/api/snapshot"), "DELETE", &[], "").status(), 405);
 }

@@ -15,8 +15,8 @@ use huong_types::{
     Transition, TransitionKind,
 };
 use huong_wall::{
-    Backend, CameraNow, Feed, Figures, Hub, HubStats, Ledger, OrderError, Picture, QueryError, QueryFormat, Rows, Wall, WallClock,
-    WallConfig,
+    AccountLedger, Backend, CameraNow, Family, Feed, Figures, Hub, HubStats, Ledger, OrderError, Picture, QueryError, QueryFormat, Rows,
+    Wall, WallClock, WallConfig,
 };
 use serde_json::Value;
 use smallvec::smallvec;
@@ -80,6 +80,15 @@ impl Backend for City {
         let ledger = [("water_level".into(), Ledger { received: 5, stored: 4, rejected: 1, shed: 0, in_flight: 0 })].into();
         let load = LoadFigures { operators: 1, last_10_min: 2.0, last_hour: 7.5, ..LoadFigures::default() };
         Figures { readings_per_second: 1234.0, ledger, broker_connected: true, load, ..Figures::default() }
+    }
+
+    fn accounts(&self) -> Vec<AccountLedger> {
+        let of = |name: &str| Some(Name::new(name));
+        vec![AccountLedger { stream: of("water_level"), source: of("vrain"), received: 5, stored: 4, ..AccountLedger::default() }]
+    }
+
+    fn metrics(&self) -> Vec<Family> {
+        vec![Family::counter("huong_readings_total", "Readings.").with(&[("stream", "water_level"), ("part", "stored")], 4.0)]
     }
 
     fn cameras(&self) -> Vec<CameraNow> {

@@ -5,26 +5,27 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use crate::config::RetryConfig;
-
 /// Exponential backoff with full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter", 2015): even from 0 to
 /// `min(most, first · 2ⁿ)`.
-pub(crate) struct Backoff {
+#[derive(Debug)]
+pub struct Backoff {
     first: Duration,
     most: Duration,
     attempt: u32,
 }
 
 impl Backoff {
-    pub(crate) fn new(config: &RetryConfig) -> Self {
-        Self { first: config.first.to_std(), most: config.most.to_std(), attempt: 0 }
+    /// The first wait is at most `first`, none is longer than `most`.
+    pub fn new(first: Duration, most: Duration) -> Self {
+        Self { first, most, attempt: 0 }
     }
 
-    pub(crate) fn reset(&mut self) {
+    /// After a success.
+    pub fn reset(&mut self) {
         self.attempt = 0;
     }
 
-    pub(crate) fn next_wait(&mut self) -> Duration {
+    pub fn next_wait(&mut self) -> Duration {
         let bound = self.first.saturating_mul(1u32.checked_shl(self.attempt).unwrap_or(u32::MAX)).min(self.most);
         self.attempt = (self.attempt + 1).min(31);
         // Each RandomState has keys of its own, seeded by the system: 64 bits of chance with no further dependency.
@@ -36,14 +37,12 @@ impl Backoff {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use huong_types::Span;
 
     #[test]
     fn waits_grow_to_the_bound_and_differ() {
-        let config = RetryConfig { first: Span::from_secs(1), most: Span::from_secs(60) };
         let mut seen = Vec::new();
         for _ in 0..50 {
-            let mut backoff = Backoff::new(&config);
+            let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
             for attempt in 0..40 {
                 let wait = backoff.next_wait();
                 let bound = if attempt < 6 { 1 << attempt } else { 60 };
