@@ -236,6 +236,8 @@ impl OpenLog {
             while found.readings.len() < wanted.most {
                 let Some((seq, record)) = records.next().filter(|(seq, _)| *seq < wanted.end) else { break };
                 used = records.end();
+                // Sequences have no gaps of their own: what lies between is damaged.
+                found.skipped += seq.saturating_sub(*next_seq);
                 *next_seq = seq + 1;
                 if let Record::Reading(reading) = record {
                     found.take(seq, reading, wanted.since);

@@ -5,18 +5,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use huong_types::AlertState;
 
 use super::*;
-use crate::testing::{close, copy, filled, logged, mixed, observation, open, reading, refused, scratch, transition, write};
-use crate::{QueryLimits, Record, query, replay_readings, seal, transitions_after, write_csv};
+use crate::testing::{close, copy, csv, filled, logged, mixed, observation, open, reading, refused, scratch, transition, write};
+use crate::{Record, replay_readings, seal, transitions_after};
 
 const EVERYTHING: &str = "SELECT 'r' AS t, seq, key AS what FROM readings UNION ALL SELECT 'o', seq, field FROM observations \
                           UNION ALL SELECT 'a', seq, id FROM alerts UNION ALL SELECT 'q', seq, detail FROM quarantine ORDER BY 1, 2, 3";
 
 fn rows(dir: &Path) -> String {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-    let rows = runtime.block_on(query(dir, EVERYTHING, &QueryLimits::default())).expect("a sound store");
-    let mut out = Vec::new();
-    write_csv(&rows, &mut out).expect("memory takes it");
-    String::from_utf8(out).expect("CSV is text")
+    runtime.block_on(csv(dir, EVERYTHING))
 }
 
 /// Two sealed segments, a closed one and an open one.
@@ -112,7 +109,7 @@ fn a_backup_beside_a_writer_and_seals_is_one_moment_of_it() {
         let back = place.path().join("store");
         restore(backup.path(), &back, None).expect("a sound backup");
         let mut found = Vec::new();
-        replay_readings(&back, huong_types::Timestamp::MIN, &mut |reading| found.push(Record::Reading(reading))).expect("a sound store");
+        replay_readings(&back, &|_| Some(huong_types::Timestamp::MIN), &mut |reading| found.push(Record::Reading(reading))).expect("a sound store");
         assert!((before..=after).contains(&(found.len() as u64)), "{before} <= {} <= {after}", found.len());
         assert_eq!(found, (0..found.len() as u64).map(reading).collect::<Vec<_>>(), "all from the first to the last, once");
         let (_, recovered) = open(&back);
