@@ -139,7 +139,7 @@ impl Past<'_> {
         }
         let dir = args.data.as_deref().unwrap_or(&config.store.dir);
         let mut outcome = Ok(());
-        replay_readings(dir, since, &mut |reading| {
+        replay_readings(dir, &|_| Some(since), &mut |reading| {
             if reading.received <= until && outcome.is_ok() {
                 outcome = self.take(reading);
             }

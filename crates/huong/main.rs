@@ -16,6 +16,7 @@ mod reload;
 mod replay;
 mod run;
 mod score;
+mod sealer;
 mod series;
 mod shared;
 mod storm;

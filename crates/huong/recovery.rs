@@ -33,7 +33,7 @@ pub(crate) fn recover(brain: &mut Brain, dir: &Path, recovered: &Recovered, now:
             *newest = reading;
         }
     };
-    let readings = replay_readings(dir, since, relive).context("the log cannot be replayed")?;
+    let readings = replay_readings(dir, &|_| Some(since), relive).context("the log cannot be replayed")?;
     let last =
         transitions_after(dir, recovered.next_seq.saturating_sub(REMEMBERED + 1), usize::MAX).context("the journal cannot be read")?;
     let raised = last.iter().filter(|step| step.kind == TransitionKind::Raised).map(|step| step.alert.id.clone()).collect();

@@ -24,9 +24,10 @@ use crate::answers::Tables;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::reload::{self, Folder, Reload};
+use crate::sealer::Keeper;
 use crate::shared::{Journal, Lens, Shared, VisionStats};
 use crate::writer::{Batch, Outlets};
-use crate::{recovery, think, vision, writer};
+use crate::{recovery, sealer, think, vision, writer};
 
 /// Readings that wait for the brain; a full ring withholds acknowledgements.
 const RING: usize = 8192;
@@ -151,7 +152,10 @@ impl System {
             open: recovered.open_alerts.into_iter().map(|alert| (alert.id.clone(), alert)).collect(),
         };
 
-        let sealer = stage("sealer", |stop| move || writer::run_sealer(&closed, &stop))?;
+        let sealer = {
+            let keeper = Keeper { store: config.store.clone(), longest: brain.longest_window(), clock };
+            stage("sealer", |stop| move || sealer::run(&closed, &keeper, &stop))?
+        };
         let writer_gone = Stop::new();
         let writer = {
             let (batches, shared, gone) = (Arc::clone(&batches), Arc::clone(&shared), SetOnDrop(writer_gone.clone()));

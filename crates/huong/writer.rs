@@ -11,7 +11,7 @@ use std::time::Duration;
 use huong_alerts::Load;
 use huong_flow::{Ring, Stop};
 use huong_notify::Sinks;
-use huong_store::{ClosedSegment, Record, Writer, seal};
+use huong_store::{ClosedSegment, Record, Writer};
 use huong_types::{AckToken, Alert, AlertState, Name, Origin, Span, Timestamp};
 use huong_wall::Feed;
 use tokio::sync::{mpsc, oneshot};
@@ -164,25 +164,5 @@ fn rotate(writer: &mut Writer, outlets: &Outlets, clock: Clock) {
             }
         }
         Err(error) => panic!("the log cannot begin a segment: {error}"),
-    }
-}
-
-/// The sealer thread: closed segments become Parquet, away from the path of the commits.
-pub(crate) fn run_sealer(segments: &Ring<ClosedSegment>, stop: &Stop) {
-    segments.waker().register();
-    loop {
-        let last = stop.is_set();
-        while let Some(closed) = segments.pop() {
-            match seal(&closed) {
-                Ok(sealed) => tracing::info!(segment = closed.first_seq, rows = sealed.rows, parts = sealed.parts, "sealed a segment"),
-                Err(error) => {
-                    tracing::error!(segment = closed.first_seq, %error, "a segment could not be sealed; it stays readable as a log")
-                }
-            }
-        }
-        if last {
-            return;
-        }
-        segments.waker().wait(IDLE);
     }
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use huong_types::{Problems, Span};
 use serde::Deserialize;
 
+use crate::{Compact, Keep};
+
 /// Section `[store]`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -22,6 +24,11 @@ pub struct StoreConfig {
     /// is some hundreds in ten minutes.
     #[serde(default = "transition_tail")]
     pub transition_tail: usize,
+    #[serde(default)]
+    pub compact: Compact,
+    /// What is kept how long, before [`Keep::defaults`].
+    #[serde(default)]
+    pub keep: Vec<Keep>,
 }
 
 /// Section `[query]`: what one query may use, so that a heavy one never harms the alerts.
@@ -46,7 +53,14 @@ pub struct QueryLimits {
 
 impl StoreConfig {
     pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self { dir: dir.into(), segment_bytes: segment_bytes(), segment_age: segment_age(), transition_tail: transition_tail() }
+        Self {
+            dir: dir.into(),
+            segment_bytes: segment_bytes(),
+            segment_age: segment_age(),
+            transition_tail: transition_tail(),
+            compact: Compact::default(),
+            keep: Vec::new(),
+        }
     }
 
     /// Adds every mistake to `problems`; `path` is the section's name.
@@ -62,6 +76,10 @@ impl StoreConfig {
         }
         if self.transition_tail == 0 {
             problems.add(file, format!("{path}.transition_tail"), "`0`", "at least 1");
+        }
+        self.compact.check(file, &format!("{path}.compact"), problems);
+        for (i, keep) in self.keep.iter().enumerate() {
+            keep.check(file, &format!("{path}.keep[{i}]"), problems);
         }
     }
 }
@@ -128,7 +146,7 @@ mod tests {
         StoreConfig::new("data").check("huong.toml", "store", &mut problems);
         QueryLimits::default().check("huong.toml", "query", &mut problems);
         assert!(problems.is_empty(), "{problems}");
-        let store = StoreConfig { dir: PathBuf::new(), segment_bytes: 1, segment_age: Span::ZERO, transition_tail: 0 };
+        let store = StoreConfig { segment_bytes: 1, segment_age: Span::ZERO, transition_tail: 0, ..StoreConfig::new(PathBuf::new()) };
         store.check("huong.toml", "store", &mut problems);
         QueryLimits { memory: 0, spill: 0, rows: 0, time: Span::ZERO, concurrent: 0, waiting: 10_001, log_bytes: 0 }.check(
             "huong.toml",

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
+use huong_types::Timestamp;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -21,6 +22,8 @@ pub enum StoreError {
     Damaged { what: String, path: PathBuf },
     #[error("{} has a format that this version cannot read: found {found}, expected {expected}", path.display())]
     Version { path: PathBuf, found: u32, expected: u32 },
+    #[error("nothing is deleted: the clock says {now}, the newest reading is of {}; set the clock, or wait for readings", .newest.map_or("no time at all".to_owned(), |at| at.to_string()))]
+    ClockAhead { now: Timestamp, newest: Option<Timestamp> },
     #[error("cannot encode a record: {0}")]
     Encode(#[from] postcard::Error),
     #[error("cannot encode or decode JSON: {0}")]

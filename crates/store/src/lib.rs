@@ -14,16 +14,21 @@
 //! Invariants: a record whose `commit` returned is found by every later reader exactly once, whatever stops the process in between;
 //! the manifest alone says what is sealed (a part it does not name does not exist, a segment it names is not read from the log).
 
+mod compact;
 mod config;
+mod deletions;
 mod disk;
 mod error;
 mod frame;
 mod manifest;
 mod output;
+mod part;
 mod query;
 mod record;
 mod replay;
 mod restore;
+mod retention;
+mod rollup;
 mod rows;
 mod seal;
 mod segment;
@@ -36,12 +41,15 @@ mod writer;
 
 pub use arrow::datatypes::SchemaRef;
 pub use arrow::record_batch::RecordBatch;
+pub use compact::{Compact, Compacted, compact};
 pub use config::{QueryLimits, StoreConfig};
 pub use error::{Fault, StoreError};
+pub use manifest::sweep;
 pub use output::{Encoder, Format};
 pub use query::{Answer, Asker, Queries, QueryLog};
 pub use record::{Counts, Record, StreamCounts};
 pub use replay::{replay_readings, transitions_after, transitions_of};
+pub use retention::{Keep, retain};
 pub use seal::{ClosedSegment, Sealed, seal};
 pub use tail::TransitionTail;
 pub use writer::{Recovered, Writer};

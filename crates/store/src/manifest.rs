@@ -1,35 +1,34 @@
-//! `manifest.json`: which segments are sealed, and into which parts.
+//! `manifest.json`: which sequences of the log are sealed, and which parts hold them.
 //!
-//! Invariant: it is replaced whole; a segment and its parts enter it in one step, so rows are in the log or in the parts, never in
-//! both or neither.
+//! Invariant: it is replaced whole, so that a reader sees one generation. What is sealed and its parts enter it in one step, so rows are
+//! in the log or in the parts, never in both or neither; merged parts take the place of their sources in one step too.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use huong_types::Name;
+use huong_types::{Name, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::deletions::Deletions;
 use crate::error::Context;
 use crate::table::Table;
 use crate::{StoreError, disk, segment};
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
     version: u32,
     /// Grows with each change, so that a reader sees whether it looked at one state.
     pub(crate) generation: u64,
-    /// By `first_seq`, which grows.
-    pub(crate) segments: Vec<SealedSegment>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct SealedSegment {
-    pub(crate) first_seq: u64,
-    pub(crate) end_seq: u64,
+    /// Record sequences `(first, behind the last)` whose segments are sealed: in order, none touching the next.
+    pub(crate) sealed: Vec<(u64, u64)>,
     pub(crate) parts: Vec<Part>,
+    /// Files that this generation does not read any more and a query of an earlier one may.
+    #[serde(default)]
+    pub(crate) retired: Vec<Retired>,
 }
 
 /// One Parquet file, with what a reader needs to pass over it unopened.
@@ -39,11 +38,20 @@ pub(crate) struct Part {
     /// Below the data directory, with `/`.
     pub(crate) path: String,
     pub(crate) bytes: u64,
+    /// Of the whole file, in hex; parts from before version 2 have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sha256: Option<String>,
     pub(crate) rows: u64,
+    /// Records behind the rows, one or more rows each; parts from before version 2 do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) records: Option<u64>,
     /// Of tables that are split by stream.
     pub(crate) stream: Option<Name>,
     /// Days since 1970-01-01, local.
     pub(crate) day: i32,
+    /// Record sequences `(first, behind the last)` of the segments that it was made of.
+    #[serde(default)]
+    pub(crate) span: (u64, u64),
     /// Smallest and largest value of the column `seq`,
     pub(crate) seq: (u64, u64),
     /// .. of the table's time of the event,
@@ -54,39 +62,95 @@ pub(crate) struct Part {
     pub(crate) key: (String, String),
 }
 
+/// A file that goes once no reader can need it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Retired {
+    pub(crate) path: String,
+    /// Epoch ms of the machine's clock.
+    pub(crate) since: u64,
+}
+
+/// What version 1 wrote: parts by the segment that they were made of.
+#[derive(Deserialize)]
+struct ManifestV1 {
+    generation: u64,
+    segments: Vec<SegmentV1>,
+}
+
+#[derive(Deserialize)]
+struct SegmentV1 {
+    first_seq: u64,
+    end_seq: u64,
+    parts: Vec<Part>,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
 impl Manifest {
-    /// The manifest of `dir`; an empty one when nothing was sealed yet.
+    /// The manifest of `dir`; an empty one when nothing was sealed yet. One of version 1 is read as if it were of this.
     pub(crate) fn read(dir: &Path) -> Result<Manifest, StoreError> {
         let path = path(dir);
         let text = match fs::read(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Manifest { version: VERSION, generation: 0, segments: Vec::new() });
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Manifest::empty(0)),
             text => text.during("read", &path)?,
         };
-        let manifest: Manifest = serde_json::from_slice(&text)
-            .map_err(|error| StoreError::Damaged { what: format!("the manifest ({error})"), path: path.clone() })?;
-        if manifest.version != VERSION {
-            return Err(StoreError::Version { path, found: manifest.version, expected: VERSION });
+        let damaged = |error: serde_json::Error| StoreError::Damaged { what: format!("the manifest ({error})"), path: path.clone() };
+        match serde_json::from_slice::<Version>(&text).map_err(damaged)?.version {
+            VERSION => serde_json::from_slice(&text).map_err(damaged),
+            1 => Ok(Manifest::upgrade(serde_json::from_slice(&text).map_err(damaged)?)),
+            found => Err(StoreError::Version { path, found, expected: VERSION }),
         }
-        Ok(manifest)
     }
 
-    /// The entry of the segment that begins with `first_seq`, once it is sealed.
-    pub(crate) fn find(&self, first_seq: u64) -> Option<&SealedSegment> {
-        self.segments.binary_search_by_key(&first_seq, |s| s.first_seq).ok().map(|i| &self.segments[i])
+    fn empty(generation: u64) -> Manifest {
+        Manifest { version: VERSION, generation, sealed: Vec::new(), parts: Vec::new(), retired: Vec::new() }
     }
 
+    fn upgrade(old: ManifestV1) -> Manifest {
+        let mut manifest = Manifest::empty(old.generation);
+        for segment in old.segments {
+            let span = (segment.first_seq, segment.end_seq);
+            manifest.seal(span);
+            manifest.parts.extend(segment.parts.into_iter().map(|part| Part { span, ..part }));
+        }
+        manifest
+    }
+
+    /// Whether the segment that begins with `first_seq` is sealed.
     pub(crate) fn holds(&self, first_seq: u64) -> bool {
-        self.find(first_seq).is_some()
+        let behind = self.sealed.partition_point(|(first, _)| *first <= first_seq);
+        behind > 0 && first_seq < self.sealed[behind - 1].1
     }
 
-    /// Adds `sealed` durably. The caller holds [`lock`].
-    pub(crate) fn add(mut self, dir: &Path, sealed: SealedSegment) -> Result<(), StoreError> {
-        let at = self.segments.partition_point(|s| s.first_seq < sealed.first_seq);
-        self.segments.insert(at, sealed);
+    /// Notes that the segment of these sequences is sealed.
+    pub(crate) fn seal(&mut self, (first, end): (u64, u64)) {
+        let at = self.sealed.partition_point(|(other, _)| *other < first);
+        self.sealed.insert(at, (first, end));
+        self.sealed.dedup_by(|next, before| {
+            let touching = next.0 <= before.1;
+            if touching {
+                before.1 = before.1.max(next.1);
+            }
+            touching
+        });
+    }
+
+    /// Takes the parts with these paths out; their files stay for those who read an earlier generation.
+    pub(crate) fn retire(&mut self, paths: &HashSet<&str>) {
+        let since = epoch_millis();
+        let (gone, kept) = std::mem::take(&mut self.parts).into_iter().partition(|part| paths.contains(part.path.as_str()));
+        self.parts = kept;
+        let gone: Vec<Part> = gone;
+        self.retired.extend(gone.into_iter().map(|part| Retired { path: part.path, since }));
+    }
+
+    /// Replaces the manifest durably by this one, as the next generation. The caller has read it under [`lock`] and holds that still.
+    pub(crate) fn publish(&mut self, dir: &Path) -> Result<(), StoreError> {
         self.generation += 1;
-        disk::write_whole(&path(dir), &serde_json::to_vec(&self)?)?;
+        disk::write_whole(&path(dir), &serde_json::to_vec(self)?)?;
         Ok(())
     }
 }
@@ -99,17 +163,43 @@ pub(crate) fn lock(dir: &Path) -> Result<File, StoreError> {
     Ok(file)
 }
 
-/// Removes what an interrupted seal left: parts that the manifest does not name, and segments that it does.
+/// Removes what an interrupted seal or merge left: parts that the manifest does not name, and segments that it does.
 pub(crate) fn clean_up(dir: &Path) -> Result<Manifest, StoreError> {
     let _lock = lock(dir)?;
     disk::remove(&disk::temporary(&path(dir)))?;
     let manifest = Manifest::read(dir)?;
-    let named = manifest.segments.iter().flat_map(|s| &s.parts).map(|part| dir.join(&part.path)).collect();
-    remove_unnamed(&dir.join("parquet"), &named)?;
+    let named = manifest.parts.iter().map(|part| &part.path).chain(manifest.retired.iter().map(|retired| &retired.path));
+    remove_unnamed(&dir.join("parquet"), &named.map(|path| dir.join(path)).collect())?;
     for first_seq in segment::list(dir)?.into_iter().filter(|seq| manifest.holds(*seq)) {
         disk::remove(&segment::path(dir, first_seq))?;
     }
     Ok(manifest)
+}
+
+/// Removes the files that were retired at least `grace` ago by the machine's clock: by then no query of an earlier generation runs.
+/// Deletions among them are completed in their log, as of `now`. Returns how many files went. Blocking.
+pub fn sweep(dir: &Path, grace: Span, now: Timestamp) -> Result<usize, StoreError> {
+    let _lock = lock(dir)?;
+    let mut manifest = Manifest::read(dir)?;
+    let latest = epoch_millis().saturating_sub(u64::try_from(grace.as_millis()).unwrap_or(0));
+    let (due, kept): (Vec<Retired>, Vec<Retired>) = std::mem::take(&mut manifest.retired).into_iter().partition(|r| r.since <= latest);
+    if due.is_empty() {
+        return Ok(0);
+    }
+    // First the files, then their names: one that is forgotten and still there would stay until the next start.
+    for retired in &due {
+        let path = dir.join(&retired.path);
+        disk::remove(&path)?;
+        path.parent().map_or(Ok(()), disk::sync_dir)?;
+    }
+    manifest.retired = kept;
+    manifest.publish(dir)?;
+    Deletions::read(dir)?.settle(dir, &manifest, now.as_millis())?;
+    Ok(due.len())
+}
+
+fn epoch_millis() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| u64::try_from(passed.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn remove_unnamed(parquet: &Path, named: &HashSet<PathBuf>) -> Result<(), StoreError> {
@@ -134,4 +224,39 @@ fn remove_unnamed(parquet: &Path, named: &HashSet<PathBuf>) -> Result<(), StoreE
 
 fn path(dir: &Path) -> PathBuf {
     dir.join("manifest.json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sealed_ranges_join_and_answer() {
+        let mut manifest = Manifest::empty(0);
+        for span in [(10, 20), (1, 5), (30, 31), (5, 10)] {
+            manifest.seal(span);
+        }
+        assert_eq!(manifest.sealed, [(1, 20), (30, 31)]);
+        let held: Vec<u64> = (0..33).filter(|seq| manifest.holds(*seq)).collect();
+        assert_eq!(held, (1..20).chain([30]).collect::<Vec<u64>>());
+    }
+
+    #[test]
+    fn a_manifest_of_version_1_is_read_and_one_of_the_future_is_refused() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let part = r#"{"table":"readings","path":"parquet/readings/stream=rain/day=2025-10-27/00000000000000000004.parquet","bytes":9,"rows":2,
+            "stream":"rain","day":20388,"seq":[4,5],"at":[1,2],"arrived":[1,3],"key":["a","b"]}"#;
+        let v1 = format!(
+            r#"{{"version":1,"generation":7,"segments":[{{"first_seq":1,"end_seq":4,"parts":[]}},{{"first_seq":4,"end_seq":6,"parts":[{part}]}}]}}"#
+        );
+        fs::write(path(dir.path()), v1).expect("a writable directory");
+        let manifest = Manifest::read(dir.path()).expect("a manifest of version 1");
+        assert_eq!((manifest.generation, manifest.sealed.as_slice()), (7, [(1, 6)].as_slice()));
+        assert_eq!((manifest.parts[0].span, manifest.parts[0].seq, &manifest.parts[0].sha256), ((4, 6), (4, 5), &None));
+        manifest.clone().publish(dir.path()).expect("a writable directory");
+        let again = Manifest::read(dir.path()).expect("what was written");
+        assert_eq!((again.generation, again.version, again.parts), (8, 2, manifest.parts));
+        fs::write(path(dir.path()), r#"{"version":3}"#).expect("a writable directory");
+        assert!(matches!(Manifest::read(dir.path()), Err(StoreError::Version { found: 3, expected: 2, .. })));
+    }
 }

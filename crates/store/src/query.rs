@@ -27,7 +27,8 @@ pub use answer::Answer;
 pub use log::QueryLog;
 
 use crate::error::Context;
-use crate::snapshot::{Snapshot, Source};
+use crate::rollup;
+use crate::snapshot::Snapshot;
 use crate::table::Table;
 use crate::{QueryLimits, StoreError};
 use log::Entry;
@@ -110,17 +111,26 @@ impl Queries {
 
     /// The columns that the answer to `sql` would have. Plans only: no row is read.
     pub async fn columns(&self, sql: &str) -> Result<SchemaRef, StoreError> {
-        let dir: Arc<Path> = self.0.dir.as_path().into();
-        let empty = Table::ALL.into_iter().map(|table| SnapshotTable::empty(table, &dir)).collect();
-        let context = self.0.context(empty)?;
+        let context = self.planning().await?;
         let plan = plan(&context, sql).await?;
         // The physical plan's, which the rows will have: the two may differ in what can be null.
         Ok(context.state().create_physical_plan(&plan).await?.schema())
     }
 
     /// The tables that there are, with their columns.
-    pub fn tables() -> Vec<(&'static str, SchemaRef)> {
-        Table::ALL.into_iter().map(|table| (table.name(), table.schema())).collect()
+    pub async fn tables(&self) -> Result<Vec<(&'static str, SchemaRef)>, StoreError> {
+        let context = self.planning().await?;
+        let mut tables = Vec::new();
+        for name in Table::all().map(Table::name) {
+            tables.push((name, context.table_provider(name).await?.schema()));
+        }
+        Ok(tables)
+    }
+
+    /// A session in which nothing can be read.
+    async fn planning(&self) -> Result<SessionContext, StoreError> {
+        let dir: Arc<Path> = self.0.dir.as_path().into();
+        self.0.context(Table::all().map(|table| SnapshotTable::empty(table, &dir)).collect()).await
     }
 }
 
@@ -128,14 +138,9 @@ impl Inner {
     /// Takes one state of the directory. Blocking.
     fn load(&self) -> Result<Vec<SnapshotTable>, StoreError> {
         let dir: Arc<Path> = std::path::absolute(&self.dir).during("resolve", &self.dir)?.into();
-        let mut tables: Vec<SnapshotTable> = Table::ALL.into_iter().map(|table| SnapshotTable::empty(table, &dir)).collect();
-        let mut logs = Vec::new();
-        for source in Snapshot::take(&self.dir)?.sources {
-            match source {
-                Source::Sealed(sealed) => sealed.parts.into_iter().for_each(|part| tables[part.table as usize].parts.push(part)),
-                Source::Log(log) => logs.push(log),
-            }
-        }
+        let mut tables: Vec<SnapshotTable> = Table::all().map(|table| SnapshotTable::empty(table, &dir)).collect();
+        let Snapshot { parts, logs } = Snapshot::take(&self.dir)?;
+        parts.into_iter().for_each(|part| tables[part.table as usize].parts.push(part));
         for (table, open) in tables.iter_mut().zip(self.open.rows(&logs)?) {
             table.open = open;
         }
@@ -143,7 +148,7 @@ impl Inner {
     }
 
     /// A session of its own for each query: none can leave anything behind for the next.
-    fn context(&self, tables: Vec<SnapshotTable>) -> Result<SessionContext, StoreError> {
+    async fn context(&self, tables: Vec<SnapshotTable>) -> Result<SessionContext, StoreError> {
         let mut config = SessionConfig::new()
             .with_default_catalog_and_schema(Queries::CATALOG, Queries::SCHEMA)
             .with_information_schema(true)
@@ -151,7 +156,14 @@ impl Inner {
         config.options_mut().sql_parser.collect_spans = true;
         let context = SessionContext::new_with_config_rt(config, Arc::clone(&self.runtime));
         for table in tables {
-            context.register_table(table.table.name(), Arc::new(table))?;
+            let (kind, name) = (table.table, table.table.name());
+            context.register_table(name, Arc::new(table))?;
+            if kind.bin().is_some() {
+                // What is seen under the name are whole bins.
+                let merged = context.sql(&rollup::merged_sql(kind)).await?.into_view();
+                context.deregister_table(name)?;
+                context.register_table(name, merged)?;
+            }
         }
         Ok(context)
     }

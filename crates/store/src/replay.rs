@@ -1,57 +1,80 @@
 //! Reading back in the order of the log, without SQL: readings to rebuild windows, transitions for the sinks.
 //!
-//! Invariant: one segment at a time is in memory.
+//! Invariant: parts are read in slices of a bounded number of records, whatever they hold and however they overlap; besides, one segment
+//! of the log at a time is in memory.
 
-use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+use arrow::array::{AsArray, BooleanArray};
+use arrow::datatypes::{SchemaRef, UInt64Type};
 use arrow::record_batch::RecordBatch;
-use huong_types::{Origin, Reading, Timestamp, Transition};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use huong_types::{Name, Origin, Reading, Timestamp, Transition};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowFilter};
 
-use crate::error::Context;
 use crate::manifest::Part;
 use crate::restore::{self, Names};
-use crate::snapshot::{Snapshot, Source};
+use crate::snapshot::Snapshot;
 use crate::table::Table;
-use crate::{Record, StoreError};
+use crate::{Record, StoreError, part};
 
-/// Gives every reading that was received at or after `since`, observations too but not what rules derived, to `each` in the order in which they were appended.
-/// Returns how many. Blocking.
-pub fn replay_readings(dir: &Path, since: Timestamp, each: &mut dyn FnMut(Reading)) -> Result<u64, StoreError> {
-    let mut count = 0;
+/// Readings of one slice: some 100 MB.
+const READINGS: u64 = 1 << 19;
+/// Transitions of one slice: they are large, and who asks mostly wants few.
+const TRANSITIONS: u64 = 1 << 12;
+/// Rows decoded at once.
+const BATCH: usize = 1 << 15;
+
+/// Gives readings to `each` in the order in which they were appended, observations too but not what rules derived: of each stream what
+/// was received at or after the time that `since` says, nothing of a stream for which it says `None`. Returns how many. Blocking.
+///
+/// Parts that hold nothing of it are not opened.
+pub fn replay_readings(dir: &Path, since: &dyn Fn(&Name) -> Option<Timestamp>, each: &mut dyn FnMut(Reading)) -> Result<u64, StoreError> {
+    let Snapshot { parts, logs } = Snapshot::take(dir)?;
+    let wanted = parts.iter().filter_map(|part| {
+        let origin = match part.table {
+            Table::Readings => Origin::Sensor,
+            Table::Observations => Origin::Vision,
+            _ => return None,
+        };
+        let since = since(part.stream.as_ref()?)?;
+        (part.arrived.1 >= since.as_millis()).then_some((part, (origin, since)))
+    });
+    let mut slices = Slices::new(wanted.collect(), READINGS);
+    let columns = restore::reading_columns();
     let mut names = Names::new();
-    for source in Snapshot::take(dir)?.sources {
-        match source {
-            Source::Sealed(sealed) => {
-                let mut readings = BTreeMap::new();
-                for part in sealed.parts.iter().filter(|part| part.arrived.1 >= since.as_millis()) {
-                    let origin = match part.table {
-                        Table::Readings => Origin::Sensor,
-                        Table::Observations => Origin::Vision,
-                        Table::Derived | Table::Alerts | Table::Quarantine => continue,
-                    };
-                    read_part(dir, part, &mut |batch| restore::readings(&batch, origin, since, &mut names, &mut readings))?;
-                }
-                count += readings.len() as u64;
-                readings.into_values().for_each(&mut *each);
+    let mut count = 0;
+    let mut sealed = |before: u64, slices: &mut Slices<'_, _>, each: &mut dyn FnMut(Reading)| -> Result<(), StoreError> {
+        while let Some((slice, parts)) = slices.next(before) {
+            let mut readings = Vec::new();
+            for (part, (origin, since)) in parts {
+                read_slice(dir, part, Some(&columns), slice, &mut |batch| {
+                    restore::readings(&batch, origin, since, &mut names, &mut readings)
+                })?;
             }
-            Source::Log(log) => {
-                for (_, record) in log.read()?.records() {
-                    if let Record::Reading(reading) = record
-                        && reading.received >= since
-                        && reading.origin != Origin::Derived
-                    {
-                        count += 1;
-                        each(reading);
-                    }
-                }
+            readings.sort_by_key(|(seq, _)| *seq);
+            count += readings.len() as u64;
+            readings.into_iter().for_each(|(_, reading)| each(reading));
+        }
+        Ok(())
+    };
+    let mut logged = 0;
+    for log in logs {
+        let segment = log.read()?;
+        sealed(segment.first_seq, &mut slices, each)?;
+        for (_, record) in segment.records() {
+            if let Record::Reading(reading) = record
+                && reading.origin != Origin::Derived
+                && since(&reading.stream).is_some_and(|since| reading.received >= since)
+            {
+                logged += 1;
+                each(reading);
             }
         }
     }
-    Ok(count)
+    sealed(u64::MAX, &mut slices, each)?;
+    Ok(count + logged)
 }
 
 /// The first `limit` transitions with a sequence above `seq`, in order. Blocking.
@@ -82,37 +105,112 @@ pub fn transitions_of(dir: &Path, id: &str) -> Result<Vec<Transition>, StoreErro
 
 /// Gives the transitions with a sequence above `seq` to `each`, in order, until it has enough.
 fn each_transition(dir: &Path, seq: u64, each: &mut dyn FnMut(Transition) -> bool) -> Result<(), StoreError> {
-    for source in Snapshot::take(dir)?.sources {
-        match source {
-            Source::Sealed(sealed) => {
-                let mut transitions = BTreeMap::new();
-                for part in sealed.parts.iter().filter(|part| part.table == Table::Alerts && part.seq.1 > seq) {
-                    read_part(dir, part, &mut |batch| restore::transitions(&batch, seq, &mut transitions))?;
-                }
-                if !transitions.into_values().all(&mut *each) {
-                    return Ok(());
-                }
+    let Snapshot { parts, logs } = Snapshot::take(dir)?;
+    let wanted = parts.iter().filter(|part| part.table == Table::Alerts).map(|part| (part, ()));
+    let mut slices = Slices::new(wanted.collect(), TRANSITIONS);
+    slices.from = seq.saturating_add(1);
+    let sealed = |before: u64, slices: &mut Slices<'_, ()>, each: &mut dyn FnMut(Transition) -> bool| -> Result<bool, StoreError> {
+        while let Some((slice, parts)) = slices.next(before) {
+            let mut transitions = Vec::new();
+            for (part, ()) in parts {
+                read_slice(dir, part, None, slice, &mut |batch| restore::transitions(&batch, &mut transitions))?;
             }
-            Source::Log(log) => {
-                for (_, record) in log.read()?.records() {
-                    if let Record::Transition(transition) = record
-                        && transition.seq > seq
-                        && !each(Arc::unwrap_or_clone(transition))
-                    {
-                        return Ok(());
-                    }
-                }
+            transitions.sort_by_key(|(seq, _)| *seq);
+            if !transitions.into_iter().all(|(_, transition)| each(transition)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    };
+    for log in logs {
+        let segment = log.read()?;
+        // Its checkpoint says where its transitions begin.
+        if !sealed(segment.checkpoint.state.next_seq, &mut slices, each)? {
+            return Ok(());
+        }
+        for (_, record) in segment.records() {
+            if let Record::Transition(transition) = record
+                && transition.seq > seq
+                && !each(Arc::unwrap_or_clone(transition))
+            {
+                return Ok(());
             }
         }
     }
+    sealed(u64::MAX, &mut slices, each)?;
     Ok(())
 }
 
-fn read_part(dir: &Path, part: &Part, each: &mut dyn FnMut(RecordBatch) -> Result<(), StoreError>) -> Result<(), StoreError> {
-    let path = dir.join(&part.path);
-    let file = File::open(&path).during("open", &path)?;
-    for batch in ParquetRecordBatchReaderBuilder::try_new(file)?.build()? {
+/// Cuts the sequences of parts, each with something of its reader's, into slices that hold at most so many records.
+struct Slices<'a, T> {
+    parts: Vec<(&'a Part, T)>,
+    from: u64,
+    most: u64,
+}
+
+impl<'a, T: Copy> Slices<'a, T> {
+    fn new(parts: Vec<(&'a Part, T)>, most: u64) -> Self {
+        Self { parts, from: 0, most }
+    }
+
+    /// The next slice below `before`, `(first, behind the last)`, with the parts that may hold any of it.
+    fn next(&mut self, before: u64) -> Option<((u64, u64), Vec<(&'a Part, T)>)> {
+        let from = self.from;
+        self.parts.retain(|(part, _)| part.seq.1 >= from);
+        let first = self.parts.iter().map(|(part, _)| part.seq.0.max(from)).min().filter(|first| *first < before)?;
+        let last = self.parts.iter().map(|(part, _)| part.seq.1).max()?;
+        // No more records than sequences, and no more of a part than it has rows: both grow with the end of the slice.
+        let records = |end: u64| {
+            let of_parts = self.parts.iter().map(|(part, _)| {
+                let overlap = end.min(part.seq.1 + 1).saturating_sub(part.seq.0.max(first));
+                overlap.min(part.rows)
+            });
+            of_parts.sum::<u64>().min(end - first)
+        };
+        let (mut fits, mut exceeds) = (first + 1, before.min(last + 1).max(first + 1) + 1);
+        while exceeds - fits > 1 {
+            let middle = fits + (exceeds - fits) / 2;
+            if records(middle) <= self.most { fits = middle } else { exceeds = middle }
+        }
+        self.from = fits;
+        let parts = self.parts.iter().filter(|(part, _)| part.seq.0 < fits && part.seq.1 >= first);
+        Some(((first, fits), parts.copied().collect()))
+    }
+}
+
+/// Gives the rows of `part` whose `seq` is in `slice` to `each`; of the columns `columns`, or all as they are.
+fn read_slice(
+    dir: &Path,
+    part: &Part,
+    columns: Option<&SchemaRef>,
+    (first, end): (u64, u64),
+    each: &mut dyn FnMut(RecordBatch) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let file = part::open(dir, part)?;
+    let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())?;
+    let stored = metadata.parquet_schema();
+    let mut mask = ProjectionMask::all();
+    let mut metadata = metadata.clone();
+    if let Some(columns) = columns {
+        mask = ProjectionMask::columns(stored, columns.fields().iter().map(|column| column.name().as_str()));
+        let schema = part::with_types(metadata.schema(), columns);
+        metadata = ArrowReaderMetadata::try_new(metadata.metadata().clone(), ArrowReaderOptions::new().with_schema(schema))?;
+    }
+    let mut reader =
+        ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone()).with_projection(mask).with_batch_size(BATCH);
+    if part.seq.0 < first || part.seq.1 >= end {
+        let seq = ProjectionMask::columns(metadata.parquet_schema(), ["seq"]);
+        let inside = move |batch: RecordBatch| {
+            let seqs = batch.column(0).as_primitive::<UInt64Type>();
+            Ok(BooleanArray::from_unary(seqs, |seq| first <= seq && seq < end))
+        };
+        reader = reader.with_row_filter(RowFilter::new(vec![Box::new(ArrowPredicateFn::new(seq, inside))]));
+    }
+    for batch in reader.build()? {
         each(batch?)?;
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,9 +2,10 @@
 //! shortest decimal keeps; one that is not finite comes back as NaN).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, BooleanArray, PrimitiveArray, StringArray};
-use arrow::datatypes::{ArrowPrimitiveType, Float64Type, TimestampMillisecondType, UInt64Type};
+use arrow::datatypes::{ArrowPrimitiveType, DataType, Float64Type, Int32Type, Schema, SchemaRef, TimestampMillisecondType, UInt64Type};
 use arrow::error::ArrowError;
 use arrow::record_batch::RecordBatch;
 use huong_types::{Ack, Alert, Field, Interner, Name, Origin, Quality, Reading, Shelf, Text, Timestamp, Transition, Value, Values};
@@ -13,56 +14,100 @@ use serde::de::value::{Error as NameError, StrDeserializer};
 use smallvec::SmallVec;
 
 use crate::StoreError;
+use crate::table::Table;
 
 /// Enough for the names of any city; past it names are still right, only not shared.
 const NAMES: usize = 1 << 16;
 
-/// Adds the readings of `batch` that were received at or after `since` to `readings`, by record sequence.
+/// The columns that [`readings`] reads, with texts of few values as dictionaries: each is then looked up once a batch, not once a row.
+pub(crate) fn reading_columns() -> SchemaRef {
+    let columns = Table::Readings.schema();
+    let needed = columns.fields().iter().filter(|column| column.name() != "day").map(|column| {
+        let shared = *column.data_type() == DataType::Utf8 && column.name() != "text";
+        let kind =
+            if shared { DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)) } else { column.data_type().clone() };
+        column.as_ref().clone().with_data_type(kind)
+    });
+    Arc::new(Schema::new(needed.collect::<Vec<_>>()))
+}
+
+/// Adds the readings of `batch`, which has [`reading_columns`], that were received at or after `since` to `readings`.
 ///
-/// The fields of a reading may be spread over batches; they come in their order.
+/// The fields of a reading stand side by side, also over the batches of one part.
 pub(crate) fn readings(
     batch: &RecordBatch,
     origin: Origin,
     since: Timestamp,
     names: &mut Names,
-    readings: &mut BTreeMap<u64, Reading>,
+    readings: &mut Vec<(u64, Reading)>,
 ) -> Result<(), StoreError> {
     let seq = primitive::<UInt64Type>(batch, "seq")?;
     let (at, received) = (times(batch, "at")?, times(batch, "received")?);
-    let (stream, key, field, source) = (text(batch, "stream")?, text(batch, "key")?, text(batch, "field")?, text(batch, "source")?);
+    let mut name = |text: &str| Ok(names.0.name(text));
+    let (stream, key) = (Coded::new(batch, "stream", &mut name)?, Coded::new(batch, "key", &mut name)?);
+    let (field, source) = (Coded::new(batch, "field", &mut name)?, Coded::new(batch, "source", &mut name)?);
     let (value, note) = (primitive::<Float64Type>(batch, "value")?, text(batch, "text")?);
-    let (quality, check, orphan) = (text(batch, "quality")?, text(batch, "check_failed")?, truth(batch, "orphan")?);
+    let (quality, check) = (Coded::new(batch, "quality", &mut parse)?, Coded::new(batch, "check_failed", &mut parse)?);
+    let orphan = truth(batch, "orphan")?;
     for row in 0..batch.num_rows() {
         let arrived = Timestamp::from_millis(received.value(row));
         if arrived < since {
             continue;
         }
         let value = if value.is_valid(row) { Value::Number(value.value(row)) } else { Value::Text(note.value(row).into()) };
-        let check = check.is_valid(row).then(|| parse(check.value(row))).transpose()?;
-        let field = Field { name: names.0.name(field.value(row)), value, quality: Quality { flag: parse(quality.value(row))?, check } };
-        let reading = readings.entry(seq.value(row)).or_insert_with(|| Reading {
-            stream: names.0.name(stream.value(row)),
-            key: names.0.name(key.value(row)),
-            at: Timestamp::from_millis(at.value(row)),
-            received: arrived,
-            fields: SmallVec::new(),
-            source: names.0.name(source.value(row)),
-            origin,
-            orphan: orphan.value(row),
-        });
-        reading.fields.push(field);
+        let quality = Quality { flag: quality.value(row)?, check: check.option(row) };
+        let field = Field { name: field.value(row)?, value, quality };
+        let seq = seq.value(row);
+        match readings.last_mut() {
+            Some((last, reading)) if *last == seq => reading.fields.push(field),
+            _ => readings.push((
+                seq,
+                Reading {
+                    stream: stream.value(row)?,
+                    key: key.value(row)?,
+                    at: Timestamp::from_millis(at.value(row)),
+                    received: arrived,
+                    fields: SmallVec::from_iter([field]),
+                    source: source.value(row)?,
+                    origin,
+                    orphan: orphan.value(row),
+                },
+            )),
+        }
     }
     Ok(())
 }
 
-/// Adds the transitions of `batch` with a sequence above `after` to `transitions`.
-pub(crate) fn transitions(batch: &RecordBatch, after: u64, transitions: &mut BTreeMap<u64, Transition>) -> Result<(), StoreError> {
+/// A column of a dictionary's codes, with what each code means.
+struct Coded<'a, T> {
+    codes: &'a PrimitiveArray<Int32Type>,
+    values: Vec<T>,
+}
+
+impl<'a, T: Clone> Coded<'a, T> {
+    fn new(batch: &'a RecordBatch, name: &str, meaning: &mut dyn FnMut(&str) -> Result<T, StoreError>) -> Result<Self, StoreError> {
+        let column = column(batch, name)?.as_dictionary_opt::<Int32Type>().ok_or_else(|| wrong_type(name))?;
+        let texts = column.values().as_string_opt::<i32>().ok_or_else(|| wrong_type(name))?;
+        let values = texts.iter().map(|text| meaning(text.unwrap_or_default())).collect::<Result<_, _>>()?;
+        Ok(Self { codes: column.keys(), values })
+    }
+
+    fn option(&self, row: usize) -> Option<T> {
+        let code = self.codes.is_valid(row).then(|| self.codes.value(row))?;
+        self.values.get(usize::try_from(code).ok()?).cloned()
+    }
+
+    fn value(&self, row: usize) -> Result<T, StoreError> {
+        self.option(row).ok_or_else(|| ArrowError::SchemaError("a part has no text where one is needed".to_owned()).into())
+    }
+}
+
+/// Adds the transitions of `batch` to `transitions`.
+pub(crate) fn transitions(batch: &RecordBatch, transitions: &mut Vec<(u64, Transition)>) -> Result<(), StoreError> {
     let rows = AlertRows(batch);
     for row in 0..batch.num_rows() {
         let seq = rows.whole("seq", row)?;
-        if seq > after {
-            transitions.insert(seq, rows.transition(seq, row)?);
-        }
+        transitions.push((seq, rows.transition(seq, row)?));
     }
     Ok(())
 }
@@ -170,7 +215,7 @@ fn parse<T: DeserializeOwned>(name: &str) -> Result<T, StoreError> {
     T::deserialize(StrDeserializer::<NameError>::new(name)).map_err(|error| ArrowError::ParseError(error.to_string()).into())
 }
 
-fn primitive<'a, T: ArrowPrimitiveType>(batch: &'a RecordBatch, name: &str) -> Result<&'a PrimitiveArray<T>, StoreError> {
+pub(crate) fn primitive<'a, T: ArrowPrimitiveType>(batch: &'a RecordBatch, name: &str) -> Result<&'a PrimitiveArray<T>, StoreError> {
     column(batch, name)?.as_primitive_opt().ok_or_else(|| wrong_type(name))
 }
 
@@ -178,7 +223,7 @@ fn times<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a PrimitiveArray<Ti
     primitive(batch, name)
 }
 
-fn text<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a StringArray, StoreError> {
+pub(crate) fn text<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a StringArray, StoreError> {
     column(batch, name)?.as_string_opt().ok_or_else(|| wrong_type(name))
 }
 

@@ -24,11 +24,12 @@ enum Columns {
 }
 
 impl Rows {
+    /// Of a table of records.
     pub(crate) fn new(table: Table) -> Rows {
         let columns = match table {
-            Table::Readings | Table::Observations | Table::Derived => Columns::Readings(Box::default()),
             Table::Alerts => Columns::Alerts(Box::default()),
             Table::Quarantine => Columns::Quarantine(Box::default()),
+            _ => Columns::Readings(Box::default()),
         };
         Rows { table, columns }
     }
@@ -37,7 +38,7 @@ impl Rows {
     pub(crate) fn push(&mut self, seq: u64, record: &Record) -> Result<(), StoreError> {
         match (&mut self.columns, record) {
             (Columns::Readings(columns), Record::Reading(reading)) => columns.push(seq, reading),
-            (Columns::Alerts(columns), Record::Transition(transition)) => columns.push(transition)?,
+            (Columns::Alerts(columns), Record::Transition(transition)) => columns.push(seq, transition)?,
             (Columns::Quarantine(columns), Record::Quarantined(refused)) => columns.push(seq, refused),
             _ => debug_assert!(false, "a record in the rows of another table"),
         }
@@ -181,11 +182,12 @@ struct AlertColumns {
     silence: BooleanBuilder,
     notify: StringBuilder,
     cause: StringBuilder,
+    record: UInt64Builder,
 }
 
 impl AlertColumns {
     /// One row per transition. Its `seq` is the transition's, by which sinks resume.
-    fn push(&mut self, transition: &Transition) -> Result<(), StoreError> {
+    fn push(&mut self, record: u64, transition: &Transition) -> Result<(), StoreError> {
         let alert = &transition.alert;
         // Those that may fail come first, so that the columns stay equally long.
         let (values, notify) = (serde_json::to_string(&alert.values)?, serde_json::to_string(&alert.notify)?);
@@ -233,6 +235,7 @@ impl AlertColumns {
         self.escalated.append_value(alert.escalated.into());
         self.exercise.append_value(alert.exercise);
         self.silence.append_value(alert.silence);
+        self.record.append_value(record);
         Ok(())
     }
 
@@ -280,6 +283,7 @@ impl AlertColumns {
             &mut self.silence,
             &mut self.notify,
             &mut self.cause,
+            &mut self.record,
         ])
     }
 }

@@ -4,26 +4,17 @@
 //! leaves either the segment or the parts to be read, and a second try ends the same.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::path::PathBuf;
 
-use arrow::array::{AsArray, UInt32Array};
-use arrow::compute::{cast, max, min, take_record_batch};
-use arrow::datatypes::{DataType, Int64Type, UInt64Type};
-use arrow::record_batch::RecordBatch;
-use parquet::arrow::ArrowWriter;
-use parquet::basic::{Compression, Encoding, ZstdLevel};
-use parquet::file::metadata::SortingColumn;
-use parquet::file::properties::WriterProperties;
-use parquet::schema::types::ColumnPath;
 use tracing::error;
 
 use crate::error::Context;
-use crate::manifest::{self, Manifest, Part, SealedSegment};
+use crate::manifest::{self, Manifest, Part};
 use crate::rows::Rows;
 use crate::segment::{self, Segment};
 use crate::table::{Partition, Table};
-use crate::{StoreError, disk};
+use crate::{StoreError, disk, part, rollup};
 
 /// A segment that takes no more records and waits to be sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +28,9 @@ pub struct ClosedSegment {
 }
 
 /// What a seal made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sealed {
+    /// Of the tables of records; the rollups come beside them.
     pub rows: u64,
     pub parts: usize,
     /// Bytes of the parts.
@@ -68,30 +60,29 @@ impl Damage {
 pub fn seal(closed: &ClosedSegment) -> Result<Sealed, StoreError> {
     let dir = closed.dir.as_path();
     let _lock = manifest::lock(dir)?;
-    let manifest = Manifest::read(dir)?;
+    let mut manifest = Manifest::read(dir)?;
     let path = segment::path(dir, closed.first_seq);
-    let (sealed, damage) = match manifest.find(closed.first_seq) {
-        Some(sealed) => (sealed.clone(), Damage::default()),
-        None => {
-            let (parts, damage) = write_parts(closed)?;
-            let sealed = SealedSegment { first_seq: closed.first_seq, end_seq: closed.end_seq, parts };
-            if damage.any() {
-                // What cannot be read here may be read by someone with better tools: the bytes stay.
-                let kept = path.with_extension("damaged");
-                fs::copy(&path, &kept).during("copy", &kept)?;
-            }
-            manifest.add(dir, sealed.clone())?;
-            (sealed, damage)
+    let mut sealed = Sealed::default();
+    if !manifest.holds(closed.first_seq) {
+        let (parts, damage) = write_parts(closed)?;
+        if damage.any() {
+            // What cannot be read here may be read by someone with better tools: the bytes stay.
+            let kept = path.with_extension("damaged");
+            fs::copy(&path, &kept).during("copy", &kept)?;
         }
-    };
+        let rows = parts.iter().filter(|part| Table::RECORDS.contains(&part.table)).map(|part| part.rows).sum();
+        let bytes = parts.iter().map(|part| part.bytes).sum();
+        sealed = Sealed { rows, parts: parts.len(), bytes, damaged: damage.records };
+        manifest.seal((closed.first_seq, closed.end_seq));
+        manifest.parts.extend(parts);
+        manifest.publish(dir)?;
+    }
     disk::remove(&path)?;
     disk::sync_dir(&segment::log_dir(dir))?;
-    let rows = sealed.parts.iter().map(|part| part.rows).sum();
-    let bytes = sealed.parts.iter().map(|part| part.bytes).sum();
-    Ok(Sealed { rows, parts: sealed.parts.len(), bytes, damaged: damage.records })
+    Ok(sealed)
 }
 
-/// Writes the parts of a segment, durable under their names but not in the manifest yet. Also returns the count of unreadable records.
+/// Writes the parts of a segment, durable under their names but not in the manifest yet. Also returns what could not be read.
 pub(crate) fn write_parts(closed: &ClosedSegment) -> Result<(Vec<Part>, Damage), StoreError> {
     let path = segment::path(&closed.dir, closed.first_seq);
     let segment = Segment::read(&path)?;
@@ -106,83 +97,20 @@ pub(crate) fn write_parts(closed: &ClosedSegment) -> Result<(Vec<Part>, Damage),
     if damage.any() {
         error!(segment = %path.display(), records = damage.records, bytes = damage.bytes, "a closed segment is damaged: a copy of it is kept");
     }
-    let parts = partitions.into_iter().map(|(partition, rows)| write_part(closed, &partition, sorted(partition.table, &rows.finish()?)?));
-    Ok((parts.collect::<Result<_, _>>()?, damage))
-}
-
-fn write_part(closed: &ClosedSegment, partition: &Partition, batch: RecordBatch) -> Result<Part, StoreError> {
-    let path = format!("{}/{:020}.parquet", partition.directory(), closed.first_seq);
-    let file_path = closed.dir.join(&path);
-    if let Some(parent) = file_path.parent() {
-        disk::create_dirs(&closed.dir, parent)?;
+    let (name, span) = (format!("{:020}", closed.first_seq), (closed.first_seq, closed.end_seq));
+    let mut parts = Vec::new();
+    for (partition, rows) in partitions {
+        let rows = rows.finish()?;
+        parts.push(part::write(&closed.dir, &partition, &name, span, &rows)?);
+        if partition.table == Table::Readings {
+            for table in Table::ROLLUPS {
+                if let Some(partials) = rollup::of_readings(table, &rows)? {
+                    parts.push(part::write(&closed.dir, &Partition { table, ..partition.clone() }, &name, span, &partials)?);
+                }
+            }
+        }
     }
-    let bytes = write_parquet(&file_path, partition.table, &batch)?;
-    let table = partition.table;
-    let (first, last) = (0, batch.num_rows().saturating_sub(1));
-    let key = batch.column(batch.schema().index_of(table.key_column())?).as_string::<i32>().clone();
-    Ok(Part {
-        table,
-        path,
-        bytes,
-        rows: batch.num_rows() as u64,
-        stream: partition.stream.clone(),
-        day: partition.day,
-        seq: {
-            let seq = batch.column(batch.schema().index_of("seq")?).as_primitive::<UInt64Type>();
-            (min(seq).unwrap_or(0), max(seq).unwrap_or(0))
-        },
-        at: span_of(&batch, table.time_column())?,
-        arrived: span_of(&batch, table.arrival_column())?,
-        key: (key.value(first).to_owned(), key.value(last).to_owned()),
-    })
-}
-
-fn span_of(batch: &RecordBatch, column: &str) -> Result<(i64, i64), StoreError> {
-    let millis = cast(batch.column(batch.schema().index_of(column)?), &DataType::Int64)?;
-    let millis = millis.as_primitive::<Int64Type>();
-    Ok((min(millis).unwrap_or(0), max(millis).unwrap_or(0)))
-}
-
-/// By key and time; rows that share both stay in the order of the log.
-fn sorted(table: Table, batch: &RecordBatch) -> Result<RecordBatch, StoreError> {
-    let schema = batch.schema();
-    let keys = batch.column(schema.index_of(table.key_column())?).as_string::<i32>();
-    let times = cast(batch.column(schema.index_of(table.time_column())?), &DataType::Int64)?;
-    let times = times.as_primitive::<Int64Type>();
-    let mut order: Vec<u32> = (0..batch.num_rows() as u32).collect();
-    order.sort_by_cached_key(|row| (keys.value(*row as usize), times.value(*row as usize)));
-    Ok(take_record_batch(batch, &UInt32Array::from(order))?)
-}
-
-/// Returns the size of the file.
-fn write_parquet(path: &Path, table: Table, batch: &RecordBatch) -> Result<u64, StoreError> {
-    let temporary = disk::temporary(path);
-    let file = File::create(&temporary).during("create", &temporary)?;
-    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties(table, batch)?))?;
-    writer.write(batch)?;
-    let file = writer.into_inner()?;
-    file.sync_all().during("sync", &temporary)?;
-    disk::publish(&temporary, path)?;
-    Ok(fs::metadata(path).during("look at", path)?.len())
-}
-
-fn properties(table: Table, batch: &RecordBatch) -> Result<WriterProperties, StoreError> {
-    let schema = batch.schema();
-    let sorted_by = |column: &str| -> Result<SortingColumn, StoreError> {
-        Ok(SortingColumn { column_idx: schema.index_of(column)? as i32, descending: false, nulls_first: false })
-    };
-    let sorting = vec![sorted_by(table.key_column())?, sorted_by(table.time_column())?];
-    let mut properties = WriterProperties::builder()
-        .set_created_by(concat!("huong ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
-        .set_sorting_columns(Some(sorting));
-    // Sequences and times grow by small steps: their differences are far smaller than a dictionary of them.
-    for field in schema.fields().iter().filter(|f| matches!(f.data_type(), DataType::UInt64 | DataType::Timestamp(..))) {
-        let column = ColumnPath::from(field.name().as_str());
-        properties =
-            properties.set_column_dictionary_enabled(column.clone(), false).set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
-    }
-    Ok(properties.build())
+    Ok((parts, damage))
 }
 
 #[cfg(test)]

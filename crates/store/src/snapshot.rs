@@ -1,6 +1,7 @@
 //! One state of the data directory for a reader, while a writer and seals go on.
 //!
-//! Invariant: a record is in exactly one source. Open segments are held by their file handles, which outlive a seal's removal of the name.
+//! Invariant: a record is in exactly one part or log. Open segments are held by their file handles, which outlive a seal's removal of the
+//! name; the files of parts outlive the manifest that named them by a period of grace.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -8,17 +9,14 @@ use std::path::{Path, PathBuf};
 
 use crate::StoreError;
 use crate::error::Context;
-use crate::manifest::{Manifest, SealedSegment};
+use crate::manifest::{Manifest, Part};
 use crate::segment::{self, Segment};
 
-/// In the order of the log.
 pub(crate) struct Snapshot {
-    pub(crate) sources: Vec<Source>,
-}
-
-pub(crate) enum Source {
-    Sealed(SealedSegment),
-    Log(LogFile),
+    /// Everything that is sealed.
+    pub(crate) parts: Vec<Part>,
+    /// The segments that are not, in order. Their sequences may lie between those of parts.
+    pub(crate) logs: Vec<LogFile>,
 }
 
 pub(crate) struct LogFile {
@@ -43,23 +41,17 @@ impl Snapshot {
 /// `None` when a seal came between.
 fn attempt(dir: &Path) -> Result<Option<Snapshot>, StoreError> {
     let manifest = Manifest::read(dir)?;
-    let generation = manifest.generation;
     let mut logs = Vec::new();
     for first_seq in segment::list(dir)?.into_iter().filter(|seq| !manifest.holds(*seq)) {
         let path = segment::path(dir, first_seq);
         match File::open(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            file => logs.push((first_seq, LogFile { file: file.during("open", &path)?, path })),
+            file => logs.push(LogFile { file: file.during("open", &path)?, path }),
         }
     }
     // A segment sealed after the first look and removed before the listing would be in neither.
-    if Manifest::read(dir)?.generation != generation {
-        return Ok(None);
-    }
-    let mut sources: Vec<(u64, Source)> = manifest.segments.into_iter().map(|sealed| (sealed.first_seq, Source::Sealed(sealed))).collect();
-    sources.extend(logs.into_iter().map(|(first_seq, log)| (first_seq, Source::Log(log))));
-    sources.sort_by_key(|(first_seq, _)| *first_seq);
-    Ok(Some(Snapshot { sources: sources.into_iter().map(|(_, source)| source).collect() }))
+    let unchanged = Manifest::read(dir)?.generation == manifest.generation;
+    Ok(unchanged.then_some(Snapshot { parts: manifest.parts, logs }))
 }
 
 impl LogFile {

@@ -1,4 +1,4 @@
-//! The four tables: their columns, and which part of which table a record belongs to.
+//! The tables: their columns, and which part of which table a record belongs to.
 //!
 //! Invariant: the schemas here are those of the Parquet parts and of the open log alike. Columns may be added, never changed.
 
@@ -20,6 +20,12 @@ pub(crate) enum Table {
     Derived,
     Alerts,
     Quarantine,
+    /// Partials of the readings' numbers by minute,
+    #[serde(rename = "readings_1m")]
+    Minutes,
+    /// .. and by hour.
+    #[serde(rename = "readings_1h")]
+    Hours,
 }
 
 /// What goes into one file of a seal.
@@ -97,6 +103,8 @@ static ALERTS: LazyLock<SchemaRef> = LazyLock::new(|| {
         truth("silence"),
         text("notify"),
         text("cause"),
+        // Its place in the log; parts from before this column was there have none.
+        whole("record").with_nullable(true),
     ])
 });
 
@@ -115,8 +123,46 @@ static QUARANTINE: LazyLock<SchemaRef> = LazyLock::new(|| {
     ])
 });
 
+/// Of partials. Those of one bin are merged when they are read ([`crate::rollup`]).
+static ROLLUP: LazyLock<SchemaRef> = LazyLock::new(|| {
+    let number = |name: &str| Field::new(name, DataType::Float64, true);
+    schema(vec![
+        whole("seq"),
+        time("at"),
+        day(),
+        text("stream"),
+        text("key"),
+        text("field"),
+        whole("n"),
+        number("sum"),
+        number("min"),
+        number("max"),
+        time("first_at").with_nullable(true),
+        number("first"),
+        time("last_at").with_nullable(true),
+        number("last"),
+        whole("left_out"),
+    ])
+});
+
 impl Table {
-    pub(crate) const ALL: [Table; 5] = [Table::Readings, Table::Observations, Table::Derived, Table::Alerts, Table::Quarantine];
+    /// What records become.
+    pub(crate) const RECORDS: [Table; 5] = [Table::Readings, Table::Observations, Table::Derived, Table::Alerts, Table::Quarantine];
+    /// What is made of [`Table::Readings`].
+    pub(crate) const ROLLUPS: [Table; 2] = [Table::Minutes, Table::Hours];
+
+    pub(crate) fn all() -> impl Iterator<Item = Table> {
+        Table::RECORDS.into_iter().chain(Table::ROLLUPS)
+    }
+
+    /// The length of a rollup's bins; they begin on the whole minute or hour of UTC, which are Huế's too.
+    pub(crate) fn bin(self) -> Option<Span> {
+        match self {
+            Table::Minutes => Some(Span::from_mins(1)),
+            Table::Hours => Some(Span::from_mins(60)),
+            _ => None,
+        }
+    }
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -125,6 +171,8 @@ impl Table {
             Table::Derived => "derived",
             Table::Alerts => "alerts",
             Table::Quarantine => "quarantine",
+            Table::Minutes => "readings_1m",
+            Table::Hours => "readings_1h",
         }
     }
 
@@ -133,6 +181,7 @@ impl Table {
             Table::Readings | Table::Observations | Table::Derived => READINGS.clone(),
             Table::Alerts => ALERTS.clone(),
             Table::Quarantine => QUARANTINE.clone(),
+            Table::Minutes | Table::Hours => ROLLUP.clone(),
         }
     }
 
@@ -146,9 +195,13 @@ impl Table {
         if self == Table::Quarantine { "received" } else { "at" }
     }
 
-    /// When we had it.
+    /// When we had it; of a bin, when it began.
     pub(crate) fn arrival_column(self) -> &'static str {
-        if self == Table::Alerts { "decided" } else { "received" }
+        match self {
+            Table::Alerts => "decided",
+            Table::Minutes | Table::Hours => "at",
+            _ => "received",
+        }
     }
 }
 
@@ -166,12 +219,17 @@ impl Partition {
     /// The directory below the data directory, e.g. `parquet/readings/stream=water_level/day=2025-10-27`.
     pub(crate) fn directory(&self) -> String {
         let table = self.table.name();
-        let day = date32_to_datetime(self.day).map_or_else(|| self.day.to_string(), |at| at.date().to_string());
+        let day = day_name(self.day);
         match &self.stream {
             Some(stream) => format!("parquet/{table}/stream={}/day={day}", file_name(stream)),
             None => format!("parquet/{table}/day={day}"),
         }
     }
+}
+
+/// Such as 2025-10-27.
+pub(crate) fn day_name(day: i32) -> String {
+    date32_to_datetime(day).map_or_else(|| day.to_string(), |at| at.date().to_string())
 }
 
 pub(crate) fn of_reading(reading: &Reading) -> Table {

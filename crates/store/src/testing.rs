@@ -1,7 +1,8 @@
 //! Records and helpers for the tests of this crate.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use huong_types::{
     About, Ack, Alert, AlertState, Cause, Check, Field, Flag, Name, Origin, Quality, Reading, Reject, RejectReason, Severity, Shelf, Text,
@@ -10,7 +11,10 @@ use huong_types::{
 use smallvec::smallvec;
 
 use crate::segment::{self, Segment};
-use crate::{ClosedSegment, Record, StoreConfig, Writer};
+use crate::{
+    Asker, ClosedSegment, Queries, QueryLimits, Record, RecordBatch, StoreConfig, StoreError, Writer, replay_readings, transitions_after,
+    transitions_of,
+};
 
 /// 2025-10-26T16:00:00Z, an hour before midnight in Huế.
 pub(crate) const START: i64 = 1_761_494_400_000;
@@ -127,6 +131,18 @@ pub(crate) fn mixed() -> Vec<Record> {
     ]
 }
 
+pub(crate) fn asker() -> Asker {
+    Asker { who: "duty".to_owned(), via: "test", at: minute(0) }
+}
+
+pub(crate) fn queries(dir: &Path, limits: &QueryLimits) -> Queries {
+    Queries::new(dir, limits.clone(), None).expect("sound limits")
+}
+
+pub(crate) async fn query(dir: &Path, sql: &str, limits: &QueryLimits) -> Result<Vec<RecordBatch>, StoreError> {
+    queries(dir, limits).ask(asker(), sql.to_owned()).await?.gather().await
+}
+
 pub(crate) fn open(dir: &Path) -> (Writer, crate::Recovered) {
     Writer::open(StoreConfig::new(dir)).expect("the directory is sound and has no other writer")
 }
@@ -178,4 +194,40 @@ fn copy_into(from: &Path, to: &Path) {
 pub(crate) fn close(writer: &mut Writer, now: i64) -> ClosedSegment {
     let first = writer.rotate_if_due(minute(now)).expect("a sound disk");
     first.or_else(|| writer.rotate_if_due(minute(now + 61)).expect("a sound disk")).expect("a segment with records, older than an hour")
+}
+
+/// Everything a reader can get without SQL.
+pub(crate) fn contents(dir: &Path) -> (Vec<Reading>, Vec<Transition>) {
+    let mut readings = Vec::new();
+    let count = replay_readings(dir, &|_| Some(Timestamp::MIN), &mut |reading| readings.push(reading)).expect("a readable store");
+    assert_eq!(count, readings.len() as u64);
+    let transitions = transitions_after(dir, 0, usize::MAX).expect("a readable store");
+    if let Some(Transition { alert, .. }) = transitions.last() {
+        let own: Vec<Transition> = transitions.iter().filter(|t| t.alert.id == alert.id).cloned().collect();
+        assert_eq!(transitions_of(dir, &alert.id).expect("a readable store"), own);
+    }
+    (readings, transitions)
+}
+
+pub(crate) fn expected(records: &[Record]) -> (Vec<Reading>, Vec<Transition>) {
+    let readings = records.iter().filter_map(|r| if let Record::Reading(reading) = r { Some(reading.clone()) } else { None });
+    let transitions =
+        records.iter().filter_map(|r| if let Record::Transition(transition) = r { Some(Transition::clone(transition)) } else { None });
+    (readings.collect(), transitions.collect())
+}
+
+pub(crate) fn files_under(dir: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(&dir).into_iter().flatten() {
+            let path = entry.expect("a readable entry").path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else {
+                found.insert(path);
+            }
+        }
+    }
+    found
 }

@@ -71,7 +71,7 @@ impl Writer {
         remove_temporary(&segment::log_dir(&dir))?;
         let mut unsealed: Vec<u64> = segment::list(&dir)?.into_iter().filter(|seq| !manifest.holds(*seq)).collect();
         if unsealed.is_empty() {
-            if !manifest.segments.is_empty() {
+            if !manifest.sealed.is_empty() {
                 return Err(StoreError::Damaged {
                     what: "the log (sealed segments, but none open)".to_owned(),
                     path: segment::log_dir(&dir),

@@ -14,6 +14,7 @@ use arrow::record_batch::RecordBatch;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 
 use crate::StoreError;
+use crate::rollup;
 use crate::rows::Rows;
 use crate::segment::{Records, Segment};
 use crate::snapshot::LogFile;
@@ -24,8 +25,8 @@ const PIECE: usize = 8192;
 /// More than the header and checksum of a frame.
 const MARK: usize = 32;
 
-/// Pieces of each table, in the order of [`Table::ALL`].
-pub(super) type Pieces = [Vec<RecordBatch>; Table::ALL.len()];
+/// Pieces of each table, in the order of [`Table::all`].
+pub(super) type Pieces = [Vec<RecordBatch>; Table::RECORDS.len() + Table::ROLLUPS.len()];
 
 pub(super) struct OpenLog {
     decoded: Mutex<Decoded>,
@@ -119,12 +120,18 @@ impl OpenSegment {
     }
 
     fn add(&mut self, records: &mut Records<'_>) -> Result<(), StoreError> {
-        let mut rows = Table::ALL.map(Rows::new);
+        let mut rows = Table::RECORDS.map(Rows::new);
         for (seq, record) in records {
             rows[Partition::of(&record).table as usize].push(seq, &record)?;
         }
-        for (pieces, rows) in self.pieces.iter_mut().zip(rows) {
-            add(pieces, rows.finish()?)?;
+        for (table, rows) in Table::RECORDS.into_iter().zip(rows) {
+            let rows = rows.finish()?;
+            for rollup in Table::ROLLUPS.into_iter().filter(|_| table == Table::Readings) {
+                if let Some(partials) = rollup::of_readings(rollup, &rows)? {
+                    add(&mut self.pieces[rollup as usize], partials)?;
+                }
+            }
+            add(&mut self.pieces[table as usize], rows)?;
         }
         self.bytes = self.pieces.iter().flatten().map(size).sum::<Result<usize, ArrowError>>()?;
         Ok(())

@@ -7,20 +7,8 @@ use arrow::record_batch::RecordBatch;
 use huong_types::{AlertState, Span};
 
 use super::*;
-use crate::testing::{close, filled, minute, mixed, observation, open, reading, refused, transition, write};
+use crate::testing::{asker, close, filled, minute, mixed, observation, open, queries, query, reading, refused, transition, write};
 use crate::{Encoder, Fault, Format, Record, StoreConfig, Writer, seal};
-
-fn asker() -> Asker {
-    Asker { who: "duty".to_owned(), via: "test", at: minute(0) }
-}
-
-fn queries(dir: &Path, limits: &QueryLimits) -> Queries {
-    Queries::new(dir, limits.clone(), None).expect("sound limits")
-}
-
-async fn query(dir: &Path, sql: &str, limits: &QueryLimits) -> Result<Vec<RecordBatch>, StoreError> {
-    queries(dir, limits).ask(asker(), sql.to_owned()).await?.gather().await
-}
 
 async fn ask(dir: &Path, sql: &str) -> Vec<RecordBatch> {
     query(dir, sql, &QueryLimits::default()).await.unwrap_or_else(|error| panic!("{sql}: {error}"))

@@ -2,47 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use huong_types::{AlertState, Reading, Timestamp, Transition};
+use huong_types::AlertState;
 
 use super::*;
-use crate::testing::{close, copy, filled, minute, mixed, observation, open, reading, refused, transition, write};
-use crate::{Record, replay_readings, transitions_after, transitions_of};
-
-/// Everything a reader can get without SQL.
-fn contents(dir: &Path) -> (Vec<Reading>, Vec<Transition>) {
-    let mut readings = Vec::new();
-    let count = replay_readings(dir, Timestamp::MIN, &mut |reading| readings.push(reading)).expect("a readable store");
-    assert_eq!(count, readings.len() as u64);
-    let transitions = transitions_after(dir, 0, usize::MAX).expect("a readable store");
-    if let Some(Transition { alert, .. }) = transitions.last() {
-        let own: Vec<Transition> = transitions.iter().filter(|t| t.alert.id == alert.id).cloned().collect();
-        assert_eq!(transitions_of(dir, &alert.id).expect("a readable store"), own);
-    }
-    (readings, transitions)
-}
-
-fn expected(records: &[Record]) -> (Vec<Reading>, Vec<Transition>) {
-    let readings = records.iter().filter_map(|r| if let Record::Reading(reading) = r { Some(reading.clone()) } else { None });
-    let transitions =
-        records.iter().filter_map(|r| if let Record::Transition(transition) = r { Some(Transition::clone(transition)) } else { None });
-    (readings.collect(), transitions.collect())
-}
-
-fn files_under(dir: &Path) -> BTreeSet<PathBuf> {
-    let mut found = BTreeSet::new();
-    let mut dirs = vec![dir.to_owned()];
-    while let Some(dir) = dirs.pop() {
-        for entry in fs::read_dir(&dir).into_iter().flatten() {
-            let path = entry.expect("a readable entry").path();
-            if path.is_dir() {
-                dirs.push(path);
-            } else {
-                found.insert(path);
-            }
-        }
-    }
-    found
-}
+use crate::testing::{
+    close, contents, copy, expected, files_under, filled, minute, mixed, observation, open, reading, refused, transition, write,
+};
+use crate::{Record, replay_readings};
 
 #[test]
 fn every_record_reads_back_from_parquet() {
@@ -57,7 +23,7 @@ fn every_record_reads_back_from_parquet() {
     assert_eq!((sealed.rows, sealed.damaged), (39 + 2 * 3 + 4 + 2, 0));
     assert!(!segment::path(dir.path(), 1).exists());
     assert_eq!(contents(dir.path()), expected(&records));
-    assert_eq!(seal(&closed).expect("sealing again is harmless"), sealed);
+    assert_eq!(seal(&closed).expect("sealing again is harmless"), Sealed::default());
     assert_eq!(contents(dir.path()), expected(&records));
 }
 
@@ -76,8 +42,12 @@ fn parts_lie_by_table_stream_and_local_day() {
         format!("parquet/quarantine/day=2025-10-26/{file}"),
         format!("parquet/readings/stream=water_level/day=2025-10-26/{file}"),
         format!("parquet/readings/stream=water_level/day=2025-10-27/{file}"),
+        format!("parquet/readings_1h/stream=water_level/day=2025-10-26/{file}"),
+        format!("parquet/readings_1h/stream=water_level/day=2025-10-27/{file}"),
+        format!("parquet/readings_1m/stream=water_level/day=2025-10-26/{file}"),
+        format!("parquet/readings_1m/stream=water_level/day=2025-10-27/{file}"),
     ];
-    assert_eq!((names, sealed.parts), (expected.to_vec(), 5));
+    assert_eq!((names, sealed.parts), (expected.to_vec(), 9));
 }
 
 #[test]
@@ -98,8 +68,10 @@ fn a_crash_between_the_steps_of_a_seal_neither_loses_nor_doubles() {
     fs::rename(&part, disk::temporary(&part)).expect("a part");
     fs::write(half_a_part.path().join("manifest.json.tmp"), "{\"ver").expect("a writable directory");
     states.push(half_a_part);
-    let sealed = SealedSegment { first_seq: closed.first_seq, end_seq: closed.end_seq, parts };
-    Manifest::read(dir.path()).expect("a manifest").add(dir.path(), sealed).expect("a sound disk");
+    let mut manifest = Manifest::read(dir.path()).expect("a manifest");
+    manifest.seal((closed.first_seq, closed.end_seq));
+    manifest.parts.extend(parts);
+    manifest.publish(dir.path()).expect("a sound disk");
     states.push(copy(dir.path()));
     seal(&closed).expect("a sound disk");
     states.push(copy(dir.path()));
@@ -139,7 +111,7 @@ fn order_and_rows_hold_when_a_later_segment_is_sealed_first() {
     drop(writer);
     let since = minute(61);
     let mut late = Vec::new();
-    replay_readings(dir.path(), since, &mut |reading| late.push(reading)).expect("a readable store");
+    replay_readings(dir.path(), &|_| Some(since), &mut |reading| late.push(reading)).expect("a readable store");
     assert_eq!(late, expected(&records[5..]).0, "received at or after `since`");
     let (_, recovered) = open(dir.path());
     assert_eq!(recovered.counts.values().map(|c| c.stored).sum::<u64>(), 9, "counts outlive the segments");
@@ -179,5 +151,5 @@ fn seals_at_the_same_time_all_count() {
         }
     });
     assert_eq!(contents(dir.path()), expected(&records));
-    assert_eq!(Manifest::read(dir.path()).expect("a manifest").segments.len(), 6);
+    assert_eq!(Manifest::read(dir.path()).expect("a manifest").sealed, [(1, 13)]);
 }

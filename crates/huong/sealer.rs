@@ -1,0 +1,94 @@
+//! The sealer thread: closed segments become Parquet, small parts become one, and what is kept long enough goes; all of it away from
+//! the path of the commits.
+//!
+//! Invariant: a segment that waits comes before everything else, and a stop is heeded between two merges and within one.
+
+use std::time::{Duration, Instant};
+
+use huong_flow::{Ring, Stop};
+use huong_store::{ClosedSegment, StoreConfig, compact, retain, seal, sweep};
+use huong_types::Span;
+
+use crate::clock::Clock;
+
+/// How often it is looked whether to stop when nothing comes.
+const IDLE: Duration = Duration::from_secs(1);
+/// How often small parts are looked for besides after a seal: days end, and readings of other days come late.
+const MERGES: Duration = Duration::from_secs(60);
+/// How often old parts are looked for: they go by whole days.
+const DELETIONS: Duration = Duration::from_secs(10 * 60);
+
+/// What the thread needs to know besides the segments.
+pub(crate) struct Keeper {
+    pub(crate) store: StoreConfig,
+    /// Readings received since so long are needed by the rules.
+    pub(crate) longest: Span,
+    pub(crate) clock: Clock,
+}
+
+pub(crate) fn run(segments: &Ring<ClosedSegment>, keeper: &Keeper, stop: &Stop) {
+    segments.waker().register();
+    let (mut merged, mut deleted): (Option<Instant>, Option<Instant>) = (None, None);
+    let due = |last: Option<Instant>, every: Duration| last.is_none_or(|last| last.elapsed() >= every);
+    loop {
+        let last = stop.is_set();
+        while let Some(closed) = segments.pop() {
+            match seal(&closed) {
+                Ok(sealed) => tracing::info!(segment = closed.first_seq, rows = sealed.rows, parts = sealed.parts, "sealed a segment"),
+                Err(error) => {
+                    tracing::error!(segment = closed.first_seq, %error, "a segment could not be sealed; it stays readable as a log")
+                }
+            }
+            merged = None;
+        }
+        if last {
+            return;
+        }
+        if due(merged, MERGES) && !keeper.merge(segments, stop) {
+            merged = Some(Instant::now());
+        }
+        if due(deleted, DELETIONS) && !stop.is_set() {
+            keeper.delete();
+            deleted = Some(Instant::now());
+        }
+        if merged.is_some() {
+            segments.waker().wait(IDLE);
+        }
+    }
+}
+
+impl Keeper {
+    /// Makes one merge; false when none is due or it failed.
+    fn merge(&self, segments: &Ring<ClosedSegment>, stop: &Stop) -> bool {
+        let stopped = || stop.is_set() || !segments.is_empty();
+        match compact(&self.store.dir, &self.store.compact, self.clock.now(), &stopped) {
+            Ok(Some(merge)) => {
+                tracing::debug!(
+                    parts = merge.parts,
+                    rows = merge.rows,
+                    before = merge.bytes_before,
+                    after = merge.bytes_after,
+                    "merged parts"
+                );
+                true
+            }
+            Ok(None) => false,
+            Err(error) => {
+                tracing::error!(%error, "parts could not be merged; they stay as they are");
+                false
+            }
+        }
+    }
+
+    fn delete(&self) {
+        let (dir, now) = (&self.store.dir, self.clock.now());
+        match retain(dir, &self.store.keep, now, &|_| Some(now - self.longest)) {
+            Ok(paths) if paths.is_empty() => {}
+            Ok(paths) => tracing::info!(parts = paths.len(), "dropped parts that were kept long enough; deletions.jsonl has them"),
+            Err(error) => tracing::error!(%error, "nothing could be deleted"),
+        }
+        if let Err(error) = sweep(dir, self.store.compact.grace, now) {
+            tracing::error!(%error, "the files of parts that are out of use could not be removed");
+        }
+    }
+}

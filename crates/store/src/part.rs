@@ -1,0 +1,196 @@
+//! One Parquet part: written, and opened again.
+//!
+//! Invariant: a part is whole and synced before anyone hears of it, and never changed after. Its rows are sorted by key, time and
+//! sequence.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{AsArray, UInt32Array, new_null_array};
+use arrow::compute::{cast, max, min, take_record_batch};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, UInt64Type};
+use arrow::record_batch::RecordBatch;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::{ArrowWriter, ProjectionMask};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::SortingColumn;
+use parquet::file::properties::WriterProperties;
+use parquet::schema::types::ColumnPath;
+use sha2::{Digest, Sha256};
+
+use crate::error::Context;
+use crate::manifest::Part;
+use crate::table::{Partition, Table};
+use crate::{StoreError, disk};
+
+/// Of a row group: what a reader holds of one column at a time, and the least that a second thread of a query takes over.
+const GROUP_ROWS: usize = 1 << 17;
+
+/// Writes `batch`, sorted, as the part `name` of `partition`: durable, but not in the manifest yet.
+pub(crate) fn write(dir: &Path, partition: &Partition, name: &str, span: (u64, u64), batch: &RecordBatch) -> Result<Part, StoreError> {
+    let table = partition.table;
+    let batch = sorted(table, batch)?;
+    let path = format!("{}/{name}.parquet", partition.directory());
+    let file_path = dir.join(&path);
+    if let Some(parent) = file_path.parent() {
+        disk::create_dirs(dir, parent)?;
+    }
+    let (bytes, sha256) = write_file(&file_path, &batch, properties(table, &batch)?)?;
+    let (first, last) = (0, batch.num_rows().saturating_sub(1));
+    let key = batch.column(batch.schema().index_of(table.key_column())?).as_string::<i32>().clone();
+    let seq = batch.column(batch.schema().index_of("seq")?).as_primitive::<UInt64Type>();
+    Ok(Part {
+        table,
+        path,
+        bytes,
+        sha256: Some(sha256),
+        rows: batch.num_rows() as u64,
+        // The rows of one record stand side by side.
+        records: Table::RECORDS.contains(&table).then(|| seq.values().chunk_by(|a, b| a == b).count() as u64),
+        stream: partition.stream.clone(),
+        day: partition.day,
+        span,
+        seq: (min(seq).unwrap_or(0), max(seq).unwrap_or(0)),
+        at: span_of(&batch, table.time_column())?,
+        arrived: span_of(&batch, table.arrival_column())?,
+        key: (key.value(first).to_owned(), key.value(last).to_owned()),
+    })
+}
+
+fn span_of(batch: &RecordBatch, column: &str) -> Result<(i64, i64), StoreError> {
+    let millis = cast(batch.column(batch.schema().index_of(column)?), &DataType::Int64)?;
+    let millis = millis.as_primitive::<Int64Type>();
+    Ok((min(millis).unwrap_or(0), max(millis).unwrap_or(0)))
+}
+
+/// By key, time and sequence; the rows of one record stay in their order.
+fn sorted(table: Table, batch: &RecordBatch) -> Result<RecordBatch, StoreError> {
+    let schema = batch.schema();
+    let keys = batch.column(schema.index_of(table.key_column())?).as_string::<i32>();
+    let times = cast(batch.column(schema.index_of(table.time_column())?), &DataType::Int64)?;
+    let times = times.as_primitive::<Int64Type>();
+    let seqs = batch.column(schema.index_of("seq")?).as_primitive::<UInt64Type>();
+    let mut order: Vec<u32> = (0..batch.num_rows() as u32).collect();
+    order.sort_by_cached_key(|row| (keys.value(*row as usize), times.value(*row as usize), seqs.value(*row as usize)));
+    Ok(take_record_batch(batch, &UInt32Array::from(order))?)
+}
+
+/// Returns the size of the file and its SHA-256.
+fn write_file(path: &Path, batch: &RecordBatch, properties: WriterProperties) -> Result<(u64, String), StoreError> {
+    let temporary = disk::temporary(path);
+    let file = Summed { file: File::create(&temporary).during("create", &temporary)?, sum: Sha256::new(), bytes: 0 };
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties))?;
+    writer.write(batch)?;
+    let Summed { file, sum, bytes } = writer.into_inner()?;
+    file.sync_all().during("sync", &temporary)?;
+    disk::publish(&temporary, path)?;
+    Ok((bytes, hex(&sum.finalize())))
+}
+
+/// A file that is summed up while it is written.
+struct Summed {
+    file: File,
+    sum: Sha256,
+    bytes: u64,
+}
+
+impl Write for Summed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.sum.update(&bytes[..written]);
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Statistics and the page index come by default. There are no bloom filters: rows are sorted by key, so the index leads to the page or
+/// two that could hold one, and a part is of one stream, where a key is missing only while it was silent.
+fn properties(table: Table, batch: &RecordBatch) -> Result<WriterProperties, StoreError> {
+    let schema = batch.schema();
+    let sorted_by = |column: &str| -> Result<SortingColumn, StoreError> {
+        Ok(SortingColumn { column_idx: schema.index_of(column)? as i32, descending: false, nulls_first: false })
+    };
+    let sorting = vec![sorted_by(table.key_column())?, sorted_by(table.time_column())?, sorted_by("seq")?];
+    let mut properties = WriterProperties::builder()
+        .set_created_by(concat!("huong ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
+        .set_max_row_group_row_count(Some(GROUP_ROWS))
+        .set_sorting_columns(Some(sorting));
+    // Sequences and times grow by small steps: their differences are far smaller than a dictionary of them.
+    for field in schema.fields().iter().filter(|f| matches!(f.data_type(), DataType::UInt64 | DataType::Timestamp(..))) {
+        let column = ColumnPath::from(field.name().as_str());
+        properties =
+            properties.set_column_dictionary_enabled(column.clone(), false).set_column_encoding(column, Encoding::DELTA_BINARY_PACKED);
+    }
+    Ok(properties.build())
+}
+
+/// The file of a part, to be read.
+pub(crate) fn open(dir: &Path, part: &Part) -> Result<File, StoreError> {
+    let path = dir.join(&part.path);
+    File::open(&path).during("open", &path)
+}
+
+/// `stored` with the types of `wanted` where both have a column.
+pub(crate) fn with_types(stored: &SchemaRef, wanted: &Schema) -> SchemaRef {
+    let typed = stored.fields().iter().map(|field| {
+        let kind = wanted.field_with_name(field.name()).map_or(field.data_type(), Field::data_type);
+        field.as_ref().clone().with_data_type(kind.clone())
+    });
+    Arc::new(Schema::new(typed.collect::<Vec<_>>()))
+}
+
+/// `batch` with the columns of `schema`, absent where it is of a part from before they were there.
+pub(crate) fn complete(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, StoreError> {
+    let column = |field: &Arc<Field>| {
+        let known = batch.column_by_name(field.name()).cloned();
+        known.unwrap_or_else(|| new_null_array(field.data_type(), batch.num_rows()))
+    };
+    Ok(RecordBatch::try_new(schema.clone(), schema.fields().iter().map(column).collect())?)
+}
+
+/// Gives the rows of `part`, some at a time, to `each`; of these columns only, or of all when none is named.
+pub(crate) fn read(
+    dir: &Path,
+    part: &Part,
+    columns: &[&str],
+    each: &mut dyn FnMut(RecordBatch) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(open(dir, part)?)?;
+    let mask =
+        if columns.is_empty() { ProjectionMask::all() } else { ProjectionMask::columns(reader.parquet_schema(), columns.iter().copied()) };
+    for batch in reader.with_projection(mask).build()? {
+        each(batch?)?;
+    }
+    Ok(())
+}
+
+/// The values of a column of sequences, one for the rows of a record that stand side by side; absent ones are left out.
+pub(crate) fn sequences(dir: &Path, part: &Part, column: &str) -> Result<Vec<u64>, StoreError> {
+    let mut found = Vec::new();
+    read(dir, part, &[column], &mut |batch| {
+        let seqs = batch.column_by_name(column).map(|seqs| seqs.as_primitive::<UInt64Type>());
+        found.extend(seqs.into_iter().flatten().flatten());
+        found.dedup();
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Size and SHA-256 of the file as it is now.
+pub(crate) fn sha256(dir: &Path, part: &Part) -> Result<(u64, String), StoreError> {
+    let path = dir.join(&part.path);
+    let mut sum = Sha256::new();
+    let bytes = io::copy(&mut open(dir, part)?, &mut sum).during("read", &path)?;
+    Ok((bytes, hex(&sum.finalize())))
+}

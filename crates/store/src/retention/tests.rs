@@ -1,0 +1,154 @@
+//! What goes, what stays, and that each deletion is proven, whatever comes between.
+
+use std::fs;
+
+use huong_types::AlertState;
+
+use super::*;
+use crate::testing::{close, copy, filled, minute, open, reading, refused, transition, write};
+use crate::{Writer, seal, sweep};
+
+const DAY: i64 = 24 * 60;
+
+fn never(_: &Name) -> Option<Timestamp> {
+    None
+}
+
+fn keep(table: Table, days: u16) -> Keep {
+    Keep { table, stream: None, days: Some(days), why: "a test".to_owned() }
+}
+
+/// Refusals and readings of the first two days sealed, and a reading of `day` in the open log.
+fn aged(day: i64) -> (tempfile::TempDir, Writer) {
+    let dir =
+        filled(&[refused(1), reading(1), refused(3), reading(2), transition(1, 1, AlertState::Open), transition(2, 2, AlertState::Open)]);
+    let (mut writer, _) = open(dir.path());
+    seal(&close(&mut writer, 0)).expect("a sound disk");
+    write(&mut writer, &[reading(day as u64 * 144), transition(3, 1, AlertState::Cleared)]);
+    (dir, writer)
+}
+
+fn tables(dir: &Path) -> Vec<&'static str> {
+    let mut tables: Vec<_> = Manifest::read(dir).expect("a manifest").parts.iter().map(|part| part.table.name()).collect();
+    tables.dedup();
+    tables
+}
+
+#[test]
+fn old_parts_go_and_the_log_proves_it() {
+    let (dir, _writer) = aged(95);
+    assert!(retain(dir.path(), &[], minute(90 * DAY), &never).expect("a sound disk").is_empty(), "the 90th day");
+    let gone = retain(dir.path(), &[], minute(95 * DAY), &never).expect("a sound disk");
+    assert_eq!(gone, ["parquet/quarantine/day=2025-10-26/00000000000000000001.parquet"]);
+    assert!(dir.path().join(&gone[0]).exists(), "for those who read it still");
+    assert_eq!(tables(dir.path()), ["alerts", "readings", "readings_1m", "readings_1h"]);
+    let log = Deletions::read(dir.path()).expect("a sound log");
+    let planned: Vec<&Planned> = log.planned().collect();
+    assert_eq!((planned.len(), log.pending().len(), planned[0].day.as_str()), (1, 1, "2025-10-26"));
+    assert_eq!((planned[0].rows, planned[0].records.get("rain"), planned[0].sha256.len()), (2, Some(&2), 64));
+    assert!(planned[0].rule.starts_with("90 days: refused payloads"), "{}", planned[0].rule);
+    assert_eq!(sweep(dir.path(), Span::ZERO, minute(95 * DAY)).expect("a sound disk"), 1);
+    assert!(!dir.path().join(&gone[0]).exists());
+    let log = Deletions::read(dir.path()).expect("a sound log");
+    assert_eq!((log.lines.len(), log.pending().len()), (2, 0));
+    assert!(retain(dir.path(), &[], minute(95 * DAY), &never).expect("a sound disk").is_empty());
+}
+
+#[test]
+fn every_altered_line_of_the_log_is_named() {
+    let (dir, _writer) = aged(95);
+    retain(dir.path(), &[keep(Table::Readings, 3)], minute(95 * DAY), &never).expect("a sound disk");
+    sweep(dir.path(), Span::ZERO, minute(95 * DAY)).expect("a sound disk");
+    let path = dir.path().join("deletions.jsonl");
+    let text = fs::read_to_string(&path).expect("the log");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 4);
+    for line in 0..3 {
+        let mut altered: Vec<String> = lines.iter().map(|line| (*line).to_owned()).collect();
+        altered[line] = altered[line].replace("2025-10-26", "2025-10-20").replace("parquet/", "Parquet/");
+        fs::write(&path, altered.join("\n") + "\n").expect("a writable file");
+        let error = Deletions::read(dir.path()).err().expect("a broken chain").to_string();
+        assert!(error.contains(&format!("line {}", line + 2)), "{error}");
+        altered.remove(line);
+        fs::write(&path, altered.join("\n") + "\n").expect("a writable file");
+        assert!(Deletions::read(dir.path()).is_err(), "line {line} taken out");
+    }
+    fs::write(&path, format!("{text}{{\"prev\":\"12")).expect("a writable file");
+    assert_eq!(Deletions::read(dir.path()).expect("a torn end is no line").lines.len(), 4);
+    let gone = retain(dir.path(), &[keep(Table::Hours, 3)], minute(95 * DAY), &never).expect("a sound disk");
+    assert_eq!((gone.len(), Deletions::read(dir.path()).expect("the torn end is cut").lines.len()), (1, 5));
+}
+
+#[test]
+fn a_crash_at_any_step_is_made_good() {
+    let (dir, writer) = aged(95);
+    let now = minute(95 * DAY);
+    drop(writer);
+    let mut states = vec![copy(dir.path())];
+    let manifest = fs::read(dir.path().join("manifest.json")).expect("a manifest");
+    retain(dir.path(), &[], now, &never).expect("a sound disk");
+    let after = copy(dir.path());
+    fs::write(after.path().join("manifest.json"), manifest).expect("a writable file");
+    states.push(after);
+    states.push(copy(dir.path()));
+    let log = fs::read(dir.path().join("deletions.jsonl")).expect("the log");
+    sweep(dir.path(), Span::ZERO, now).expect("a sound disk");
+    let after = copy(dir.path());
+    fs::write(after.path().join("deletions.jsonl"), log).expect("a writable file");
+    states.push(after);
+    for (step, state) in states.iter().enumerate() {
+        drop(open(state.path()));
+        retain(state.path(), &[], now, &never).unwrap_or_else(|error| panic!("step {step}: {error}"));
+        sweep(state.path(), Span::ZERO, now).expect("a sound disk");
+        let log = Deletions::read(state.path()).expect("a sound log");
+        assert_eq!((log.planned().count(), log.lines.len(), log.pending().len()), (1, 2, 0), "step {step}");
+        assert_eq!(tables(state.path()), ["alerts", "readings", "readings_1m", "readings_1h"], "step {step}");
+    }
+}
+
+#[test]
+fn open_alerts_and_what_windows_need_stay() {
+    let (dir, mut writer) = aged(95);
+    let now = minute(95 * DAY);
+    let rules = [keep(Table::Alerts, 1), keep(Table::Readings, 1)];
+    let needed = |_: &Name| Some(minute(0));
+    let gone = retain(dir.path(), &rules, now, &needed).expect("a sound disk");
+    assert_eq!(gone.len(), 1, "the quarantine only: alert 2 is open, and the readings are needed: {gone:?}");
+    write(&mut writer, &[transition(4, 2, AlertState::Cleared)]);
+    let gone = retain(dir.path(), &rules, now, &|_| Some(minute(60))).expect("a sound disk");
+    assert_eq!(gone.len(), 2, "{gone:?}");
+    assert_eq!(tables(dir.path()), ["readings_1m", "readings_1h"]);
+}
+
+#[test]
+fn a_clock_that_jumped_deletes_nothing() {
+    let (dir, mut writer) = aged(1);
+    let rules = [keep(Table::Readings, 3)];
+    for now in [minute(4 * DAY), minute(30_000 * DAY)] {
+        let error = retain(dir.path(), &rules, now, &never).expect_err("the newest reading is of the second day");
+        assert!(matches!(error, StoreError::ClockAhead { .. }), "{error}");
+    }
+    assert!(!dir.path().join("deletions.jsonl").exists());
+    write(&mut writer, &[reading(144 * 5)]);
+    assert_eq!(retain(dir.path(), &rules, minute(5 * DAY), &never).expect("a sound disk").len(), 1);
+    assert!(retain(dir.path(), &rules, minute(-900 * DAY), &never).expect("a sound disk").is_empty(), "nor one that fell back");
+}
+
+#[test]
+fn the_first_rule_that_matches_counts() {
+    for (pattern, text, expected) in [
+        ("plates*", "plates", true),
+        ("plates*", "plates_hashed", true),
+        ("plates", "plates_hashed", false),
+        ("*", "", true),
+        ("*_raw", "frames_raw", true),
+        ("a*b*c", "a-b-b-c", true),
+        ("a*b*c", "a-c-b", false),
+        ("*ực*", "mực nước", true),
+    ] {
+        assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
+    }
+    let (dir, _writer) = aged(95);
+    let forever = Keep { days: None, ..keep(Table::Quarantine, 0) };
+    assert!(retain(dir.path(), &[forever, keep(Table::Quarantine, 1)], minute(95 * DAY), &never).expect("a sound disk").is_empty());
+}

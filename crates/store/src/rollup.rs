@@ -1,0 +1,167 @@
+//! Rollups: what numbers did in bins of a minute and of an hour.
+//!
+//! Invariant: each part of readings has its partials beside it, made of the same rows, and partials of one bin merge: their counts and sums
+//! add up, their least and largest are the least and largest of both. So a bin is right at any time, whatever came late, as long as all
+//! its partials are read; whoever asks merges them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, Date32Array, Float64Array, StringArray, TimestampMillisecondArray, UInt64Array};
+use arrow::datatypes::{Float64Type, TimestampMillisecondType, UInt64Type};
+use arrow::record_batch::RecordBatch;
+use huong_types::{Flag, Timestamp};
+
+use crate::StoreError;
+use crate::restore::{primitive, text};
+use crate::table::{Table, local_day};
+
+/// How the partials of [`Table::Minutes`] and [`Table::Hours`] become what a reader sees.
+pub(crate) fn merged_sql(table: Table) -> String {
+    format!(
+        r#"SELECT stream, key, field, at, day, sum(n) AS n, sum("sum") AS "sum", min("min") AS "min", max("max") AS "max",
+            first_value("first" ORDER BY first_at NULLS LAST, seq) AS "first", last_value("last" ORDER BY last_at NULLS FIRST, seq) AS "last",
+            sum("sum") / sum(n) AS mean, sum(left_out) AS left_out
+        FROM {} GROUP BY stream, key, field, at, day"#,
+        table.name()
+    )
+}
+
+/// Stream, key, field and beginning of a bin.
+type Bin<'a> = (&'a str, &'a str, &'a str, i64);
+
+#[derive(Clone, Copy)]
+struct Partial {
+    /// The smallest sequence in the bin.
+    seq: u64,
+    n: u64,
+    sum: f64,
+    min: f64,
+    max: f64,
+    /// Time and value; of several at one time the one that came first, or last.
+    first: (i64, f64),
+    last: (i64, f64),
+    left_out: u64,
+}
+
+impl Partial {
+    fn of(seq: u64, at: i64, value: f64, counts: bool) -> Partial {
+        let (n, left_out) = (u64::from(counts), u64::from(!counts));
+        Partial { seq, n, sum: if counts { value } else { 0.0 }, min: value, max: value, first: (at, value), last: (at, value), left_out }
+    }
+
+    /// Takes in a partial of the same bin whose records came later, or which is of other records altogether.
+    fn merge(&mut self, other: Partial) {
+        let left_out = self.left_out + other.left_out;
+        let seq = self.seq.min(other.seq);
+        if self.n == 0 {
+            *self = Partial { left_out, seq, ..other };
+            return;
+        }
+        if other.n > 0 {
+            self.n += other.n;
+            self.sum += other.sum;
+            self.min = self.min.min(other.min);
+            self.max = self.max.max(other.max);
+            if other.first.0 < self.first.0 {
+                self.first = other.first;
+            }
+            if other.last.0 >= self.last.0 {
+                self.last = other.last;
+            }
+        }
+        (self.left_out, self.seq) = (left_out, seq);
+    }
+}
+
+/// The partials of rows of readings, which are in the order of the log; `None` when none of them is a number.
+///
+/// Suspect and bad values are counted apart and left out of everything else.
+pub(crate) fn of_readings(table: Table, rows: &RecordBatch) -> Result<Option<RecordBatch>, StoreError> {
+    let Some(size) = table.bin() else { return Ok(None) };
+    let (seq, at, value) = (
+        primitive::<UInt64Type>(rows, "seq")?,
+        primitive::<TimestampMillisecondType>(rows, "at")?,
+        primitive::<Float64Type>(rows, "value")?,
+    );
+    let (stream, key, field, quality) = (text(rows, "stream")?, text(rows, "key")?, text(rows, "field")?, text(rows, "quality")?);
+    let mut bins: BTreeMap<Bin<'_>, Partial> = BTreeMap::new();
+    for row in (0..rows.num_rows()).filter(|row| value.is_valid(*row)) {
+        let counts = ![Flag::Suspect.as_str(), Flag::Bad.as_str()].contains(&quality.value(row));
+        let partial = Partial::of(seq.value(row), at.value(row), value.value(row), counts);
+        let begin = Timestamp::from_millis(at.value(row)).floor(size).as_millis();
+        add(&mut bins, (stream.value(row), key.value(row), field.value(row), begin), partial);
+    }
+    finish(table, &bins)
+}
+
+/// The partials of several parts as one per bin. The parts come in the order of the log.
+pub(crate) fn merge(table: Table, rows: &RecordBatch) -> Result<Option<RecordBatch>, StoreError> {
+    let whole = |name| primitive::<UInt64Type>(rows, name);
+    let time = |name| primitive::<TimestampMillisecondType>(rows, name);
+    let number = |name| primitive::<Float64Type>(rows, name);
+    let (seq, n, left_out) = (whole("seq")?, whole("n")?, whole("left_out")?);
+    let (at, first_at, last_at) = (time("at")?, time("first_at")?, time("last_at")?);
+    let (sum, min, max, first, last) = (number("sum")?, number("min")?, number("max")?, number("first")?, number("last")?);
+    let (stream, key, field) = (text(rows, "stream")?, text(rows, "key")?, text(rows, "field")?);
+    let mut bins: BTreeMap<Bin<'_>, Partial> = BTreeMap::new();
+    for row in 0..rows.num_rows() {
+        let partial = Partial {
+            seq: seq.value(row),
+            n: n.value(row),
+            sum: sum.value(row),
+            min: min.value(row),
+            max: max.value(row),
+            first: (first_at.value(row), first.value(row)),
+            last: (last_at.value(row), last.value(row)),
+            left_out: left_out.value(row),
+        };
+        add(&mut bins, (stream.value(row), key.value(row), field.value(row), at.value(row)), partial);
+    }
+    finish(table, &bins)
+}
+
+fn add<'a>(bins: &mut BTreeMap<Bin<'a>, Partial>, bin: Bin<'a>, partial: Partial) {
+    bins.entry(bin).and_modify(|known| known.merge(partial)).or_insert(partial);
+}
+
+fn finish(table: Table, bins: &BTreeMap<Bin<'_>, Partial>) -> Result<Option<RecordBatch>, StoreError> {
+    if bins.is_empty() {
+        return Ok(None);
+    }
+    let names = |of: fn(&Bin<'_>) -> String| -> ArrayRef { Arc::new(StringArray::from_iter_values(bins.keys().map(of))) };
+    let whole = |of: fn(&Partial) -> u64| -> ArrayRef { Arc::new(UInt64Array::from_iter_values(bins.values().map(of))) };
+    // A bin whose values were all left out has none of these.
+    let number = |of: fn(&Partial) -> f64| -> ArrayRef {
+        Arc::new(bins.values().map(|partial| (partial.n > 0).then(|| of(partial))).collect::<Float64Array>())
+    };
+    let moment = |of: fn(&Partial) -> i64| -> ArrayRef {
+        let times = bins.values().map(|partial| (partial.n > 0).then(|| of(partial)));
+        Arc::new(times.collect::<TimestampMillisecondArray>().with_timezone("UTC"))
+    };
+    let begins = bins.keys().map(|(_, _, _, at)| *at);
+    let days = Date32Array::from_iter_values(begins.clone().map(|at| local_day(Timestamp::from_millis(at))));
+    Ok(Some(RecordBatch::try_new(
+        table.schema(),
+        vec![
+            whole(|p| p.seq),
+            Arc::new(TimestampMillisecondArray::from_iter_values(begins).with_timezone("UTC")),
+            Arc::new(days),
+            names(|bin| bin.0.to_owned()),
+            names(|bin| bin.1.to_owned()),
+            names(|bin| bin.2.to_owned()),
+            whole(|p| p.n),
+            number(|p| p.sum),
+            number(|p| p.min),
+            number(|p| p.max),
+            moment(|p| p.first.0),
+            number(|p| p.first.1),
+            moment(|p| p.last.0),
+            number(|p| p.last.1),
+            whole(|p| p.left_out),
+        ],
+    )?))
+}
+
+#[cfg(test)]
+mod tests;
