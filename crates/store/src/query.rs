@@ -25,6 +25,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::object_store::ObjectMeta;
+use datafusion::object_store::path::Path as Location;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
@@ -33,6 +34,7 @@ use futures_util::StreamExt;
 
 use crate::error::Context;
 use crate::manifest::Part;
+use crate::objects::{self, Bucket};
 use crate::rollup;
 use crate::rows::Rows;
 use crate::snapshot::Snapshot;
@@ -59,8 +61,11 @@ pub async fn query(dir: &Path, sql: &str, limits: &QueryLimits) -> Result<Vec<Re
 async fn answer(dir: PathBuf, sql: String, limits: QueryLimits) -> Result<Vec<RecordBatch>, StoreError> {
     let memory = limits.memory;
     let loaded = tokio::task::spawn_blocking(move || load(&dir, memory)).await.map_err(|error| StoreError::Task(error.to_string()))?;
-    let (tables, used) = loaded?;
+    let (tables, used, bucket) = loaded?;
     let context = context(&limits, used)?;
+    if let Some(bucket) = bucket {
+        context.register_object_store(bucket.url.as_ref(), Arc::clone(&bucket.store));
+    }
     for table in tables {
         let kind = table.table;
         context.register_table(kind.name(), Arc::new(table))?;
@@ -103,17 +108,28 @@ fn context(limits: &QueryLimits, used: usize) -> Result<SessionContext, StoreErr
 #[derive(Debug)]
 struct SnapshotTable {
     table: Table,
+    /// Files here,
     parts: Vec<PartitionedFile>,
+    /// .. and in the bucket, with their place.
+    remote: Vec<PartitionedFile>,
+    bucket: Option<ObjectStoreUrl>,
     open: Vec<RecordBatch>,
 }
 
 /// Reads the open log, decides which parts there are, and says how many bytes the former takes.
-fn load(dir: &Path, memory: usize) -> Result<(Vec<SnapshotTable>, usize), StoreError> {
-    let mut tables: Vec<SnapshotTable> = Table::all().map(|table| SnapshotTable { table, parts: Vec::new(), open: Vec::new() }).collect();
+fn load(dir: &Path, memory: usize) -> Result<(Vec<SnapshotTable>, usize, Option<Arc<Bucket>>), StoreError> {
     let mut used = 0;
     let Snapshot { parts, logs } = Snapshot::take(dir)?;
+    let bucket = parts.iter().any(|part| part.remote).then(|| objects::bucket(dir)).transpose()?;
+    let url = bucket.as_ref().map(|bucket| bucket.url.clone());
+    let empty = |table| SnapshotTable { table, parts: Vec::new(), remote: Vec::new(), bucket: url.clone(), open: Vec::new() };
+    let mut tables: Vec<SnapshotTable> = Table::all().map(empty).collect();
     for part in &parts {
-        tables[part.table as usize].parts.push(part_file(dir, part)?);
+        let table = &mut tables[part.table as usize];
+        match &bucket {
+            Some(bucket) if part.remote => table.remote.push(part_file(bucket.key(&part.path), part)?),
+            _ => table.parts.push(part_file(here(dir, part)?, part)?),
+        }
     }
     for log in logs {
         let mut rows = Table::RECORDS.map(Rows::new);
@@ -136,7 +152,7 @@ fn load(dir: &Path, memory: usize) -> Result<(Vec<SnapshotTable>, usize), StoreE
             return Err(StoreError::LogTooLarge { used, limit: memory });
         }
     }
-    Ok((tables, used))
+    Ok((tables, used, bucket))
 }
 
 /// In pieces of the size that DataFusion works in, so that they spread over its threads.
@@ -145,11 +161,13 @@ fn slices(batch: &RecordBatch) -> impl Iterator<Item = RecordBatch> {
     (0..batch.num_rows()).step_by(ROWS).map(|from| batch.slice(from, ROWS.min(batch.num_rows() - from)))
 }
 
-/// With statistics from the manifest, so that the file is passed over unopened when the filters exclude it.
-fn part_file(dir: &Path, part: &Part) -> Result<PartitionedFile, StoreError> {
+fn here(dir: &Path, part: &Part) -> Result<Location, StoreError> {
     let path: PathBuf = std::path::absolute(dir.join(&part.path)).during("resolve", dir)?;
-    let location = datafusion::object_store::path::Path::from_absolute_path(&path)
-        .map_err(|error| DataFusionError::ObjectStore(Box::new(error.into())))?;
+    Ok(Location::from_absolute_path(&path).map_err(|error| DataFusionError::ObjectStore(Box::new(error.into())))?)
+}
+
+/// With statistics from the manifest, so that the file is passed over unopened when the filters exclude it.
+fn part_file(location: Location, part: &Part) -> Result<PartitionedFile, StoreError> {
     let meta = ObjectMeta { location, last_modified: Default::default(), size: part.bytes, e_tag: None, version: None };
     let schema = part.table.schema();
     let mut statistics = Statistics::new_unknown(&schema);
@@ -176,16 +194,21 @@ fn part_file(dir: &Path, part: &Part) -> Result<PartitionedFile, StoreError> {
 
 impl SnapshotTable {
     /// The parts that may hold rows which pass `filters`.
-    fn parts_for(&self, session: &dyn Session, filters: &[Expr]) -> Result<Vec<PartitionedFile>, DataFusionError> {
-        let Some(filter) = conjunction(filters.to_vec()) else { return Ok(self.parts.clone()) };
+    fn parts_for(
+        &self,
+        parts: &[PartitionedFile],
+        session: &dyn Session,
+        filters: &[Expr],
+    ) -> Result<Vec<PartitionedFile>, DataFusionError> {
+        let Some(filter) = conjunction(filters.to_vec()) else { return Ok(parts.to_vec()) };
         let schema = self.table.schema();
         let filter = session.create_physical_expr(filter, &schema.clone().to_dfschema()?)?;
-        let statistics = self.parts.iter().filter_map(|part| part.statistics.clone()).collect();
+        let statistics = parts.iter().filter_map(|part| part.statistics.clone()).collect();
         let keep = PruningPredicateBuilder::new()
             .with_file_schema(schema.clone())
             .try_build(filter)?
             .prune(&PrunableStatistics::new(statistics, schema))?;
-        Ok(self.parts.iter().zip(keep).filter(|(_, keep)| *keep).map(|(part, _)| part.clone()).collect())
+        Ok(parts.iter().zip(keep).filter(|(_, keep)| *keep).map(|(part, _)| part.clone()).collect())
     }
 }
 
@@ -214,18 +237,20 @@ impl TableProvider for SnapshotTable {
         let schema = self.schema();
         let open: Arc<dyn ExecutionPlan> =
             MemorySourceConfig::try_new_exec(std::slice::from_ref(&self.open), schema.clone(), projection.cloned())?;
-        let parts = self.parts_for(session, filters)?;
-        if parts.is_empty() {
-            return Ok(open);
+        let mut inputs = vec![open];
+        let remote = self.bucket.clone().map(|bucket| (bucket, &self.remote));
+        for (store, parts) in [(ObjectStoreUrl::local_filesystem(), &self.parts)].into_iter().chain(remote) {
+            let parts = self.parts_for(parts, session, filters)?;
+            if parts.is_empty() {
+                continue;
+            }
+            let source = Arc::new(ParquetSource::new(schema.clone()).with_pushdown_filters(true));
+            let groups = FileGroup::new(parts).split_files(session.config().target_partitions());
+            let config =
+                FileScanConfigBuilder::new(store, source).with_file_groups(groups).with_projection_indices(projection.cloned())?.build();
+            inputs.insert(0, DataSourceExec::from_data_source(config));
         }
-        let source = Arc::new(ParquetSource::new(schema).with_pushdown_filters(true));
-        let groups = FileGroup::new(parts).split_files(session.config().target_partitions());
-        let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), source)
-            .with_file_groups(groups)
-            .with_projection_indices(projection.cloned())?
-            .build();
-        let sealed: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
-        UnionExec::try_new(vec![sealed, open])
+        if inputs.len() == 1 { Ok(inputs.remove(0)) } else { UnionExec::try_new(inputs) }
     }
 }
 
