@@ -93,7 +93,8 @@ impl Past {
         brain.watch(alert.rule.clone(), alert.key.clone(), alert.exercise);
         let mut past = Past { judgements: Vec::new(), readings: Vec::new() };
         let mut outcome = Ok(());
-        replay_readings(dir, &|_| Some(from - brain.longest_window()), &mut |mut reading| {
+        let since = from - brain.longest_window();
+        replay_readings(dir, &|_| Some(since), &mut |mut reading| {
             let now = reading.received;
             if now <= until && outcome.is_ok() {
                 outcome = past.take(&mut brain, Event::Reading(&mut reading), now, &about);

@@ -1,6 +1,7 @@
 //! `huong`: the command line. Each command is one module; what they share is the configuration and the brain.
 
 mod answers;
+mod audit;
 mod backtest;
 mod brain;
 mod clock;
@@ -76,11 +77,19 @@ enum Command {
         #[arg(long)]
         data: Option<PathBuf>,
     },
-    /// Ask the store: tables readings, observations, derived, alerts, quarantine.
+    /// Ask the store: tables readings, readings_1m, readings_1h, observations, derived, alerts, quarantine.
     Query {
         sql: String,
         #[arg(long, default_value = "pretty")]
         format: commands::Format,
+        #[arg(long, default_value = "config/huong.toml")]
+        config: PathBuf,
+        /// The store's folder, instead of the configuration's.
+        #[arg(long)]
+        data: Option<PathBuf>,
+    },
+    /// Read every segment and part of the store again: checksums, sequences, counts by stream. Exit code 1 on any difference.
+    Audit {
         #[arg(long, default_value = "config/huong.toml")]
         config: PathBuf,
         /// The store's folder, instead of the configuration's.
@@ -112,6 +121,7 @@ fn main() -> ExitCode {
         Command::Backtest(args) => backtest::command(&args),
         Command::Explain { alert, config, data } => explain::command(&alert, &config, data.as_deref()),
         Command::Query { sql, format, config, data } => commands::query(&sql, format, &config, data.as_deref()),
+        Command::Audit { config, data } => audit::command(&config, data),
         Command::Detect { images, config } => commands::detect(&images, &config),
         Command::Demo(args) => demo::command(&args),
     };

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use huong_types::{Problems, Span};
 use serde::Deserialize;
 
-use crate::{Compact, Keep};
+use crate::{Compact, Keep, Objects};
 
 /// Section `[store]`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -29,6 +29,9 @@ pub struct StoreConfig {
     /// What is kept how long, before [`Keep::defaults`].
     #[serde(default)]
     pub keep: Vec<Keep>,
+    /// A bucket for the sealed parts; without it they stay in the data directory.
+    #[serde(default)]
+    pub objects: Option<Objects>,
 }
 
 /// Section `[query]`: what one query may use, so that a heavy one never harms the alerts.
@@ -60,6 +63,7 @@ impl StoreConfig {
             transition_tail: transition_tail(),
             compact: Compact::default(),
             keep: Vec::new(),
+            objects: None,
         }
     }
 
@@ -80,6 +84,9 @@ impl StoreConfig {
         self.compact.check(file, &format!("{path}.compact"), problems);
         for (i, keep) in self.keep.iter().enumerate() {
             keep.check(file, &format!("{path}.keep[{i}]"), problems);
+        }
+        if let Some(objects) = &self.objects {
+            objects.check(file, &format!("{path}.objects"), problems);
         }
     }
 }

@@ -27,6 +27,7 @@ pub use answer::Answer;
 pub use log::QueryLog;
 
 use crate::error::Context;
+use crate::objects;
 use crate::rollup;
 use crate::snapshot::Snapshot;
 use crate::table::Table;
@@ -138,8 +139,13 @@ impl Inner {
     /// Takes one state of the directory. Blocking.
     fn load(&self) -> Result<Vec<SnapshotTable>, StoreError> {
         let dir: Arc<Path> = std::path::absolute(&self.dir).during("resolve", &self.dir)?.into();
-        let mut tables: Vec<SnapshotTable> = Table::all().map(|table| SnapshotTable::empty(table, &dir)).collect();
         let Snapshot { parts, logs } = Snapshot::take(&self.dir)?;
+        let bucket = parts.iter().any(|part| part.remote).then(|| objects::bucket(&dir)).transpose()?;
+        if let Some(bucket) = &bucket {
+            self.runtime.register_object_store(bucket.url.as_ref(), Arc::clone(&bucket.store));
+        }
+        let empty = |table| SnapshotTable { bucket: bucket.clone(), ..SnapshotTable::empty(table, &dir) };
+        let mut tables: Vec<SnapshotTable> = Table::all().map(empty).collect();
         parts.into_iter().for_each(|part| tables[part.table as usize].parts.push(part));
         for (table, open) in tables.iter_mut().zip(self.open.rows(&logs)?) {
             table.open = open;

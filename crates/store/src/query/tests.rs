@@ -7,28 +7,10 @@ use arrow::record_batch::RecordBatch;
 use huong_types::{AlertState, Span};
 
 use super::*;
-use crate::testing::{asker, close, filled, minute, mixed, observation, open, queries, query, reading, refused, transition, write};
-use crate::{Encoder, Fault, Format, Record, StoreConfig, Writer, seal};
-
-async fn ask(dir: &Path, sql: &str) -> Vec<RecordBatch> {
-    query(dir, sql, &QueryLimits::default()).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
-}
-
-fn encoded(format: Format, batches: &[RecordBatch]) -> Vec<u8> {
-    let mut encoder = Encoder::new(format, batches[0].schema()).expect("a plain schema");
-    let rows = batches.iter().filter(|batch| batch.num_rows() > 0);
-    let mut out: Vec<u8> = rows.flat_map(|batch| encoder.push(batch.clone()).expect("plain rows")).collect();
-    out.extend(encoder.finish().expect("plain rows"));
-    out
-}
-
-fn text(format: Format, batches: &[RecordBatch]) -> String {
-    String::from_utf8(encoded(format, batches)).expect("text")
-}
-
-async fn csv(dir: &Path, sql: &str) -> String {
-    text(Format::Csv, &ask(dir, sql).await)
-}
+use crate::testing::{
+    ask, asker, close, csv, encoded, filled, minute, mixed, observation, open, queries, query, reading, refused, text, transition, write,
+};
+use crate::{Fault, Format, Record, StoreConfig, Writer, seal};
 
 const QUESTIONS: &[&str] = &[
     "SELECT * FROM readings ORDER BY seq, field",
