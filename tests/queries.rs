@@ -153,7 +153,7 @@ fn a_notebook_asks_over_flight_sql() {
         prepared.close().await.expect("it is closed");
         let request = CommandGetTables { include_schema: true, ..CommandGetTables::default() };
         let info = client.get_tables(request).await.expect("the tables");
-        assert_eq!(fetch(&mut client, info).await.expect("rows"), 5);
+        assert_eq!(fetch(&mut client, info).await.expect("rows"), 7);
         for info in [client.get_catalogs().await, client.get_table_types().await] {
             assert_eq!(fetch(&mut client, info.expect("what there is")).await.expect("rows"), 1);
         }

@@ -70,8 +70,12 @@ impl Database for Tables {
         Ok(caller.name.unwrap_or_default())
     }
 
-    fn catalog(&self) -> Catalog {
-        Catalog { name: Queries::CATALOG, schema: Queries::SCHEMA, tables: Queries::tables() }
+    fn catalog(&self) -> BoxFuture<'static, Result<Catalog, SqlError>> {
+        let queries = self.queries.clone();
+        Box::pin(async move {
+            let tables = queries.tables().await.map_err(told_in_flight)?;
+            Ok(Catalog { name: Queries::CATALOG, schema: Queries::SCHEMA, tables })
+        })
     }
 
     fn columns(&self, sql: String) -> BoxFuture<'static, Result<SchemaRef, SqlError>> {

@@ -1,6 +1,7 @@
 //! `huong`: the command line. Each command is one module; what they share is the configuration and the brain.
 
 mod answers;
+mod audit;
 mod backtest;
 mod backup;
 mod brain;
@@ -83,7 +84,7 @@ enum Command {
         #[arg(long)]
         data: Option<PathBuf>,
     },
-    /// Ask the store: tables readings, observations, derived, alerts, quarantine.
+    /// Ask the store: tables readings, readings_1m, readings_1h, observations, derived, alerts, quarantine.
     Query {
         sql: String,
         #[arg(long, default_value = "pretty")]
@@ -108,6 +109,14 @@ enum Command {
         /// Put the saved configuration into this folder, which must not exist or be empty.
         #[arg(long)]
         config_to: Option<PathBuf>,
+    },
+    /// Read every segment and part of the store again: checksums, sequences, counts by stream. Exit code 1 on any difference.
+    Audit {
+        #[arg(long, default_value = "config/huong.toml")]
+        config: PathBuf,
+        /// The store's folder, instead of the configuration's.
+        #[arg(long)]
+        data: Option<PathBuf>,
     },
     /// Find vehicles in pictures and print their boxes.
     Detect {
@@ -136,6 +145,7 @@ fn main() -> ExitCode {
         Command::Query { sql, format, config, data } => commands::query(&sql, format, &config, data.as_deref()),
         Command::Backup { dir, config } => backup::backup(&dir, &config),
         Command::Restore { backup: from, dir, config_to } => backup::restore(&from, &dir, config_to.as_deref()),
+        Command::Audit { config, data } => audit::command(&config, data),
         Command::Detect { images, config } => commands::detect(&images, &config),
         Command::Demo(args) => demo::command(&args),
     };

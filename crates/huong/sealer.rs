@@ -1,5 +1,5 @@
-//! The sealer thread: closed segments become Parquet, small parts become one, and what is kept long enough goes; all of it away from
-//! the path of the commits.
+//! The sealer thread: closed segments become Parquet, small parts become one, parts are taken to the bucket where there is one, and what
+//! was kept long enough goes; all of it away from the path of the commits.
 //!
 //! Invariant: a segment that waits comes before everything else, and a stop is heeded between two merges and within one.
 
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use huong_flow::{Ring, Stop};
-use huong_store::{ClosedSegment, StoreConfig, compact, retain, seal, sweep};
+use huong_store::{ClosedSegment, StoreConfig, compact, retain, seal, ship, sweep, use_objects};
 use huong_types::{Name, Span};
 
 use crate::clock::Clock;
@@ -54,6 +54,7 @@ pub(crate) fn run(segments: &Ring<ClosedSegment>, keeper: &Keeper, stop: &Stop) 
             return;
         }
         if due(merged, MERGES) && !keeper.merge(segments, stop) {
+            keeper.ship(segments, stop);
             merged = Some(Instant::now());
         }
         if due(deleted, DELETIONS) && !stop.is_set() {
@@ -86,6 +87,17 @@ impl Keeper {
                 tracing::error!(%error, "parts could not be merged; they stay as they are");
                 false
             }
+        }
+    }
+
+    /// Takes to the bucket what is not there yet; after the merges, so that little is taken twice.
+    fn ship(&self, segments: &Ring<ClosedSegment>, stop: &Stop) {
+        let Some(objects) = &self.store.objects else { return };
+        let stopped = || stop.is_set() || !segments.is_empty();
+        match use_objects(&self.store.dir, objects).and_then(|()| ship(&self.store.dir, &stopped)) {
+            Ok(0) => {}
+            Ok(parts) => tracing::info!(parts, "took sealed parts to the bucket"),
+            Err(error) => tracing::warn!(%error, "sealed parts stay here until the bucket takes them"),
         }
     }
 

@@ -24,7 +24,7 @@ pub trait Database: Send + Sync + 'static {
     /// The name of whoever holds this token, when that is enough to ask; else why not.
     fn admit(&self, token: Option<&str>) -> Result<String, Refusal>;
 
-    fn catalog(&self) -> Catalog;
+    fn catalog(&self) -> BoxFuture<'static, Result<Catalog, SqlError>>;
 
     /// The columns that the answer to `sql` would have.
     fn columns(&self, sql: String) -> BoxFuture<'static, Result<SchemaRef, SqlError>>;

@@ -192,7 +192,7 @@ impl FlightSqlService for Service {
     async fn do_get_catalogs(&self, query: CommandGetCatalogs, request: Request<Ticket>) -> Result<Rows, Status> {
         self.admit(request.metadata())?;
         let mut catalogs = query.into_builder();
-        catalogs.append(self.database.catalog().name);
+        catalogs.append(self.database.catalog().await.map_err(status)?.name);
         Ok(one(catalogs.build().map_err(broken)?))
     }
 
@@ -207,7 +207,7 @@ impl FlightSqlService for Service {
 
     async fn do_get_schemas(&self, query: CommandGetDbSchemas, request: Request<Ticket>) -> Result<Rows, Status> {
         self.admit(request.metadata())?;
-        let (catalog, mut schemas) = (self.database.catalog(), query.into_builder());
+        let (catalog, mut schemas) = (self.database.catalog().await.map_err(status)?, query.into_builder());
         schemas.append(catalog.name, catalog.schema);
         Ok(one(schemas.build().map_err(broken)?))
     }
@@ -223,7 +223,7 @@ impl FlightSqlService for Service {
 
     async fn do_get_tables(&self, query: CommandGetTables, request: Request<Ticket>) -> Result<Rows, Status> {
         self.admit(request.metadata())?;
-        let (catalog, mut tables) = (self.database.catalog(), query.into_builder());
+        let (catalog, mut tables) = (self.database.catalog().await.map_err(status)?, query.into_builder());
         for (name, schema) in catalog.tables {
             tables.append(catalog.name, catalog.schema, name, TABLE, &schema).map_err(broken)?;
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use huong_types::{Problems, Span};
 use serde::Deserialize;
 
-use crate::{Bytes, Compact, Keep};
+use crate::{Bytes, Compact, Keep, Objects};
 
 /// Section `[store]`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -42,6 +42,9 @@ pub struct StoreConfig {
     /// What is kept how long, before [`Keep::defaults`].
     #[serde(default)]
     pub keep: Vec<Keep>,
+    /// A bucket for the sealed parts; without it they stay in the data directory.
+    #[serde(default)]
+    pub objects: Option<Objects>,
 }
 
 /// Section `[query]`: what one query may use, so that a heavy one never harms the alerts.
@@ -77,6 +80,7 @@ impl StoreConfig {
             commit_bytes: commit_bytes(),
             hold_bytes: hold_bytes(),
             budget: None,
+            objects: None,
         }
     }
 
@@ -109,6 +113,9 @@ impl StoreConfig {
         self.compact.check(file, &format!("{path}.compact"), problems);
         for (i, keep) in self.keep.iter().enumerate() {
             keep.check(file, &format!("{path}.keep[{i}]"), problems);
+        }
+        if let Some(objects) = &self.objects {
+            objects.check(file, &format!("{path}.objects"), problems);
         }
     }
 }

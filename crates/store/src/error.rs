@@ -28,6 +28,12 @@ pub enum StoreError {
     Version { path: PathBuf, found: u32, expected: u32 },
     #[error("nothing is deleted: the clock says {now}, the newest reading is of {}; set the clock, or wait for readings", .newest.map_or("no time at all".to_owned(), |at| at.to_string()))]
     ClockAhead { now: Timestamp, newest: Option<Timestamp> },
+    #[error("the bucket of sealed parts refused: {0}")]
+    Objects(#[from] object_store::Error),
+    #[error("no way into the bucket of sealed parts: {0}")]
+    Credentials(String),
+    #[error("{} says that parts are in {found}, the configuration says {expected}", path.display())]
+    Elsewhere { path: PathBuf, found: String, expected: String },
     #[error("cannot encode a record: {0}")]
     Encode(#[from] postcard::Error),
     #[error("cannot encode or decode JSON: {0}")]

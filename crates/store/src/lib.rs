@@ -1,7 +1,8 @@
 //! The store: an append-only log of everything that happened, sealed into Parquet, and SQL over both.
 //!
-//! One [`Writer`] per data directory appends and commits; [`seal`] turns a closed segment of its log into Parquet parts; any number
-//! of readers, in this process or others, ask [`Queries`], [`replay_readings`], follow [`transitions_after`] or, with a [`Follower`], the
+//! One [`Writer`] per data directory appends and commits; [`seal`] turns a closed segment of its log into Parquet parts, [`compact`]
+//! merges small ones, [`retain`] drops those that were kept long enough and [`ship`] takes them to a bucket; any number of readers, in
+//! this process or others, ask [`Queries`], [`audit`], [`replay_readings`], follow [`transitions_after`] or, with a [`Follower`], the
 //! readings meanwhile.
 //!
 //! Layout of a data directory:
@@ -10,12 +11,15 @@
 //! seal.lock                                               held while parts are made or cleaned up
 //! log/<first record sequence>.log                         the segments that are not sealed
 //! starts.json                                             when the directory was opened to write
-//! manifest.json                                           which segments are sealed, into which parts
-//! parquet/<table>/[stream=<stream>/]day=<day>/<first record sequence>.parquet
+//! manifest.json                                           which sequences are sealed, and the parts that hold them
+//! parquet/<table>/[stream=<stream>/]day=<day>/<first record sequence>[-<generation>].parquet
+//! deletions.jsonl                                         what was deleted, when and by which rule; a chain of checksums
+//! objects.json                                            the bucket that parts were taken to, if any
 //! ```
 //! Invariants: a record whose `commit` returned is found by every later reader exactly once, whatever stops the process in between;
 //! the manifest alone says what is sealed (a part it does not name does not exist, a segment it names is not read from the log).
 
+mod audit;
 mod backup;
 mod bookmark;
 mod bytes;
@@ -28,6 +32,7 @@ mod follow;
 mod frame;
 mod health;
 mod manifest;
+mod objects;
 mod output;
 mod part;
 mod query;
@@ -50,6 +55,7 @@ mod writer;
 
 pub use arrow::datatypes::SchemaRef;
 pub use arrow::record_batch::RecordBatch;
+pub use audit::{Audit, StreamAudit, audit};
 pub use backup::{Saved, backup, restore};
 pub use bookmark::{Bookmark, Place};
 pub use bytes::Bytes;
@@ -59,6 +65,7 @@ pub use error::{Fault, StoreError};
 pub use follow::{Committed, Followed, Follower};
 pub use health::{Room, disk_room};
 pub use manifest::sweep;
+pub use objects::{Objects, ship, use_objects};
 pub use output::{Encoder, Format};
 pub use query::{Answer, Asker, Queries, QueryLog};
 pub use record::{Account, Counts, Record, StreamCounts};

@@ -10,11 +10,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use huong_types::{Name, Span, Timestamp};
 use serde::{Deserialize, Serialize};
+use tracing::warn;
 
 use crate::deletions::Deletions;
 use crate::error::Context;
 use crate::table::Table;
-use crate::{StoreError, disk, segment};
+use crate::{StoreError, disk, objects, segment};
 
 const VERSION: u32 = 2;
 
@@ -49,6 +50,9 @@ pub(crate) struct Part {
     pub(crate) stream: Option<Name>,
     /// Days since 1970-01-01, local.
     pub(crate) day: i32,
+    /// In the bucket, under the same path, and not here any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) remote: bool,
     /// Record sequences `(first, behind the last)` of the segments that it was made of.
     #[serde(default)]
     pub(crate) span: (u64, u64),
@@ -68,6 +72,15 @@ pub(crate) struct Retired {
     pub(crate) path: String,
     /// Epoch ms of the machine's clock.
     pub(crate) since: u64,
+    /// Gone from the bucket too, not from here alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) remote: bool,
+}
+
+impl Retired {
+    pub(crate) fn now(path: String, remote: bool) -> Retired {
+        Retired { path, since: epoch_millis(), remote }
+    }
 }
 
 /// What version 1 wrote: parts by the segment that they were made of.
@@ -140,17 +153,24 @@ impl Manifest {
 
     /// Takes the parts with these paths out; their files stay for those who read an earlier generation.
     pub(crate) fn retire(&mut self, paths: &HashSet<&str>) {
-        let since = epoch_millis();
-        let (gone, kept) = std::mem::take(&mut self.parts).into_iter().partition(|part| paths.contains(part.path.as_str()));
+        let (gone, kept): (Vec<Part>, Vec<Part>) =
+            std::mem::take(&mut self.parts).into_iter().partition(|part| paths.contains(part.path.as_str()));
         self.parts = kept;
-        let gone: Vec<Part> = gone;
-        self.retired.extend(gone.into_iter().map(|part| Retired { path: part.path, since }));
+        self.retired.extend(gone.into_iter().map(|part| Retired::now(part.path, part.remote)));
     }
 
     /// Replaces the manifest durably by this one, as the next generation. The caller has read it under [`lock`] and holds that still.
+    ///
+    /// Where parts are in a bucket, a copy goes there; that it could not is a warning, as the manifest that counts is here.
     pub(crate) fn publish(&mut self, dir: &Path) -> Result<(), StoreError> {
         self.generation += 1;
-        disk::write_whole(&path(dir), &serde_json::to_vec(self)?)?;
+        let text = serde_json::to_vec(self)?;
+        disk::write_whole(&path(dir), &text)?;
+        if self.parts.iter().any(|part| part.remote)
+            && let Err(error) = objects::copy_manifest(dir, text)
+        {
+            warn!(%error, "the bucket's copy of the manifest is behind");
+        }
         Ok(())
     }
 }
@@ -188,9 +208,14 @@ pub fn sweep(dir: &Path, grace: Span, now: Timestamp) -> Result<usize, StoreErro
     }
     // First the files, then their names: one that is forgotten and still there would stay until the next start.
     for retired in &due {
+        if retired.remote {
+            objects::bucket(dir)?.remove(&retired.path)?;
+        }
         let path = dir.join(&retired.path);
-        disk::remove(&path)?;
-        path.parent().map_or(Ok(()), disk::sync_dir)?;
+        if path.exists() {
+            disk::remove(&path)?;
+            path.parent().map_or(Ok(()), disk::sync_dir)?;
+        }
     }
     manifest.retired = kept;
     manifest.publish(dir)?;

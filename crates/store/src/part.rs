@@ -4,7 +4,7 @@
 //! sequence.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,13 +17,14 @@ use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::WriterProperties;
+use parquet::file::reader::{ChunkReader, Length};
 use parquet::schema::types::ColumnPath;
 use sha2::{Digest, Sha256};
 
 use crate::error::Context;
 use crate::manifest::Part;
 use crate::table::{Partition, Table};
-use crate::{StoreError, disk};
+use crate::{StoreError, disk, objects};
 
 /// Of a row group: what a reader holds of one column at a time, and the least that a second thread of a query takes over.
 const GROUP_ROWS: usize = 1 << 17;
@@ -51,6 +52,7 @@ pub(crate) fn write(dir: &Path, partition: &Partition, name: &str, span: (u64, u
         records: Table::RECORDS.contains(&table).then(|| seq.values().chunk_by(|a, b| a == b).count() as u64),
         stream: partition.stream.clone(),
         day: partition.day,
+        remote: false,
         span,
         seq: (min(seq).unwrap_or(0), max(seq).unwrap_or(0)),
         at: span_of(&batch, table.time_column())?,
@@ -135,10 +137,45 @@ fn properties(table: Table, batch: &RecordBatch) -> Result<WriterProperties, Sto
     Ok(properties.build())
 }
 
-/// The file of a part, to be read.
-pub(crate) fn open(dir: &Path, part: &Part) -> Result<File, StoreError> {
+/// The bytes of a part: a file here, or what was fetched from the bucket.
+pub(crate) enum Bytes {
+    Here(File),
+    Fetched(bytes::Bytes),
+}
+
+pub(crate) fn open(dir: &Path, part: &Part) -> Result<Bytes, StoreError> {
+    if part.remote {
+        return Ok(Bytes::Fetched(objects::bucket(dir)?.get(&part.path)?));
+    }
     let path = dir.join(&part.path);
-    File::open(&path).during("open", &path)
+    Ok(Bytes::Here(File::open(&path).during("open", &path)?))
+}
+
+impl Length for Bytes {
+    fn len(&self) -> u64 {
+        match self {
+            Bytes::Here(file) => file.len(),
+            Bytes::Fetched(bytes) => bytes.len() as u64,
+        }
+    }
+}
+
+impl ChunkReader for Bytes {
+    type T = Box<dyn Read>;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
+        Ok(match self {
+            Bytes::Here(file) => Box::new(file.get_read(start)?),
+            Bytes::Fetched(bytes) => Box::new(bytes.get_read(start)?),
+        })
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<bytes::Bytes> {
+        match self {
+            Bytes::Here(file) => file.get_bytes(start, length),
+            Bytes::Fetched(bytes) => bytes.get_bytes(start, length),
+        }
+    }
 }
 
 /// `stored` with the types of `wanted` where both have a column.
@@ -191,6 +228,6 @@ pub(crate) fn sequences(dir: &Path, part: &Part, column: &str) -> Result<Vec<u64
 pub(crate) fn sha256(dir: &Path, part: &Part) -> Result<(u64, String), StoreError> {
     let path = dir.join(&part.path);
     let mut sum = Sha256::new();
-    let bytes = io::copy(&mut open(dir, part)?, &mut sum).during("read", &path)?;
+    let bytes = io::copy(&mut open(dir, part)?.get_read(0)?, &mut sum).during("read", &path)?;
     Ok((bytes, hex(&sum.finalize())))
 }

@@ -27,9 +27,11 @@ pub use answer::Answer;
 pub use log::QueryLog;
 
 use crate::error::Context;
+use crate::objects;
+use crate::rollup;
 use crate::snapshot::Snapshot;
 use crate::table::Table;
-use crate::{QueryLimits, StoreError, rollup};
+use crate::{QueryLimits, StoreError};
 use log::Entry;
 use open::OpenLog;
 use provider::SnapshotTable;
@@ -110,23 +112,26 @@ impl Queries {
 
     /// The columns that the answer to `sql` would have. Plans only: no row is read.
     pub async fn columns(&self, sql: &str) -> Result<SchemaRef, StoreError> {
-        let dir: Arc<Path> = self.0.dir.as_path().into();
-        let empty = Table::all().map(|table| SnapshotTable::empty(table, &dir)).collect();
-        let context = self.0.context(empty).await?;
+        let context = self.planning().await?;
         let plan = plan(&context, sql).await?;
         // The physical plan's, which the rows will have: the two may differ in what can be null.
         Ok(context.state().create_physical_plan(&plan).await?.schema())
     }
 
-    /// The tables that there are, with the columns that a reader sees.
+    /// The tables that there are, with their columns.
     pub async fn tables(&self) -> Result<Vec<(&'static str, SchemaRef)>, StoreError> {
-        let dir: Arc<Path> = self.0.dir.as_path().into();
-        let context = self.0.context(Table::all().map(|table| SnapshotTable::empty(table, &dir)).collect()).await?;
+        let context = self.planning().await?;
         let mut tables = Vec::new();
-        for table in Table::all() {
-            tables.push((table.name(), context.table_provider(table.name()).await?.schema()));
+        for name in Table::all().map(Table::name) {
+            tables.push((name, context.table_provider(name).await?.schema()));
         }
         Ok(tables)
+    }
+
+    /// A session in which nothing can be read.
+    async fn planning(&self) -> Result<SessionContext, StoreError> {
+        let dir: Arc<Path> = self.0.dir.as_path().into();
+        self.0.context(Table::all().map(|table| SnapshotTable::empty(table, &dir)).collect()).await
     }
 }
 
@@ -134,8 +139,13 @@ impl Inner {
     /// Takes one state of the directory. Blocking.
     fn load(&self) -> Result<Vec<SnapshotTable>, StoreError> {
         let dir: Arc<Path> = std::path::absolute(&self.dir).during("resolve", &self.dir)?.into();
-        let mut tables: Vec<SnapshotTable> = Table::all().map(|table| SnapshotTable::empty(table, &dir)).collect();
         let Snapshot { parts, logs } = Snapshot::take(&self.dir)?;
+        let bucket = parts.iter().any(|part| part.remote).then(|| objects::bucket(&dir)).transpose()?;
+        if let Some(bucket) = &bucket {
+            self.runtime.register_object_store(bucket.url.as_ref(), Arc::clone(&bucket.store));
+        }
+        let empty = |table| SnapshotTable { bucket: bucket.clone(), ..SnapshotTable::empty(table, &dir) };
+        let mut tables: Vec<SnapshotTable> = Table::all().map(empty).collect();
         parts.into_iter().for_each(|part| tables[part.table as usize].parts.push(part));
         for (table, open) in tables.iter_mut().zip(self.open.rows(&logs)?) {
             table.open = open;
@@ -152,13 +162,13 @@ impl Inner {
         config.options_mut().sql_parser.collect_spans = true;
         let context = SessionContext::new_with_config_rt(config, Arc::clone(&self.runtime));
         for table in tables {
-            let kind = table.table;
-            context.register_table(kind.name(), Arc::new(table))?;
+            let (kind, name) = (table.table, table.table.name());
+            context.register_table(name, Arc::new(table))?;
             if kind.bin().is_some() {
                 // What is seen under the name are whole bins.
                 let merged = context.sql(&rollup::merged_sql(kind)).await?.into_view();
-                context.deregister_table(kind.name())?;
-                context.register_table(kind.name(), merged)?;
+                context.deregister_table(name)?;
+                context.register_table(name, merged)?;
             }
         }
         Ok(context)

@@ -13,8 +13,8 @@ use smallvec::smallvec;
 
 use crate::segment::{self, Segment};
 use crate::{
-    Asker, ClosedSegment, Encoder, Format, Queries, QueryLimits, Record, StoreConfig, Writer, replay_readings, transitions_after,
-    transitions_of,
+    Asker, ClosedSegment, Encoder, Format, Queries, QueryLimits, Record, RecordBatch, StoreConfig, StoreError, Writer, replay_readings,
+    transitions_after, transitions_of,
 };
 
 /// 2025-10-26T16:00:00Z, an hour before midnight in Huế.
@@ -130,6 +130,38 @@ pub(crate) fn mixed() -> Vec<Record> {
         transition(4, 2, AlertState::Acknowledged),
         refused(2),
     ]
+}
+
+pub(crate) fn asker() -> Asker {
+    Asker { who: "duty".to_owned(), via: "test", at: minute(0) }
+}
+
+pub(crate) fn queries(dir: &Path, limits: &QueryLimits) -> Queries {
+    Queries::new(dir, limits.clone(), None).expect("sound limits")
+}
+
+pub(crate) async fn query(dir: &Path, sql: &str, limits: &QueryLimits) -> Result<Vec<RecordBatch>, StoreError> {
+    queries(dir, limits).ask(asker(), sql.to_owned()).await?.gather().await
+}
+
+pub(crate) async fn ask(dir: &Path, sql: &str) -> Vec<RecordBatch> {
+    query(dir, sql, &QueryLimits::default()).await.unwrap_or_else(|error| panic!("{sql}: {error}"))
+}
+
+pub(crate) fn encoded(format: Format, batches: &[RecordBatch]) -> Vec<u8> {
+    let mut encoder = Encoder::new(format, batches[0].schema()).expect("a plain schema");
+    let rows = batches.iter().filter(|batch| batch.num_rows() > 0);
+    let mut out: Vec<u8> = rows.flat_map(|batch| encoder.push(batch.clone()).expect("plain rows")).collect();
+    out.extend(encoder.finish().expect("plain rows"));
+    out
+}
+
+pub(crate) fn text(format: Format, batches: &[RecordBatch]) -> String {
+    String::from_utf8(encoded(format, batches)).expect("text")
+}
+
+pub(crate) async fn csv(dir: &Path, sql: &str) -> String {
+    text(Format::Csv, &ask(dir, sql).await)
 }
 
 pub(crate) fn open(dir: &Path) -> (Writer, crate::Recovered) {

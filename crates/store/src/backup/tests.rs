@@ -109,7 +109,8 @@ fn a_backup_beside_a_writer_and_seals_is_one_moment_of_it() {
         let back = place.path().join("store");
         restore(backup.path(), &back, None).expect("a sound backup");
         let mut found = Vec::new();
-        replay_readings(&back, &|_| Some(huong_types::Timestamp::MIN), &mut |reading| found.push(Record::Reading(reading))).expect("a sound store");
+        replay_readings(&back, &|_| Some(huong_types::Timestamp::MIN), &mut |reading| found.push(Record::Reading(reading)))
+            .expect("a sound store");
         assert!((before..=after).contains(&(found.len() as u64)), "{before} <= {} <= {after}", found.len());
         assert_eq!(found, (0..found.len() as u64).map(reading).collect::<Vec<_>>(), "all from the first to the last, once");
         let (_, recovered) = open(&back);

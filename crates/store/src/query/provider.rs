@@ -24,12 +24,13 @@ use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
 use datafusion::object_store::ObjectMeta;
+use datafusion::object_store::path::Path as Location;
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
 
-use crate::StoreError;
 use crate::manifest::Part;
+use crate::objects::Bucket;
 use crate::table::Table;
 
 /// One table as it is now: sealed parts and the rows of the open log.
@@ -37,7 +38,9 @@ use crate::table::Table;
 pub(super) struct SnapshotTable {
     pub(super) table: Table,
     /// The data directory, absolute.
-    dir: Arc<Path>,
+    pub(super) dir: Arc<Path>,
+    /// Where the parts are that are not there.
+    pub(super) bucket: Option<Arc<Bucket>>,
     pub(super) parts: Vec<Part>,
     pub(super) open: Vec<RecordBatch>,
 }
@@ -50,7 +53,7 @@ struct Figures<'a> {
 
 impl SnapshotTable {
     pub(super) fn empty(table: Table, dir: &Arc<Path>) -> Self {
-        Self { table, dir: Arc::clone(dir), parts: Vec::new(), open: Vec::new() }
+        Self { table, dir: Arc::clone(dir), bucket: None, parts: Vec::new(), open: Vec::new() }
     }
 
     /// The parts that may hold rows which pass `filters`.
@@ -62,6 +65,29 @@ impl SnapshotTable {
         let figures = Figures { table: self.table, parts: &parts };
         let keep = PruningPredicateBuilder::new().with_file_schema(schema).try_build(filter)?.prune(&figures)?;
         Ok(parts.into_iter().zip(keep).filter(|(_, keep)| *keep).map(|(part, _)| part).collect())
+    }
+
+    /// A scan of `parts`, each at its `place` in `store`.
+    fn files(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        store: ObjectStoreUrl,
+        parts: &[&Part],
+        place: &dyn Fn(&Part) -> Result<Location, DataFusionError>,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        let runtime = session.runtime_env();
+        // Footers are read once for all queries.
+        let reader = CachedParquetFileReaderFactory::new(runtime.object_store(&store)?, runtime.cache_manager.get_file_metadata_cache());
+        let source = ParquetSource::new(self.table.schema()).with_pushdown_filters(true);
+        let source = source.with_parquet_file_reader_factory(Arc::new(reader));
+        let files = parts.iter().map(|part| part_file(place(part)?, part)).collect::<Result<Vec<_>, DataFusionError>>()?;
+        let groups = FileGroup::new(files).split_files(session.config().target_partitions());
+        let config = FileScanConfigBuilder::new(store, Arc::new(source))
+            .with_file_groups(groups)
+            .with_projection_indices(projection.cloned())?
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
     }
 }
 
@@ -120,9 +146,7 @@ impl PruningStatistics for Figures<'_> {
 }
 
 /// With its figures, by which a scan that is under way passes over files that no row is wanted of any more.
-fn part_file(dir: &Path, part: &Part) -> Result<PartitionedFile, StoreError> {
-    let location = datafusion::object_store::path::Path::from_absolute_path(dir.join(&part.path))
-        .map_err(|error| DataFusionError::ObjectStore(Box::new(error.into())))?;
+fn part_file(location: Location, part: &Part) -> Result<PartitionedFile, DataFusionError> {
     let meta = ObjectMeta { location, last_modified: Default::default(), size: part.bytes, e_tag: None, version: None };
     let schema = part.table.schema();
     let mut statistics = Statistics::new_unknown(&schema);
@@ -163,23 +187,19 @@ impl TableProvider for SnapshotTable {
         let schema = self.schema();
         let open: Arc<dyn ExecutionPlan> =
             MemorySourceConfig::try_new_exec(std::slice::from_ref(&self.open), schema.clone(), projection.cloned())?;
-        let parts = self.parts_for(session, filters)?;
-        if parts.is_empty() {
-            return Ok(open);
+        let (remote, local): (Vec<&Part>, Vec<&Part>) = self.parts_for(session, filters)?.into_iter().partition(|part| part.remote);
+        let mut inputs = Vec::new();
+        if !local.is_empty() {
+            let place = |part: &Part| {
+                Location::from_absolute_path(self.dir.join(&part.path))
+                    .map_err(|error| DataFusionError::ObjectStore(Box::new(error.into())))
+            };
+            inputs.push(self.files(session, projection, ObjectStoreUrl::local_filesystem(), &local, &place)?);
         }
-        let url = ObjectStoreUrl::local_filesystem();
-        let runtime = session.runtime_env();
-        // Footers are read once for all queries.
-        let reader = CachedParquetFileReaderFactory::new(runtime.object_store(&url)?, runtime.cache_manager.get_file_metadata_cache());
-        let source = ParquetSource::new(schema).with_pushdown_filters(true).with_parquet_file_reader_factory(Arc::new(reader));
-        let files = parts.into_iter().map(|part| part_file(&self.dir, part)).collect::<Result<Vec<_>, _>>();
-        let files = files.map_err(|error| DataFusionError::External(Box::new(error)))?;
-        let groups = FileGroup::new(files).split_files(session.config().target_partitions());
-        let config = FileScanConfigBuilder::new(url, Arc::new(source))
-            .with_file_groups(groups)
-            .with_projection_indices(projection.cloned())?
-            .build();
-        let sealed: Arc<dyn ExecutionPlan> = DataSourceExec::from_data_source(config);
-        UnionExec::try_new(vec![sealed, open])
+        if let Some(bucket) = self.bucket.as_ref().filter(|_| !remote.is_empty()) {
+            inputs.push(self.files(session, projection, bucket.url.clone(), &remote, &|part| Ok(bucket.key(&part.path)))?);
+        }
+        inputs.push(open);
+        if inputs.len() == 1 { Ok(inputs.remove(0)) } else { UnionExec::try_new(inputs) }
     }
 }

@@ -7,20 +7,10 @@ use arrow::record_batch::RecordBatch;
 use huong_types::{AlertState, Span};
 
 use super::*;
-use crate::testing::{ask, asker, close, csv, encoded, filled, minute, mixed, observation, open, reading, refused, transition, write};
+use crate::testing::{
+    ask, asker, close, csv, encoded, filled, minute, mixed, observation, open, queries, query, reading, refused, text, transition, write,
+};
 use crate::{Fault, Format, Record, StoreConfig, Writer, seal};
-
-fn queries(dir: &Path, limits: &QueryLimits) -> Queries {
-    Queries::new(dir, limits.clone(), None).expect("sound limits")
-}
-
-async fn query(dir: &Path, sql: &str, limits: &QueryLimits) -> Result<Vec<RecordBatch>, StoreError> {
-    queries(dir, limits).ask(asker(), sql.to_owned()).await?.gather().await
-}
-
-fn text(format: Format, batches: &[RecordBatch]) -> String {
-    String::from_utf8(encoded(format, batches)).expect("text")
-}
 
 const QUESTIONS: &[&str] = &[
     "SELECT * FROM readings ORDER BY seq, field",

@@ -41,7 +41,7 @@ fn old_parts_go_and_the_log_proves_it() {
     let gone = retain(dir.path(), &[], minute(95 * DAY), &never).expect("a sound disk");
     assert_eq!(gone, ["parquet/quarantine/day=2025-10-26/00000000000000000001.parquet"]);
     assert!(dir.path().join(&gone[0]).exists(), "for those who read it still");
-    assert_eq!(tables(dir.path()), ["alerts", "readings", "readings_1m", "readings_1h"]);
+    assert_eq!(tables(dir.path()), ["readings", "readings_1m", "readings_1h", "alerts"]);
     let log = Deletions::read(dir.path()).expect("a sound log");
     let planned: Vec<&Planned> = log.planned().collect();
     assert_eq!((planned.len(), log.pending().len(), planned[0].day.as_str()), (1, 1, "2025-10-26"));
@@ -102,7 +102,7 @@ fn a_crash_at_any_step_is_made_good() {
         sweep(state.path(), Span::ZERO, now).expect("a sound disk");
         let log = Deletions::read(state.path()).expect("a sound log");
         assert_eq!((log.planned().count(), log.lines.len(), log.pending().len()), (1, 2, 0), "step {step}");
-        assert_eq!(tables(state.path()), ["alerts", "readings", "readings_1m", "readings_1h"], "step {step}");
+        assert_eq!(tables(state.path()), ["readings", "readings_1m", "readings_1h", "alerts"], "step {step}");
     }
 }
 
