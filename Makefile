@@ -25,7 +25,7 @@ test: $(ORT) setup-build setup-test lint
 # The hot paths beside the machine's own limits, rules by keys, then the recorded flood where its data is at hand.
 DATA := $(or $(HUONG_SHARED_DATA),../shared/data)
 bench: $(ORT) setup-build
-	cargo bench --bench hot_paths --bench rules
+	cargo bench --bench hot_paths --bench rules --bench log
 	cargo build --release --bin huong
 	@if [ -d $(DATA) ]; then \
 	  $(HUONG) replay --readings $(DATA)/flood/hue_flood_2025.csv --score $(DATA)/flood/crossings_2025.csv \

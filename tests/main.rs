@@ -1,5 +1,6 @@
 //! The whole system from outside: the real binary, a real broker, a real browser, and the walls between the crates.
 
+mod backup;
 mod bad_input;
 mod cameras;
 mod city;

@@ -281,7 +281,7 @@ impl fmt::Display for Audit {
         for (stream, account) in &self.streams {
             let stream = if stream.is_empty() { "?" } else { stream };
             let difference = i128::from(account.found()) - i128::from(account.ledger);
-            let Account { ledger, in_log, in_parts, deleted } = account;
+            let StreamAudit { ledger, in_log, in_parts, deleted } = account;
             writeln!(f, "{stream:width$} {ledger:>12} {in_log:>12} {in_parts:>12} {deleted:>12} {difference:>12}")?;
         }
         writeln!(f, "{} segments, {} parts, {} bytes, {} deletions", self.segments, self.parts, self.bytes, self.deletions)?;

@@ -11,6 +11,7 @@ use huong_types::{AlertState, Span};
 use proptest::prelude::*;
 use rustix::io::Errno;
 
+use super::tests::check_recovered;
 use super::*;
 use crate::testing::{copy, logged, minute, open, reading, scratch, transition, write};
 
@@ -173,12 +174,16 @@ impl Run {
     /// However the process ends now: what may have been acknowledged is there, and nothing that was never written.
     fn check(&self) {
         for (how, left) in [("killed", copy(self.dir.path())), ("power cut", self.disk.power_cut(self.dir.path()))] {
-            let (_, recovered) = open(left.path());
+            let (mut writer, recovered) = open(left.path());
             let found: Vec<Record> = logged(left.path()).into_iter().map(|(_, record)| record).collect();
             let what = format!("{how}, {}, {} of {} stored", self.what, self.stored, self.appended.len());
             assert!(found.len() >= self.stored, "lost: {} found; {what}", found.len());
             assert!(found[..] == self.appended[..found.len()], "made up; {what}");
             assert_eq!(recovered.damaged, 0, "{what}");
+            check_recovered(&recovered, &found);
+            write(&mut writer, &[reading(99)]);
+            let goes_on: Vec<(u64, Record)> = (FIRST_SEQ..).zip(found.into_iter().chain([reading(99)])).collect();
+            assert_eq!(logged(left.path()), goes_on, "{what}");
         }
     }
 
@@ -219,19 +224,42 @@ impl Run {
     }
 }
 
+/// Plays `script` once well, then with every operation failing in every way, once and for a while.
+fn fail_everywhere(script: &[Step]) {
+    let operations = Run::play(script, None);
+    for at in 0..operations {
+        for way in [Way::Before, Way::Midway, Way::After] {
+            for lasts in [1, 2, 5] {
+                Run::play(script, Some(Fault { at, lasts, way }));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_rotation_that_fails_anywhere_leaves_one_log() {
+    let append = |n| Step::Append(reading(n));
+    let alert = Step::Append(transition(1, 1, AlertState::Open));
+    fail_everywhere(&[
+        append(1),
+        Step::Rotate,
+        append(2),
+        Step::Rotate,
+        alert,
+        Step::Commit,
+        append(3),
+        Step::Commit,
+        append(4),
+        Step::Rotate,
+    ]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 6, max_shrink_iters: 60, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_fails_and_when_nothing_acknowledged_is_lost_or_made_up(script in prop::collection::vec(step(), 6..14)) {
-        let operations = Run::play(&script, None);
-        for at in 0..operations {
-            for way in [Way::Before, Way::Midway, Way::After] {
-                for lasts in [1, 2, 5] {
-                    Run::play(&script, Some(Fault { at, lasts, way }));
-                }
-            }
-        }
+        fail_everywhere(&script);
     }
 }
 

@@ -22,7 +22,7 @@ fn state_after(records: &[Record]) -> State {
     state
 }
 
-fn check_recovered(recovered: &Recovered, records: &[Record]) {
+pub(super) fn check_recovered(recovered: &Recovered, records: &[Record]) {
     let state = state_after(records);
     assert_eq!(recovered.open_alerts, state.open.into_values().collect::<Vec<_>>());
     assert_eq!((recovered.next_seq, &recovered.counts), (state.next_seq, &state.counts));
