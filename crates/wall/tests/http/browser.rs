@@ -107,7 +107,9 @@ fn the_page_shows_what_holds_and_says_when_it_does_not_know() {
     served.step(1, TransitionKind::Raised, alert_of("kimlong"));
     page.shows(&["Kim Long 3,62 m, trên báo động III Kim Long 3.62 m, above alarm level III", "CHƯA NHẬN"]);
     served.step(2, TransitionKind::Acknowledged, acknowledged(alert_of("kimlong"), "Chị Hương"));
-    page.shows(&["ĐÃ NHẬN: Chị Hương", "CÂN / BALANCED", "2 · 7,50", "LỖI, CHẬM 77 / FAILING, 77 BEHIND"]);
+    page.shows(&["ĐÃ NHẬN: Chị Hương", "CÂN / BALANCED", "2 · 7,50", "LỖI / FAILING · 77"]);
+    let fits = "document.getElementById('figures').scrollWidth <= document.getElementById('figures').clientWidth";
+    assert_eq!(page.evaluate(fits), true, "the bottom line has room for all figures");
     let mut shelved = alert_of("phuoc");
     shelved.state = AlertState::Shelved;
     served.step(3, TransitionKind::Shelved, shelved);
