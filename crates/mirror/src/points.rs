@@ -3,13 +3,15 @@
 //! | measurement | tags | fields |
 //! | --- | --- | --- |
 //! | the stream | `key`, `source`, `quality`, `check` (which check failed), `id` | the reading's own, side by side |
-//! | `huong_alerts` | `rule`, `key`, `stream`, `severity`, `kind`, `state`, `seq` | the rule's figures, `announced`, `escalated`, `exercise`, `id` |
+//! | `huong_alerts` | `rule`, `key`, `stream`, `severity`, `kind`, `state` | the rule's figures, `announced`, `escalated`, `exercise`, `id`, `seq` |
 //! | `huong_ledger`, `huong_latency`, `huong_load`, .. | as in `/metrics` | figures of the processor |
 //!
 //! Invariant: points are a pure function of the record, so one sent again is the same point; and two different records are two points
-//! (measurement, tags and time differ), but for late values of one key, source and millisecond, of which the last one stands, as a source
-//! that corrects itself would have it. Occurrences have an id as a tag, since many may fall on one moment: the one that they bring where the
-//! stream's texts are copied, else the sequence of their record; so has a second value for the moment of a first. Fields of different quality are in lines of their own.
+//! (measurement, tags and time differ). Occurrences have an id as a tag, since many may fall on one moment: the one that they bring
+//! where the stream's texts are copied, else the sequence of their record; so has a second value for the moment of a first. Fields of
+//! different quality are in lines of their own. The exceptions are late values of one key and source in one millisecond, and new
+//! figures of one alert in one millisecond: of these the last stands, as it does for whoever asks what holds. A number in a tag would
+//! make a series of each.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -76,12 +78,10 @@ impl Points {
     /// Returns how many figures were not finite.
     pub(crate) fn transition(&self, lines: &mut Lines, transition: &Transition) -> u64 {
         let alert = &transition.alert;
-        let seq = transition.seq.to_string();
         let tags = [
             ("key", alert.key.as_str()),
             ("kind", transition.kind.as_str()),
             ("rule", alert.rule.as_str()),
-            ("seq", seq.as_str()),
             ("severity", alert.severity.as_str()),
             ("state", alert.state.as_str()),
             ("stream", alert.stream.as_str()),
@@ -91,6 +91,7 @@ impl Points {
             ("escalated", Value::Number(alert.escalated.into())),
             ("exercise", Value::Truth(alert.exercise)),
             ("id", Value::Text(&alert.id)),
+            ("seq", Value::Number(transition.seq as f64)),
         ];
         // A figure that a rule happens to call like one of ours gives way: a line has each field once.
         let figures = alert.values.iter().map(|(name, figure)| (name.as_str(), Value::Number(*figure)));
@@ -118,7 +119,7 @@ fn said_id(reading: &Reading, field: Option<&Name>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use huong_types::{Field, Flag, Origin};
+    use huong_types::{About, Alert, AlertState, Field, Flag, Origin, Severity, Text, TransitionKind};
 
     use super::*;
 
@@ -173,6 +174,50 @@ mod tests {
         assert_eq!(lines, "calls,id=A-1,key=kim\\ long,quality=ok,source=vrain call=\"A-1\",wait=4 1000\n");
         let (lines, _) = written(&points(&[]), 79, &reading("boats", vec![Field::ok("lat".into(), 16.5)]));
         assert_eq!(lines, "boats,id=79,key=kim\\ long,quality=ok,source=vrain lat=16.5 1000\n");
+    }
+
+    #[test]
+    fn a_step_of_an_alert_is_a_point_of_its_rule_and_key() {
+        let at = Timestamp::from_millis(5000);
+        let alert = Alert {
+            id: "river-bd3:kim long:1".into(),
+            about: About::Rule,
+            rule: "river-bd3".into(),
+            rule_version: "7f3a".into(),
+            key: "kim long".into(),
+            stream: "water_level".into(),
+            severity: Severity::Extreme,
+            state: AlertState::Open,
+            pending: false,
+            holds: true,
+            stale_since: None,
+            since: at,
+            raised: at,
+            updated: at,
+            ended: None,
+            // The last one is called like a field of ours, which stays.
+            values: [("level".into(), 3.5), ("trend".into(), f64::NAN), ("seq".into(), 1.0)].into(),
+            text: Text::default(),
+            ack: None,
+            latch: false,
+            shelf: None,
+            inhibited_by: None,
+            folded_into: None,
+            flapping_until: None,
+            announced: Some(at),
+            escalated: 0,
+            exercise: false,
+            silence: false,
+            notify: Vec::new(),
+        };
+        let kind = TransitionKind::Raised;
+        let transition =
+            Transition { seq: 42, kind, at, decided: at, announced: true, recipients: Vec::new(), by: None, alert, cause: Vec::new() };
+        let mut lines = Lines::default();
+        assert_eq!(points(&[]).transition(&mut lines, &transition), 1);
+        let expected = "huong_alerts,key=kim\\ long,kind=raised,rule=river-bd3,severity=extreme,state=open,stream=water_level \
+                        announced=true,escalated=0,exercise=false,id=\"river-bd3:kim long:1\",seq=42,level=3.5 5000\n";
+        assert_eq!(lines.text(0..1), expected);
     }
 
     #[test]

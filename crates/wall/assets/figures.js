@@ -51,8 +51,9 @@ export class FiguresLine {
     this.set("sinks", say(failing.length ? texts.both("figure.sinks.failing", { names: failing.join(", ") }) : texts.both("figure.sinks.working")), failing.length > 0);
     const mirror = figures.mirror;
     show(this.cells.mirror.element, Boolean(mirror));
-    const behind = texts.both("figure.mirror.failing", { count: number(mirror?.behind ?? 0) });
-    this.set("mirror", say(mirror?.failing ? behind : texts.both("figure.mirror.working")), Boolean(mirror?.failing));
+    mark(document.getElementById("figures"), "crowded", Boolean(mirror));
+    const behind = mirror?.failing ? `${say(texts.both("figure.mirror.failing"))} · ${number(mirror.behind)}` : null;
+    this.set("mirror", behind ?? say(texts.both("figure.mirror.working")), behind !== null);
     const load = figures.load;
     this.set("load", `${number(load.last_10_min)} · ${number(load.last_hour)}`, load.in_flood);
     const outdated = figures.rules.outdated;

@@ -20,17 +20,17 @@ export class Ledger {
   constructor(texts, opener) {
     this.element = document.getElementById("ledger");
     const head = make("tr");
-    for (const text of [
-      texts.both("ledger.stream"),
-      texts.both("ledger.source"),
-      texts.both("ledger.received"),
-      texts.both("ledger.stored"),
-      texts.both("ledger.rejected"),
-      texts.both("ledger.shed"),
-      texts.both("ledger.in_flight"),
-      texts.both("ledger.reasons"),
+    for (const [text, kind] of [
+      [texts.both("ledger.stream"), ""],
+      [texts.both("ledger.source"), ""],
+      [texts.both("ledger.received"), "count"],
+      [texts.both("ledger.stored"), "count"],
+      [texts.both("ledger.rejected"), "count"],
+      [texts.both("ledger.shed"), "count"],
+      [texts.both("ledger.in_flight"), "count"],
+      [texts.both("ledger.reasons"), ""],
     ]) {
-      const label = new Label("th");
+      const label = new Label("th", kind);
       label.write(text);
       head.append(label.element);
     }

@@ -107,7 +107,9 @@ fn the_page_shows_what_holds_and_says_when_it_does_not_know() {
     served.step(1, TransitionKind::Raised, alert_of("kimlong"));
     page.shows(&["Kim Long 3,62 m, trên báo động III Kim Long 3.62 m, above alarm level III", "CHƯA NHẬN"]);
     served.step(2, TransitionKind::Acknowledged, acknowledged(alert_of("kimlong"), "Chị Hương"));
-    page.shows(&["ĐÃ NHẬN: Chị Hương", "CÂN / BALANCED", "2 · 7,50"]);
+    page.shows(&["ĐÃ NHẬN: Chị Hương", "CÂN / BALANCED", "2 · 7,50", "LỖI / FAILING · 77"]);
+    let fits = "document.getElementById('figures').scrollWidth <= document.getElementById('figures').clientWidth";
+    assert_eq!(page.evaluate(fits), true, "the bottom line has room for all figures");
     let mut shelved = alert_of("phuoc");
     shelved.state = AlertState::Shelved;
     served.step(3, TransitionKind::Shelved, shelved);
@@ -130,6 +132,11 @@ fn the_page_shows_what_holds_and_says_when_it_does_not_know() {
     }
     page.shows(&["và 296 cảnh báo khác"]);
     assert_eq!(page.evaluate("document.querySelectorAll('*').length"), elements, "the document does not grow");
+
+    page.evaluate("[...document.querySelectorAll('footer .figure')].find((figure) => figure.innerText.includes('BALANCED')).click()");
+    page.shows(&["từ chối", "water_level vrain 5 4 1 0 0 duplicate 1"]);
+    page.evaluate("document.getElementById('ledger').click()");
+    assert_eq!(page.evaluate("document.getElementById('ledger').hasAttribute('hidden')"), true);
 
     served.stop.set();
     page.shows(&["MẤT KẾT NỐI CONNECTION LOST"]);

@@ -15,8 +15,8 @@ use huong_types::{
     Transition, TransitionKind,
 };
 use huong_wall::{
-    AccountLedger, Backend, CameraNow, Family, Feed, Figures, Hub, HubStats, Ledger, OrderError, Picture, QueryError, QueryFormat, Rows,
-    Wall, WallClock, WallConfig,
+    AccountLedger, Backend, CameraNow, Family, Feed, Figures, Hub, HubStats, Ledger, MirrorFigures, OrderError, Picture, QueryError,
+    QueryFormat, Rows, Wall, WallClock, WallConfig,
 };
 use serde_json::Value;
 use smallvec::smallvec;
@@ -79,12 +79,14 @@ impl Backend for City {
     fn figures(&self) -> Figures {
         let ledger = [("water_level".into(), Ledger { received: 5, stored: 4, rejected: 1, shed: 0, in_flight: 0 })].into();
         let load = LoadFigures { operators: 1, last_10_min: 2.0, last_hour: 7.5, ..LoadFigures::default() };
-        Figures { readings_per_second: 1234.0, ledger, broker_connected: true, load, ..Figures::default() }
+        let mirror = Some(MirrorFigures { behind: 77, behind_seconds: 4.5, failing: Some("401 Unauthorized".to_owned()) });
+        Figures { readings_per_second: 1234.0, ledger, broker_connected: true, load, mirror, ..Figures::default() }
     }
 
     fn accounts(&self) -> Vec<AccountLedger> {
         let of = |name: &str| Some(Name::new(name));
-        vec![AccountLedger { stream: of("water_level"), source: of("vrain"), received: 5, stored: 4, ..AccountLedger::default() }]
+        let rejected = [("duplicate".into(), 1)].into();
+        vec![AccountLedger { stream: of("water_level"), source: of("vrain"), received: 5, stored: 4, rejected, ..AccountLedger::default() }]
     }
 
     fn metrics(&self) -> Vec<Family> {
