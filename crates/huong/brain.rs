@@ -94,7 +94,7 @@ impl Brain {
         self.out = Out::default();
     }
 
-    /// Between the readings relived before and those after it the process was down until `at`.
+    /// Between the readings relived so far and those that follow the process was away, until `at`.
     pub(crate) fn resume(&mut self, at: Timestamp) {
         self.engine.resume(at);
     }

@@ -7,6 +7,7 @@ use huong_types::{Alert, Name, Signal, SignalKind, Span, Timestamp};
 use crate::cluster::{Change, ChangeKind, ClusterSpec, Clusters};
 use crate::engine::Out;
 use crate::expr::{Cell, Row};
+use crate::pause::Pause;
 use crate::rule::{Judge, Rule};
 use crate::stream::{StreamEngine, World, ctx};
 use crate::template::Shown;
@@ -42,17 +43,10 @@ impl ClusterState {
         })
     }
 
-    pub(crate) fn due(&self, disorder: Span) -> Timestamp {
-        let ends = self.clusters.next_deadline().map(|at| at + self.lag + disorder);
+    pub(crate) fn due(&self, disorder: Span, pause: Pause) -> Timestamp {
+        let ends = self.clusters.next_deadline().map(|at| pause.due(at + self.lag + disorder));
         let stray = (!self.strays.is_empty()).then_some(Timestamp::MIN);
         stray.or(ends).unwrap_or(Timestamp::MAX)
-    }
-
-    /// See [`crate::Engine::resume`].
-    pub(crate) fn resume(&mut self, now: Timestamp) {
-        if self.newest != Timestamp::MIN {
-            self.lag = self.lag.max(now.since(self.newest));
-        }
     }
 
     /// After a restart: makes the clusters agree with the alert table.
@@ -114,7 +108,7 @@ impl StreamEngine {
 
     /// The clock has moved: clusters without enough events end.
     pub(crate) fn expire_clusters(&mut self, c: u32, now: Timestamp, world: &World, out: &mut Out) {
-        let Self { spec, rules, clusters, .. } = self;
+        let Self { spec, rules, clusters, pause, .. } = self;
         let state = &mut clusters[c as usize];
         let rule = &rules[state.rule as usize];
         let Judge::Cluster { spec: cluster, .. } = &rule.judge else { return };
@@ -122,7 +116,7 @@ impl StreamEngine {
             out.signals.push(rule.bare_signal(&stray, now, SignalKind::Clear));
         }
         let mut changes = Vec::new();
-        state.clusters.expire(cluster, now - state.lag - spec.disorder, &mut changes);
+        state.clusters.expire(cluster, pause.clock(now) - state.lag - spec.disorder, &mut changes);
         tell(state, rule, &changes, spec, world, out);
         self.wake_cluster(c);
     }

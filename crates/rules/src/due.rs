@@ -58,12 +58,6 @@ impl StreamEngine {
         self.clusters.iter_mut().for_each(|cluster| cluster.scheduled = Timestamp::MAX);
     }
 
-    /// See [`crate::Engine::resume`].
-    pub(crate) fn resume(&mut self, now: Timestamp) {
-        self.groups.iter_mut().flat_map(|group| &mut group.subjects).for_each(|subject| subject.resume(now));
-        self.clusters.iter_mut().for_each(|cluster| cluster.resume(now));
-    }
-
     /// Everyone is waited for.
     pub(crate) fn wake_all(&mut self, world: &World) {
         for k in 0..self.sensors.len() as u32 {
@@ -90,7 +84,7 @@ impl StreamEngine {
     }
 
     pub(crate) fn wake_cluster(&mut self, c: u32) {
-        let due = self.clusters[c as usize].due(self.spec.disorder);
+        let due = self.clusters[c as usize].due(self.spec.disorder, self.pause);
         self.wake(Slot::Cluster(c), due);
     }
 
@@ -118,15 +112,16 @@ impl StreamEngine {
             return Timestamp::MAX;
         }
         let Some(newest) = subject.newest else { return Timestamp::MAX };
+        let reached = |event| self.pause.due(subject.clock_reaches(event, self.spec.disorder));
         let mut due = Timestamp::MAX;
         for (p, shared) in group.plans.iter().enumerate() {
             let end = subject.windows[p].windows.next_end(&shared.plan);
             let idle = self.next_idle_end(g, s, p);
-            due = end.into_iter().chain(idle).fold(due, |due, end| due.min(subject.clock_reaches(end, self.spec.disorder)));
+            due = end.into_iter().chain(idle).fold(due, |due, end| due.min(reached(end)));
         }
         for (i, state) in subject.lives() {
             if let Some(matures) = state.life.matures() {
-                due = due.min(subject.clock_reaches(matures, self.spec.disorder));
+                due = due.min(reached(matures));
             }
             if let (Some(schedule), Some(_)) = (&self.rules[i as usize].schedule, state.life.since()) {
                 due = due.min(schedule.next_change(state.life.judged().max(newest)));
@@ -145,10 +140,10 @@ impl StreamEngine {
     fn on_subject(&mut self, g: u16, s: u32, now: Timestamp, world: &World, out: &mut Out) {
         self.close_windows(g, s, now, world, out);
         let events = self.spec.events;
-        let Self { spec, groups, rules, sensors, .. } = self;
+        let Self { spec, groups, rules, sensors, pause, .. } = self;
         let subject = &mut groups[g as usize].subjects[s as usize];
         let ctx = ctx(spec, world);
-        let upto = subject.clock_watermark(spec.disorder, now);
+        let upto = subject.clock_watermark(spec.disorder, pause.clock(now));
         let mature: Vec<u32> =
             subject.lives().filter(|(_, state)| state.life.matures().is_some_and(|at| at <= upto)).map(|(i, _)| i).collect();
         for i in mature {
@@ -177,7 +172,7 @@ impl StreamEngine {
     }
 
     fn close_windows(&mut self, g: u16, s: u32, now: Timestamp, world: &World, out: &mut Out) {
-        let watermark = self.groups[g as usize].subjects[s as usize].clock_watermark(self.spec.disorder, now);
+        let watermark = self.groups[g as usize].subjects[s as usize].clock_watermark(self.spec.disorder, self.pause.clock(now));
         self.close_until(g, s, watermark, now, world, out);
     }
 

@@ -22,6 +22,8 @@ pub struct Engine {
     streams: Vec<StreamEngine>,
     index: HashMap<Name, usize>,
     world: World,
+    /// When the last reading arrived.
+    heard: Timestamp,
     /// By stream: the patterns that wait for something in it, as (stream, rule) of the pattern.
     waiting: Vec<Vec<(usize, u32)>>,
 }
@@ -89,7 +91,7 @@ impl Engine {
             stream.populate(&world);
         }
         let index = streams.iter().enumerate().map(|(i, stream)| (stream.spec.id.clone(), i)).collect();
-        Self { rules, streams, index, world, waiting }
+        Self { rules, streams, index, world, heard: Timestamp::MIN, waiting }
     }
 
     /// In the order of the files.
@@ -121,6 +123,7 @@ impl Engine {
     /// pass up to `now` before: see [`Engine::advance`].
     pub fn on_reading(&mut self, reading: &mut Reading, now: Timestamp, out: &mut Out) -> Verdict {
         self.start(now);
+        self.heard = self.heard.max(now);
         let derived = out.derived.len();
         let verdict = self.judge(reading, now, out);
         self.judge_derived(derived, now, out);
@@ -182,10 +185,24 @@ impl Engine {
         self.world.started = Timestamp::MAX;
     }
 
-    /// After a pause that ended at `now`: what was sent meanwhile is still on its way, so from here on the clock counts as if everyone
-    /// had just been heard. Otherwise it would close windows whose readings are about to come.
+    /// The process was away since the last reading and is back at `now`. What was sent meanwhile is still on its way: until it has had
+    /// its stream's disorder of time to come, the clock closes no window and ends no delay that fell due in between.
     pub fn resume(&mut self, now: Timestamp) {
-        self.streams.iter_mut().for_each(|stream| stream.resume(now));
+        if self.heard == Timestamp::MIN {
+            return;
+        }
+        for s in 0..self.streams.len() {
+            let until = now + self.patience(s);
+            let stream = &mut self.streams[s];
+            stream.pause = stream.pause.then(self.heard, until);
+        }
+    }
+
+    /// How long what is on its way may take; what is derived waits for what it is derived from.
+    fn patience(&self, s: usize) -> Span {
+        let spec = &self.streams[s].spec;
+        let sources = (0..self.streams.len()).filter(|from| self.streams[*from].feeds(&spec.id).next().is_some());
+        sources.map(|from| self.patience(from)).max().unwrap_or(Span::ZERO).max(spec.disorder)
     }
 
     /// Takes over from an engine with other rules: what was known of the keys, and the states of rules that have not changed. Rules that
@@ -199,6 +216,7 @@ impl Engine {
             .collect();
         self.world.board.adopt(old.world.board, &old.index, &self.index, &patterns);
         self.world.exercise = old.world.exercise;
+        self.heard = old.heard;
         let mut streams: HashMap<Name, StreamEngine> = old.streams.into_iter().map(|stream| (stream.spec.id.clone(), stream)).collect();
         for stream in &mut self.streams {
             if let Some(was) = streams.remove(&stream.spec.id) {

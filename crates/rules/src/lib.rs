@@ -20,6 +20,7 @@ mod gate;
 mod group;
 mod lens;
 mod life;
+mod pause;
 mod quality;
 mod rule;
 mod rule_file;

@@ -17,6 +17,7 @@ use crate::engine::{Orphan, Out, Verdict};
 use crate::expr::{Cell, Kind, Row};
 use crate::group::{By, Group};
 use crate::life::Judgement;
+use crate::pause::Pause;
 use crate::quality::{Arrival, Checks};
 use crate::rule::{Ctx, Judge, Rule, Sight};
 use crate::sensor::{Facts, Sensor};
@@ -62,6 +63,7 @@ pub(crate) struct StreamEngine {
     /// So many keys, the first, stand in the registry's order.
     listed: u32,
     pub(crate) unjudged: u64,
+    pub(crate) pause: Pause,
     /// Scratch: the usable cells of the reading at hand, and those of them that are the newest of their field.
     pub(crate) cells: Vec<Cell>,
     current: Vec<Cell>,
@@ -109,6 +111,7 @@ impl StreamEngine {
             orphans: 0,
             listed: 0,
             unjudged: 0,
+            pause: Pause::NONE,
             flagged: Vec::new(),
             closed: Vec::new(),
         }
@@ -257,7 +260,7 @@ impl StreamEngine {
             By::All | By::Field(_) | By::Fact(_) => group.subject(&name, world.facts.nothing()),
         };
         self.pass_idle(g as u16, s, at, now, world, out);
-        let Self { spec, keys, sensors, groups, rules, derives, cells, current, closed, .. } = self;
+        let Self { spec, keys, sensors, groups, rules, derives, cells, current, closed, pause, .. } = self;
         let (group, sensor, key) = (&mut groups[g], &sensors[k as usize], &keys[k as usize]);
         let Group { filters, plans, rules: on_reading, derives: derived, subjects, .. } = group;
         let subject = &mut subjects[s as usize];
@@ -290,7 +293,7 @@ impl StreamEngine {
             }
         }
         // What the clock has closed already is judged again at once.
-        let watermark = subject.clock_watermark(spec.disorder, now - Span::from_millis(1));
+        let watermark = subject.clock_watermark(spec.disorder, pause.clock(now - Span::from_millis(1)));
         for (p, shared) in plans.iter().enumerate() {
             let windows = &mut subject.windows[p].windows;
             let fed = taken(shared.filter);

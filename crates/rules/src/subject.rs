@@ -116,11 +116,6 @@ impl Subject {
         newest
     }
 
-    /// See [`crate::Engine::resume`].
-    pub(crate) fn resume(&mut self, now: Timestamp) {
-        self.lag = self.newest.map_or(self.lag, |newest| self.lag.max(now.since(newest)));
-    }
-
     /// The latest usable readings not after `at`.
     pub(crate) fn cause(&self, stream: &Name, at: Timestamp) -> Vec<Cause> {
         let until = self.recent.iter().flatten().filter(|(_, t)| *t <= at);

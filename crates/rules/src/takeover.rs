@@ -86,7 +86,7 @@ impl StreamEngine {
         let places: Vec<Option<u32>> = (0..old.rules.len() as u32).map(same).collect();
         let same = |was: &Derive| (0u32..).zip(&self.derives).find(|(_, is)| is.id == was.id && is.version == was.version).map(|(i, _)| i);
         let derives: Vec<Option<u32>> = old.derives.iter().map(same).collect();
-        self.unjudged = old.unjudged;
+        (self.unjudged, self.pause) = (old.unjudged, old.pause);
         let (mut old_groups, mut old_sensors) = (old.groups, old.sensors.into_iter().map(Some).collect::<Vec<_>>());
         self.checks = old.checks;
         for (key, position) in old_groups[0].names() {
