@@ -201,7 +201,7 @@ impl Engine {
     /// How long what is on its way may take; what is derived waits for what it is derived from.
     fn patience(&self, s: usize) -> Span {
         let spec = &self.streams[s].spec;
-        let sources = (0..self.streams.len()).filter(|from| self.streams[*from].feeds(&spec.id).next().is_some());
+        let sources = (0..self.streams.len()).filter(|from| self.streams[*from].feeds().any(|(into, _)| *into == spec.id));
         sources.map(|from| self.patience(from)).max().unwrap_or(Span::ZERO).max(spec.disorder)
     }
 

@@ -161,7 +161,7 @@ fn read_log(
     seen: &mut Sequences,
 ) -> Result<(Option<State>, Vec<(u64, u64)>), StoreError> {
     let unsealed: Vec<u64> = segment::list(dir)?.into_iter().filter(|seq| !manifest.holds(*seq)).collect();
-    let (mut state, mut spans) = (None, Vec::new());
+    let (mut state, mut spans): (Option<State>, _) = (None, Vec::new());
     for (i, first_seq) in unsealed.iter().enumerate() {
         let path = segment::path(dir, *first_seq);
         audit.segments += 1;
@@ -172,10 +172,13 @@ fn read_log(
                 continue;
             }
         };
-        let mut after = segment.checkpoint.state.clone();
+        // A damaged one is among what `damaged` counts.
+        let mut after = segment.checkpoint.as_ref().map(|checkpoint| checkpoint.state.clone()).or_else(|| state.take());
         let mut records = segment.records();
         for (seq, record) in &mut records {
-            after.apply(&record);
+            if let Some(after) = &mut after {
+                after.apply(&record);
+            }
             match &record {
                 Record::Reading(reading) => audit.account(&reading.stream).in_log += 1,
                 Record::Quarantined(refused) => audit.account(refused.stream.as_deref().unwrap_or_default()).in_log += 1,
@@ -195,7 +198,7 @@ fn read_log(
             audit.fault(format!("segment {}: its last {torn} bytes are no record", path.display()));
         }
         spans.push((*first_seq, records.next_seq()));
-        state = Some(after);
+        state = after;
     }
     if state.is_none() && !manifest.sealed.is_empty() {
         audit.fault(format!("{}: no open segment, so there is no ledger to compare with", segment::log_dir(dir).display()));
