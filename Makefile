@@ -43,12 +43,13 @@ $(ORT):
 	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --only-binary=:all: --upgrade --target vendor/ort onnxruntime==1.31.1
 	@touch $@
 
-# cmake and nasm compile libjpeg-turbo; the tests start a real broker and a real browser.
+# cmake and nasm compile libjpeg-turbo; the tests start a real broker, a real browser and a real S3 server.
 setup-build:
 	@scripts/need cmake:cmake nasm:nasm
 
 setup-test:
 	@scripts/need mosquitto:mosquitto chromium:chromium victoria-metrics:victoria-metrics
+	@scripts/moto vendor/moto
 
 clean:
 	rm -rf target vendor data

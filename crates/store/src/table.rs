@@ -176,6 +176,11 @@ impl Table {
         }
     }
 
+    /// Whether its parts are of one stream each.
+    pub(crate) fn by_stream(self) -> bool {
+        !matches!(self, Table::Alerts | Table::Quarantine)
+    }
+
     pub(crate) fn schema(self) -> SchemaRef {
         match self {
             Table::Readings | Table::Observations | Table::Derived => READINGS.clone(),
