@@ -145,7 +145,11 @@ fn tell_from_memory(writer: &mut Writer, group: &mut [Batch], outlets: &mut Outl
     let records: Vec<Record> = group.iter_mut().flat_map(|batch| std::mem::take(&mut batch.records)).collect();
     if !records.is_empty() {
         writer.tell();
-        shared.disk.from_memory.add(records.iter().filter(|record| matches!(record, Record::Transition(_))).count() as u64);
+        let alarms = records.iter().filter(|record| matches!(record, Record::Transition(_))).count();
+        if alarms > 0 {
+            shared.disk.from_memory.add(alarms as u64);
+            tracing::warn!(alarms, "steps of alarms are told before they are on disk");
+        }
         announce(records, outlets, None, shared, clock);
     }
 }
