@@ -96,8 +96,9 @@ pub(crate) fn run(mut writer: Writer, batches: &Ring<Batch>, mut outlets: Outlet
         if failing {
             tell_from_memory(&mut writer, &mut group, &mut outlets, shared, clock);
         }
-        let wait = if failing { commits.wait() } else { writer.commit_in().unwrap_or(IDLE) };
-        if !last && !wait.is_zero() && (failing || !group.is_empty()) {
+        // Answers and acknowledgements alone have nothing to wait for.
+        let wait = if failing { commits.wait() } else { writer.commit_in().unwrap_or_default() };
+        if !last && !wait.is_zero() {
             batches.waker().wait(wait);
             continue;
         }
