@@ -114,6 +114,8 @@ pub(crate) struct Huong {
     pub(crate) dir: TempDir,
     pub(crate) wall: u16,
     mqtt: u16,
+    /// Of the section `[store]`.
+    store: String,
     sinks: String,
     child: Child,
 }
@@ -124,13 +126,13 @@ impl Huong {
         Self::start_in(tempfile::tempdir().expect("a folder for the store"), mqtt, extra)
     }
 
-    /// Starts with its store on a file system of `bytes` of its own; `None`, said loudly, when this process may not mount.
-    pub(crate) fn on_small_disk(mqtt: u16, bytes: u64, extra: &str) -> Option<(Self, SmallDisk)> {
+    /// Starts with its store on a file system of `bytes` of its own, `limits` as lines of `[store]`; `None`, said loudly, when this process may not mount.
+    pub(crate) fn on_small_disk(mqtt: u16, bytes: u64, limits: &str, extra: &str) -> Option<(Self, SmallDisk)> {
         let dir = tempfile::tempdir().expect("a folder for the store");
         let store = dir.path().join("store");
         std::fs::create_dir(&store).expect("a folder to mount on");
         let disk = SmallDisk::mount(store, bytes)?;
-        Some((Self::start_in(dir, mqtt, extra), disk))
+        Some((Self::start_with(dir, mqtt, limits, extra), disk))
     }
 
     /// Starts with these rules, as (file name, text), instead of the shipped ones; [`Huong::rules`] is their folder.
@@ -149,11 +151,15 @@ impl Huong {
     }
 
     fn start_in(dir: TempDir, mqtt: u16, extra: &str) -> Self {
+        Self::start_with(dir, mqtt, "", extra)
+    }
+
+    fn start_with(dir: TempDir, mqtt: u16, store: &str, extra: &str) -> Self {
         let wall = free_port();
-        let config = config(mqtt, wall, dir.path(), extra);
+        let config = config(mqtt, wall, dir.path(), store, extra);
         std::fs::write(dir.path().join("huong.toml"), config).expect("the configuration is written");
         let child = spawn(dir.path());
-        let mut huong = Self { dir, wall, mqtt, sinks: extra.to_owned(), child };
+        let mut huong = Self { dir, wall, mqtt, store: store.to_owned(), sinks: extra.to_owned(), child };
         huong.until_up();
         huong
     }
@@ -172,7 +178,7 @@ impl Huong {
     /// Starts again on the same store, after [`Huong::kill`] or [`Huong::stop`].
     pub(crate) fn restart(&mut self) {
         self.wall = free_port();
-        let config = config(self.mqtt, self.wall, self.dir.path(), &self.sinks);
+        let config = config(self.mqtt, self.wall, self.dir.path(), &self.store, &self.sinks);
         std::fs::write(self.dir.path().join("huong.toml"), config).expect("the configuration is written");
         self.child = spawn(self.dir.path());
         self.until_up();
@@ -280,7 +286,7 @@ fn spawn(dir: &Path) -> Child {
     command.stdout(Stdio::null()).stderr(log).spawn().expect("the binary starts")
 }
 
-fn config(mqtt: u16, wall: u16, dir: &Path, extra: &str) -> String {
+fn config(mqtt: u16, wall: u16, dir: &Path, store: &str, extra: &str) -> String {
     let mut text = String::new();
     let rules = dir.join("pipelines");
     if rules.is_dir() {
@@ -288,7 +294,7 @@ fn config(mqtt: u16, wall: u16, dir: &Path, extra: &str) -> String {
     }
     write!(
         text,
-        "[mqtt]\nport = {mqtt}\nretry = \"2s\"\n[store]\ndir = {:?}\n[wall]\nlisten = \"127.0.0.1:{wall}\"\n{extra}\n[[sink]]\nname = \"state\"\nmqtt = {{}}\n",
+        "[mqtt]\nport = {mqtt}\nretry = \"2s\"\n[store]\ndir = {:?}\n{store}\n[wall]\nlisten = \"127.0.0.1:{wall}\"\n{extra}\n[[sink]]\nname = \"state\"\nmqtt = {{}}\n",
         dir.join("store").display().to_string()
     )
     .expect("a string takes all");
