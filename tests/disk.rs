@@ -21,12 +21,12 @@ struct Flood {
 }
 
 impl Flood {
-    /// `None` when this process may not mount.
-    fn begin() -> Option<Self> {
+    /// With `limits` as lines of `[store]`. `None` when this process may not mount.
+    fn begin(limits: &str) -> Option<Self> {
         let broker = Mosquitto::start();
         let (port, pushed) = webhook_receiver();
         let staff = format!("[[sink]]\nname = \"staff\"\nwebhook = {{ url = \"http://127.0.0.1:{port}/alerts\" }}\n");
-        let (huong, disk) = Huong::on_small_disk(broker.port, DISK, &staff)?;
+        let (huong, disk) = Huong::on_small_disk(broker.port, DISK, limits, &staff)?;
         let huong = huong.connected();
         let publisher = Publisher::connect(broker.port);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970").as_millis();
@@ -34,18 +34,24 @@ impl Flood {
         Some(Self { huong, disk, publisher, _broker: broker, pushed, bodies: Vec::new(), sent: 0, began })
     }
 
-    fn level(&self, station: &str, minute: usize, metres: f64) {
-        let at = self.began + 60_000 * minute as i64;
+    /// `second` of six hours, of which the last is now.
+    fn level(&self, station: &str, second: usize, metres: f64) {
+        let at = self.began + 1000 * second as i64;
         let payload = format!("{{\"sensor\":\"{station}\",\"kind\":\"water_level\",\"ts\":{at},\"value\":{metres},\"unit\":\"m\"}}");
         self.publisher.publish(&format!("hue/sensors/water_level/{station}"), payload);
+    }
+
+    /// A reading that means nothing.
+    fn send(&mut self) {
+        self.level("phuoc", 10 * self.sent, 0.5 + self.sent as f64 / 10_000.0);
+        self.sent += 1;
     }
 
     /// Sends readings that mean nothing until a commit has failed since `before`: the log's last page had some room left.
     fn until_the_disk_refuses(&mut self) {
         let before = self.metric("huong_commit_failures_total");
         wait_for("the disk to refuse", || {
-            self.level("phuoc", self.sent, 0.5 + self.sent as f64 / 1000.0);
-            self.sent += 1;
+            self.send();
             (self.metric("huong_commit_failures_total") > before).then_some(())
         });
     }
@@ -84,14 +90,14 @@ impl Flood {
 
 #[test]
 fn a_full_disk_stops_acknowledgements_and_not_alarms_and_heals_by_itself() {
-    let Some(mut flood) = Flood::begin() else { return };
-    flood.level("kimlong", 300, 2.9);
+    let Some(mut flood) = Flood::begin("") else { return };
+    flood.level("kimlong", 18_000, 2.9);
     wait_for("the first reading to be stored", || {
         (flood.huong.query("SELECT count(*) FROM readings WHERE key = 'kimlong'") == ["1"]).then_some(())
     });
     flood.disk.fill();
     flood.until_the_disk_refuses();
-    flood.level("kimlong", 310, 3.5);
+    flood.level("kimlong", 18_600, 3.5);
     flood.hear("river-bd3", "raised");
     flood.hear("disk-failing", "raised");
     assert!(flood.bodies.iter().any(|body| body.contains("Ổ đĩa đầy hoặc hỏng: ngừng xác nhận số liệu")), "{:#?}", flood.bodies);
@@ -109,14 +115,14 @@ fn a_full_disk_stops_acknowledgements_and_not_alarms_and_heals_by_itself() {
 
 #[test]
 fn a_crash_on_a_full_disk_loses_nothing_and_repeats_alarms_under_their_ids() {
-    let Some(mut flood) = Flood::begin() else { return };
-    flood.level("kimlong", 300, 2.9);
+    let Some(mut flood) = Flood::begin("") else { return };
+    flood.level("kimlong", 18_000, 2.9);
     wait_for("the first reading to be stored", || {
         (flood.huong.query("SELECT count(*) FROM readings WHERE key = 'kimlong'") == ["1"]).then_some(())
     });
     flood.disk.fill();
     flood.until_the_disk_refuses();
-    flood.level("kimlong", 310, 3.5);
+    flood.level("kimlong", 18_600, 3.5);
     flood.hear("river-bd3", "raised");
     flood.huong.kill();
 
@@ -133,4 +139,32 @@ fn a_crash_on_a_full_disk_loses_nothing_and_repeats_alarms_under_their_ids() {
     };
     let ids: std::collections::BTreeSet<_> = raised.map(id).collect();
     assert_eq!(ids.len(), 1, "one alarm, however often it was pushed: {ids:?}");
+}
+
+#[test]
+fn once_the_memory_is_used_up_the_broker_keeps_the_rest() {
+    let Some(mut flood) = Flood::begin("commit_bytes = 4096\nhold_bytes = 16384\n") else { return };
+    for (second, metres) in [(18_000, 2.9), (18_600, 3.5)] {
+        flood.level("kimlong", second, metres);
+    }
+    flood.hear("river-bd3", "raised");
+    flood.disk.fill();
+    flood.until_the_disk_refuses();
+    wait_for("the memory to be used up", || {
+        flood.send();
+        flood.huong.log().contains("nothing more is taken in").then_some(())
+    });
+    flood.hear("disk-memory", "raised");
+    // Far more than it has room for.
+    for _ in 0..300 {
+        flood.send();
+    }
+    assert!(flood.huong.is_alive());
+    flood.disk.make_room();
+    flood.hear("disk-memory", "cleared");
+    let sent = flood.sent.to_string();
+    wait_for("all of them to be stored", || {
+        (flood.huong.query("SELECT count(*) FROM readings WHERE key = 'phuoc'") == [sent.as_str()]).then_some(())
+    });
+    flood.check_stored_once();
 }

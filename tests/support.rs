@@ -141,13 +141,14 @@ impl Huong {
         Self::with_files(mqtt, &[], "", extra)
     }
 
-    /// Starts with its store on a file system of `bytes` of its own; `None`, said loudly, when this process may not mount.
-    pub(crate) fn on_small_disk(mqtt: u16, bytes: u64, extra: &str) -> Option<(Self, SmallDisk)> {
+    /// Starts with its store on a file system of `bytes` of its own, `limits` as lines of `[store]`; `None`, said loudly, when this process may not mount.
+    pub(crate) fn on_small_disk(mqtt: u16, bytes: u64, limits: &str, extra: &str) -> Option<(Self, SmallDisk)> {
         let dir = tempfile::tempdir().expect("a folder for the store");
         let store = dir.path().join("store");
         std::fs::create_dir(&store).expect("a folder to mount on");
         let disk = SmallDisk::mount(store, bytes)?;
-        Some((Self::start_in(dir, mqtt, "", extra), disk))
+        let head: String = limits.lines().map(|line| format!("store.{line}\n")).collect();
+        Some((Self::start_in(dir, mqtt, &head, extra), disk))
     }
 
     /// Starts with these rules, as (file name, text), instead of the shipped ones; [`Huong::rules`] is their folder.

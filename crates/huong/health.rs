@@ -65,14 +65,17 @@ impl DiskHealth {
     }
 }
 
-/// The thread: tells every half minute, and at once when the disk begins or ceases to refuse.
+/// The thread: tells every half minute, and at once when the disk begins or ceases to refuse, or a further quarter of the memory is used.
 pub(crate) fn run(config: &StoreConfig, ring: &Ring<Inbound>, shared: &Shared, stop: &Stop) {
-    let mut told: Option<(Instant, bool)> = None;
+    let mut told: Option<(Instant, (bool, u8))> = None;
     let mut unreadable = false;
     while !stop.is_set() {
         let failing = shared.disk.failing.load(Ordering::Relaxed);
-        if told.is_none_or(|(at, before)| at.elapsed() >= TOLD || before != failing) {
-            told = Some((Instant::now(), failing));
+        let held = (shared.disk.held.load(Ordering::Relaxed) as f64 / config.hold_bytes as f64).min(1.0);
+        // The memory may be used up before the half minute is.
+        let state = (failing, (held * 4.0) as u8);
+        if told.is_none_or(|(at, before)| at.elapsed() >= TOLD || before != state) {
+            told = Some((Instant::now(), state));
             let room = disk_room(config);
             if let Err(error) = &room
                 && !unreadable
@@ -80,8 +83,7 @@ pub(crate) fn run(config: &StoreConfig, ring: &Ring<Inbound>, shared: &Shared, s
                 tracing::error!(%error, "how full the disk is cannot be found out");
             }
             unreadable = room.is_err();
-            let held = shared.disk.held.load(Ordering::Relaxed) as f64 / config.hold_bytes as f64;
-            let mut fields = vec![("failing", f64::from(u8::from(failing))), ("held_share", held.min(1.0))];
+            let mut fields = vec![("failing", f64::from(u8::from(failing))), ("held_share", held)];
             if let Ok(room) = room {
                 fields.extend([("free_bytes", room.free as f64), ("free_share", room.free as f64 / room.total.max(1) as f64)]);
             }

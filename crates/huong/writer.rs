@@ -128,8 +128,9 @@ pub(crate) fn run(mut writer: Writer, batches: &Ring<Batch>, mut outlets: Outlet
         if failing {
             tell_from_memory(&mut writer, &mut group, &mut outlets, shared, clock);
         }
-        let wait = if failing { commits.wait() } else { writer.commit_in().unwrap_or(IDLE) };
-        if !last && !wait.is_zero() && (failing || !group.is_empty()) {
+        // Answers and acknowledgements alone have nothing to wait for.
+        let wait = if failing { commits.wait() } else { writer.commit_in().unwrap_or_default() };
+        if !last && !wait.is_zero() {
             batches.waker().wait(wait);
             continue;
         }
@@ -178,7 +179,11 @@ fn tell_from_memory(writer: &mut Writer, group: &mut [Batch], outlets: &mut Outl
     let records: Vec<Record> = group.iter_mut().flat_map(|batch| std::mem::take(&mut batch.records)).collect();
     if !records.is_empty() {
         writer.tell();
-        shared.disk.from_memory.add(records.iter().filter(|record| matches!(record, Record::Transition(_))).count() as u64);
+        let alarms = records.iter().filter(|record| matches!(record, Record::Transition(_))).count();
+        if alarms > 0 {
+            shared.disk.from_memory.add(alarms as u64);
+            tracing::warn!(alarms, "steps of alarms are told before they are on disk");
+        }
         announce(records, outlets, None, shared, clock);
     }
 }

@@ -217,3 +217,42 @@ impl Outbox {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl Journal for Nothing {
+        fn transitions_after(&self, _: u64, _: usize) -> Result<Vec<Transition>, String> {
+            Ok(Vec::new())
+        }
+
+        fn open_alerts(&self) -> Result<Vec<Alert>, String> {
+            Ok(Vec::new())
+        }
+    }
+
+    /// What the disk does not take stays in memory, in order, and the offset waits behind it.
+    #[test]
+    fn dead_letters_outlive_a_disk_that_refuses() {
+        let dir = tempfile::tempdir().expect("a directory for the sink");
+        let (path, letters) = (dir.path().join("duty.offset"), dir.path().join("duty.dead.jsonl"));
+        let filter = Filter { routes: Vec::new(), min_severity: Severity::Minor, updates: false, withdrawals: false };
+        let status = Arc::new(Status::new("duty".into(), 9));
+        let offset = Offset::open(path.clone(), 7).expect("a new offset");
+        let mut outbox = Outbox::new(status, Arc::new(Nothing), filter, offset, letters.clone());
+        // In the way of the file.
+        std::fs::create_dir(&letters).expect("a directory");
+        outbox.unburied.extend(["first".to_owned(), "second".to_owned()]);
+        outbox.advance(9);
+        outbox.save();
+        assert!(outbox.unsaved);
+        assert_eq!(std::fs::read_to_string(&path).expect("the offset"), "7\n", "a restart has the steps refused again");
+        std::fs::remove_dir(&letters).expect("the test's own");
+        outbox.save();
+        assert_eq!(std::fs::read_to_string(&letters).expect("the letters"), "first\nsecond\n");
+        assert_eq!((std::fs::read_to_string(&path).expect("the offset").as_str(), outbox.unsaved), ("9\n", false));
+    }
+}

@@ -47,8 +47,8 @@ struct Entry {
     modified: u128,
 }
 
-/// Saves the data directory `dir` into the folder `to`, beside its writer or without one: sealed parts, the log up to the last whole
-/// commit, the manifest and all that lies beside them; and `config`, files that are kept as well.
+/// Saves the data directory `dir` into the folder `to`, beside its writer or without one: sealed parts, the log as a crash
+/// now would leave it, the manifest and all that lies beside them; and `config`, files that are kept as well.
 ///
 /// On one file system sealed parts are hard links. Blocking.
 pub fn backup(dir: &Path, to: &Path, config: &[PathBuf]) -> Result<Saved, StoreError> {
@@ -62,7 +62,7 @@ pub fn backup(dir: &Path, to: &Path, config: &[PathBuf]) -> Result<Saved, StoreE
     fs::create_dir(&stage).during("create", &stage)?;
     let (parts, segments) = target.freeze(dir, &stage)?;
     for (name, (mut file, path)) in segments {
-        target.put(name, &committed(&path, &mut file)?, 0)?;
+        target.put(name, &whole_records(&path, &mut file)?, 0)?;
     }
     for (name, staged, modified) in parts {
         target.put_file(name, &staged, modified)?;
@@ -126,8 +126,8 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
     }
 }
 
-/// A segment up to its last whole commit, in which the writer may be adding meanwhile.
-fn committed(path: &Path, file: &mut File) -> Result<Vec<u8>, StoreError> {
+/// A segment as a crash now would leave it; the writer may be adding meanwhile.
+fn whole_records(path: &Path, file: &mut File) -> Result<Vec<u8>, StoreError> {
     let segment = Segment::read_from(file, path)?;
     let mut records = segment.records();
     while records.next().is_some() {}

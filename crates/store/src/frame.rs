@@ -140,15 +140,17 @@ impl<'a> Iterator for Frames<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {
-        let mut at = self.end;
-        if self.good_at(at).is_none() {
-            at = self.next_good(at)?;
-            if !self.is_committed(at) {
-                return None;
+        let good = match self.good_at(self.end) {
+            Some(good) => good,
+            None => {
+                let at = self.next_good(self.end)?;
+                if !self.is_committed(at) {
+                    return None;
+                }
+                self.damaged += 1;
+                self.good_at(at)?
             }
-            self.damaged += 1;
-        }
-        let good = self.good_at(at)?;
+        };
         self.end = good.end;
         Some(good.payload)
     }

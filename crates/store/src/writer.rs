@@ -209,6 +209,12 @@ impl Writer {
         if self.torn {
             // By its name, because a disk that was taken out and put back has left the old handle without a file.
             self.file = self.disk.open(&path).during("open", &path)?;
+            let found = self.file.metadata().during("look at", &path)?.len();
+            if found < self.length {
+                // Another disk stands in its place, or this one lost what it had: cutting would write zeros for it.
+                let what = format!("the open segment (found {found} bytes, expected {} at least)", self.length);
+                return Err(StoreError::Damaged { what, path });
+            }
             self.disk.set_len(&self.file, self.length).during("cut", &path)?;
         }
         self.disk.write_at(&self.file, &self.buffer, self.length).during("write", &path)?;
@@ -300,12 +306,13 @@ fn repair(disk: &dyn Disk, segment: &Segment, end: usize) -> std::io::Result<Fil
     let file = disk.open(path)?;
     let torn = segment.torn(end);
     if !torn.is_empty() {
-        disk.set_len(&file, end as u64)?;
-        // Kept beside the log: of a torn commit it is of no use, but what was one cannot be told from what was damaged.
+        // Kept beside the log: of a torn commit it is of no use, but what was one cannot be told from what was damaged. On a full disk
+        // the cut itself may make the room; and a start that raises alarms is worth more than this copy.
         let kept = path.with_extension(format!("cut-at-{end}"));
-        match disk::write_whole(&kept, torn) {
+        let copied = disk::write_whole(&kept, torn);
+        disk.set_len(&file, end as u64)?;
+        match copied.or_else(|_| disk::write_whole(&kept, torn)) {
             Ok(_) => warn!(segment = %path.display(), cut_bytes = torn.len(), kept = %kept.display(), "cut the torn end of the log"),
-            // On a full disk a start that raises alarms is worth more than this copy.
             Err(error) => error!(segment = %path.display(), cut_bytes = torn.len(), %error, "cut the torn end of the log, no copy kept"),
         }
     }

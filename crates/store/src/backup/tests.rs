@@ -170,7 +170,7 @@ fn until_the_index_is_written_the_backup_before_stands() {
     fs::create_dir(&stage).expect("a new folder");
     let (_, segments) = interrupted.freeze(dir.path(), &stage).expect("a sound disk");
     for (name, (mut file, path)) in segments {
-        interrupted.put(name, &committed(&path, &mut file).expect("a sound segment"), 0).expect("a sound disk");
+        interrupted.put(name, &whole_records(&path, &mut file).expect("a sound segment"), 0).expect("a sound disk");
     }
     drop(interrupted);
     assert_eq!(fs::read(Index::path(target.path())).expect("the index"), index);
