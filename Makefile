@@ -5,7 +5,7 @@ SHELL := /bin/bash
 ORT := vendor/ort/.onnxruntime-1.31.1
 HUONG := target/release/huong
 
-.PHONY: demo run test bench lint setup-build setup-test clean
+.PHONY: demo run test bench lint setup-build setup-test setup-bench clean
 
 # The build of the tests serves the demo, so that the second of the two commands compiles nothing again: cargo shares packages only
 # between builds of the same set. The optimised build (`make run`) takes several times as long.
@@ -24,8 +24,8 @@ test: $(ORT) setup-build setup-test lint
 
 # The hot paths beside the machine's own limits, rules by keys, then the recorded flood where its data is at hand.
 DATA := $(or $(HUONG_SHARED_DATA),../shared/data)
-bench: $(ORT) setup-build
-	cargo bench --bench hot_paths --bench rules --bench log
+bench: $(ORT) setup-build setup-bench
+	cargo bench --bench hot_paths --bench rules --bench log --bench store
 	cargo build --release --bin huong
 	@if [ -d $(DATA) ]; then \
 	  $(HUONG) replay --readings $(DATA)/flood/hue_flood_2025.csv --score $(DATA)/flood/crossings_2025.csv \
@@ -46,6 +46,16 @@ $(ORT):
 # cmake and nasm compile libjpeg-turbo; the tests start a real broker, a real browser and a real S3 server.
 setup-build:
 	@scripts/need cmake:cmake nasm:nasm
+
+# What the store is measured beside; without them the bench says "not here".
+PEERS := vendor/peers/.duckdb-2.0.0
+setup-bench: $(PEERS)
+	@scripts/need victoria-metrics:victoria-metrics
+$(PEERS):
+	@echo "[huong] fetching DuckDB 2.0.0 into vendor/peers (about 60 MB)"
+	python3 -m venv vendor/peers
+	vendor/peers/bin/pip install --quiet --disable-pip-version-check --only-binary=:all: duckdb==2.0.0
+	@touch $@
 
 setup-test:
 	@scripts/need mosquitto:mosquitto chromium:chromium victoria-metrics:victoria-metrics

@@ -326,3 +326,27 @@ async fn results_are_written_for_people_and_programs() {
     let arrow = encoded(Format::Arrow, &nothing);
     assert_eq!(StreamReader::try_new(arrow.as_slice(), None).expect("a stream").schema(), nothing[0].schema());
 }
+
+/// docs/data.md says what the tables hold: every table, every column, its type, and its questions can be asked.
+#[tokio::test]
+async fn the_page_of_the_tables_says_what_they_are() {
+    let page = include_str!("../../../../docs/data.md");
+    let dir = filled(&mixed());
+    let queries = queries(dir.path(), &QueryLimits::default());
+    for (name, schema) in queries.tables().await.expect("the tables") {
+        let section = page.split("\n## ").find(|section| section.lines().next().is_some_and(|head| head.split(", ").any(|n| n == name)));
+        let section = section.unwrap_or_else(|| panic!("no section on `{name}`"));
+        let rows = section.lines().filter(|line| line.starts_with("| ")).skip(1).filter(|line| !line.starts_with("| ---"));
+        let told: Vec<String> = rows.map(|row| row.split(" | ").take(2).collect::<Vec<_>>().join(" | ")).collect();
+        let is = schema.fields().iter().map(|field| {
+            let kind = field.data_type().to_string();
+            let kind = kind.split('(').next().unwrap_or_default();
+            format!("| {} | {kind}{}", field.name(), if field.is_nullable() { ", may be NULL" } else { "" })
+        });
+        assert_eq!(told, is.collect::<Vec<_>>(), "{name}");
+    }
+    let questions = page.split("```sql\n").nth(1).and_then(|rest| rest.split("```").next()).expect("questions");
+    for sql in questions.split(';').filter(|sql| !sql.trim().is_empty()) {
+        ask(dir.path(), sql).await;
+    }
+}
