@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use huong_alerts::Load;
 use huong_flow::{Ring, Stop};
 use huong_notify::Sinks;
-use huong_store::{Account, ClosedSegment, Record, Writer, seal};
+use huong_store::{ClosedSegment, Record, StreamSource, Writer, seal};
 use huong_types::{AckToken, Alert, AlertState, Name, Origin, Span, Timestamp};
 use huong_wall::Feed;
 use tokio::sync::{mpsc, oneshot};
@@ -115,7 +115,7 @@ fn tell(group: &mut Vec<Batch>, outlets: &mut Outlets, meter: &mut Meter, book: 
         for record in batch.records {
             match record {
                 Record::Reading(reading) => {
-                    book.stored(Account::of_reading(&reading));
+                    book.stored(StreamSource::of_reading(&reading));
                     // A frame's time in the mailbox and the detector is the cameras' affair; their ages show it.
                     if reading.origin == Origin::Sensor {
                         let millis = millis(now, reading.received, clock);
@@ -131,7 +131,7 @@ fn tell(group: &mut Vec<Batch>, outlets: &mut Outlets, meter: &mut Meter, book: 
                     outlets.feed.alert(&transition);
                     outlets.keep(&transition.alert);
                 }
-                Record::Quarantined(refused) => book.rejected(Account::of_refused(&refused), refused.reason),
+                Record::Quarantined(refused) => book.rejected(StreamSource::of_refused(&refused), refused.reason),
             }
         }
     }

@@ -44,7 +44,7 @@ pub use error::StoreError;
 pub use follow::{Committed, Followed, Follower};
 pub use output::{write_csv, write_json, write_pretty};
 pub use query::query;
-pub use record::{Account, Counts, Record, StreamCounts};
+pub use record::{Counts, Record, StreamCounts, StreamSource};
 pub use replay::{replay_readings, transitions_after, transitions_of};
 pub use seal::{ClosedSegment, Sealed, seal};
 pub use tail::TransitionTail;
