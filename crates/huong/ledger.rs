@@ -13,7 +13,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use huong_flow::Counter;
 use huong_ingest::{Shed, ShedOf};
-use huong_store::Account;
+use huong_store::StreamSource;
 use huong_types::{Name, RejectReason};
 use huong_wall::{AccountLedger, Ledger};
 
@@ -34,7 +34,7 @@ const OTHERS: &str = "(others)";
 /// Since the start.
 #[derive(Debug, Default)]
 pub(crate) struct Book {
-    lines: ArcSwap<BTreeMap<Account, Arc<Line>>>,
+    lines: ArcSwap<BTreeMap<StreamSource, Arc<Line>>>,
 }
 
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ pub(crate) struct Tally<K>(ArcSwap<BTreeMap<K, Arc<Counter>>>);
 /// One thread's way to the lines of the book.
 pub(crate) struct Pen {
     book: Arc<Book>,
-    known: HashMap<Account, Arc<Line>>,
+    known: HashMap<StreamSource, Arc<Line>>,
 }
 
 impl Balance {
@@ -65,8 +65,8 @@ impl Book {
     /// Every account, by stream and source.
     pub(crate) fn accounts(&self, shed: &Shed) -> Vec<AccountLedger> {
         let lines = self.lines.load();
-        let mut accounts: BTreeMap<Account, AccountLedger> = BTreeMap::new();
-        let blank = |Account { stream, source }: Account| AccountLedger { stream, source, ..AccountLedger::default() };
+        let mut accounts: BTreeMap<StreamSource, AccountLedger> = BTreeMap::new();
+        let blank = |StreamSource { stream, source }: StreamSource| AccountLedger { stream, source, ..AccountLedger::default() };
         // The exit first: what leaves in between has come in before.
         for (account, line) in lines.iter() {
             let rejected = line.rejected.read().into_iter().map(|(reason, count)| (Name::new(reason.as_str()), count)).collect();
@@ -80,7 +80,7 @@ impl Book {
         }
         // What was shed never came to the brain's door.
         for (ShedOf { stream, source, reason }, count) in shed.read() {
-            let account = Account { stream, source };
+            let account = StreamSource { stream, source };
             let ledger = accounts.entry(account.clone()).or_insert_with(|| blank(account));
             ledger.received += count;
             *ledger.shed.entry(reason.as_str().into()).or_default() += count;
@@ -95,13 +95,13 @@ impl Book {
         lines.values().fold((0, 0), |(stored, refused), line| (stored + line.stored.get(), refused + rejected(line)))
     }
 
-    fn line(&self, account: &Account) -> Arc<Line> {
+    fn line(&self, account: &StreamSource) -> Arc<Line> {
         let mut found = None;
         self.lines.rcu(|lines| {
             let account = if lines.len() < ACCOUNTS || lines.contains_key(account) {
                 account.clone()
             } else {
-                Account { stream: account.stream.clone(), source: Some(OTHERS.into()) }
+                StreamSource { stream: account.stream.clone(), source: Some(OTHERS.into()) }
             };
             let mut lines = BTreeMap::clone(lines);
             found = Some(Arc::clone(lines.entry(account).or_default()));
@@ -139,19 +139,19 @@ impl Pen {
         Self { book: Arc::clone(book), known: HashMap::new() }
     }
 
-    pub(crate) fn received(&mut self, account: Account) {
+    pub(crate) fn received(&mut self, account: StreamSource) {
         self.line(account).received.add(1);
     }
 
-    pub(crate) fn stored(&mut self, account: Account, count: u64) {
+    pub(crate) fn stored(&mut self, account: StreamSource, count: u64) {
         self.line(account).stored.add(count);
     }
 
-    pub(crate) fn rejected(&mut self, account: Account, reason: RejectReason, count: u64) {
+    pub(crate) fn rejected(&mut self, account: StreamSource, reason: RejectReason, count: u64) {
         self.line(account).rejected.add(reason, count);
     }
 
-    fn line(&mut self, account: Account) -> &Line {
+    fn line(&mut self, account: StreamSource) -> &Line {
         let book = &self.book;
         self.known.entry(account).or_insert_with_key(|account| book.line(account))
     }
@@ -179,8 +179,8 @@ mod tests {
 
     use super::*;
 
-    fn account(stream: &str, source: &str) -> Account {
-        Account { stream: Some(stream.into()), source: Some(source.into()) }
+    fn account(stream: &str, source: &str) -> StreamSource {
+        StreamSource { stream: Some(stream.into()), source: Some(source.into()) }
     }
 
     #[test]

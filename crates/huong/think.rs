@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use huong_flow::{Ring, Stop};
 use huong_rules::{Engine, Verdict};
-use huong_store::{Account, Record};
+use huong_store::{Record, StreamSource};
 use huong_types::{Inbound, Quarantined, Reading, Reject, RejectReason, Timestamp, Transition};
 
 use crate::brain::{Brain, Event};
@@ -67,7 +67,7 @@ pub(crate) fn run(mut brain: Brain, ring: &Ring<Inbound>, batches: &Ring<Batch>,
 
 fn take(brain: &mut Brain, inbound: Inbound, batch: &mut Batch, entrance: &mut Pen, transitions: &mut Vec<Transition>, shared: &Shared) {
     for mut reading in inbound.readings {
-        entrance.received(Account::of_reading(&reading));
+        entrance.received(StreamSource::of_reading(&reading));
         if reading.orphan {
             shared.orphans.add(1);
         }
@@ -89,7 +89,7 @@ fn take(brain: &mut Brain, inbound: Inbound, batch: &mut Batch, entrance: &mut P
         }
     }
     for refused in inbound.rejected {
-        entrance.received(Account::of_refused(&refused));
+        entrance.received(StreamSource::of_refused(&refused));
         batch.records.push(Record::Quarantined(refused));
     }
     batch.acks.extend(inbound.ack);
@@ -99,7 +99,7 @@ fn take(brain: &mut Brain, inbound: Inbound, batch: &mut Batch, entrance: &mut P
 fn derived(brain: &mut Brain, batch: &mut Batch, entrance: &mut Pen, shared: &Shared) {
     for reading in brain.derived() {
         shared.derived.add(1);
-        entrance.received(Account::of_reading(&reading));
+        entrance.received(StreamSource::of_reading(&reading));
         batch.records.push(Record::Reading(reading));
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use huong_alerts::Load;
 use huong_flow::{Ring, Stop};
 use huong_notify::Sinks;
-use huong_store::{Account, ClosedSegment, Record, StoreError, Writer};
+use huong_store::{ClosedSegment, Record, StoreError, StreamSource, Writer};
 use huong_types::{AckToken, Alert, AlertState, Name, Origin, RejectReason, Span, Timestamp};
 use huong_wall::Feed;
 use tokio::sync::{mpsc, oneshot};
@@ -80,7 +80,7 @@ impl Retry {
 struct Due {
     pen: Pen,
     /// Readings, and what was refused for a reason.
-    counts: HashMap<(Account, Option<RejectReason>), u64>,
+    counts: HashMap<(StreamSource, Option<RejectReason>), u64>,
 }
 
 impl Due {
@@ -90,8 +90,8 @@ impl Due {
 
     fn note(&mut self, record: &Record) {
         let line = match record {
-            Record::Reading(reading) => (Account::of_reading(reading), None),
-            Record::Quarantined(refused) => (Account::of_refused(refused), Some(refused.reason)),
+            Record::Reading(reading) => (StreamSource::of_reading(reading), None),
+            Record::Quarantined(refused) => (StreamSource::of_refused(refused), Some(refused.reason)),
             Record::Transition(_) => return,
         };
         *self.counts.entry(line).or_default() += 1;

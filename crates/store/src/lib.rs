@@ -68,7 +68,7 @@ pub use manifest::sweep;
 pub use objects::{Objects, ship, use_objects};
 pub use output::{Encoder, Format};
 pub use query::{Answer, Asker, Queries, QueryLog};
-pub use record::{Account, Counts, Record, StreamCounts};
+pub use record::{Counts, Record, StreamCounts, StreamSource};
 pub use replay::{replay_readings, transitions_after, transitions_of};
 pub use retention::{Keep, retain};
 pub use seal::{ClosedSegment, Sealed, seal};

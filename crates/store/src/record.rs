@@ -25,11 +25,11 @@ impl From<Transition> for Record {
 }
 
 /// The ledger of the store since the data directory was made.
-pub type Counts = BTreeMap<Account, StreamCounts>;
+pub type Counts = BTreeMap<StreamSource, StreamCounts>;
 
 /// What the ledger is kept by. Both are of the configuration, so there are no more accounts than that has streams and sources.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Account {
+pub struct StreamSource {
     /// `None`: the stream of a refused payload is unknown.
     pub stream: Option<Name>,
     /// `None`: no source took the payload.
@@ -69,8 +69,8 @@ impl Default for State {
 impl State {
     pub(crate) fn apply(&mut self, record: &Record) {
         match record {
-            Record::Reading(reading) => self.account(Account::of_reading(reading)).stored += 1,
-            Record::Quarantined(refused) => *self.account(Account::of_refused(refused)).rejected.entry(refused.reason).or_default() += 1,
+            Record::Reading(reading) => self.of(StreamSource::of_reading(reading)).stored += 1,
+            Record::Quarantined(refused) => *self.of(StreamSource::of_refused(refused)).rejected.entry(refused.reason).or_default() += 1,
             Record::Transition(transition) => {
                 let alert = &transition.alert;
                 self.next_seq = self.next_seq.max(transition.seq.saturating_add(1));
@@ -83,12 +83,12 @@ impl State {
         }
     }
 
-    fn account(&mut self, account: Account) -> &mut StreamCounts {
+    fn of(&mut self, account: StreamSource) -> &mut StreamCounts {
         self.counts.entry(account).or_default()
     }
 }
 
-impl Account {
+impl StreamSource {
     pub fn of_reading(reading: &Reading) -> Self {
         Self { stream: Some(reading.stream.clone()), source: Some(reading.source.clone()) }
     }
@@ -108,7 +108,7 @@ mod tests {
         let mut state = State::default();
         mixed().iter().for_each(|record| state.apply(record));
         let line = |stream: Option<&str>, source: Option<&str>| {
-            let account = Account { stream: stream.map(Name::from), source: source.map(Name::from) };
+            let account = StreamSource { stream: stream.map(Name::from), source: source.map(Name::from) };
             state.counts.get(&account).map(|counts| (counts.stored, counts.rejected.values().sum::<u64>()))
         };
         assert_eq!(line(Some("water_level"), Some("vrain")), Some((2, 0)));

@@ -4,7 +4,7 @@ use huong_types::{AlertState, RejectReason, Span};
 use proptest::prelude::*;
 
 use super::*;
-use crate::Account;
+use crate::StreamSource;
 use crate::testing::{copy, filled, logged, minute, mixed, observation, open, reading, refused, transition, write};
 
 fn numbered(records: &[Record]) -> Vec<(u64, Record)> {
@@ -39,7 +39,7 @@ fn every_kind_of_record_reads_back() {
         [("river-bd2/kimlong/2", AlertState::Acknowledged)]
     );
     let count = |stream: Option<&str>, source: Option<&str>| {
-        let account = Account { stream: stream.map(Into::into), source: source.map(Into::into) };
+        let account = StreamSource { stream: stream.map(Into::into), source: source.map(Into::into) };
         recovered.counts.get(&account).cloned().expect("an account that had records")
     };
     assert_eq!((count(Some("water_level"), Some("vrain")).stored, count(Some("vehicles"), Some("yolox")).stored), (2, 1));
