@@ -249,8 +249,14 @@ impl Huong {
 }
 
 impl Drop for Huong {
+    /// The store of a failed test stays, to be looked at.
+    #[expect(clippy::print_stderr, reason = "whoever reads of the failure must find it")]
     fn drop(&mut self) {
         self.kill();
+        if thread::panicking() {
+            self.dir.disable_cleanup(true);
+            eprintln!("configuration, log and store are kept in {}", self.dir.path().display());
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use huong_store::{Recovered, note_start, replay_readings, transitions_after};
@@ -14,8 +14,8 @@ use crate::metrics::Recovery;
 /// Transitions looked through for what was raised last, and for the load of the last day: more than one commit holds, whose readings
 /// alone may come twice.
 const REMEMBERED: u64 = 10_000;
-/// The log is read over this at least: what was stored last and not acknowledged comes again, however short the rules' windows are.
-const REDELIVERED: Span = Span::from_mins(1);
+/// The log is read over this at least: what was stored last may come again, however short the rules' windows are.
+const REDELIVERED: Span = Span::from_mins(2);
 /// A long replay says how far it is, once per so many readings.
 const PROGRESS: u64 = 1_000_000;
 
@@ -41,13 +41,15 @@ pub(crate) fn recover(brain: &mut Brain, dir: &Path, recovered: &Recovered, now:
     let longest = newest - brain.longest_window().max(REDELIVERED);
     let starts = note_start(dir, now, longest).context("the start cannot be noted")?;
     tracing::info!(since = %longest, starts = starts.len(), open_alerts = recovered.open_alerts.len(), "recovering: reading the log");
-    let (mut pauses, mut count) = (starts.into_iter().peekable(), 0);
+    let (mut pauses, mut count, mut judging) = (starts.into_iter().peekable(), 0, Duration::ZERO);
     let mut latest: BTreeMap<(Name, Name), Reading> = BTreeMap::new();
     let relive = &mut |mut reading: Reading| {
+        let taken = Instant::now();
         while let Some(start) = pauses.next_if(|start| *start <= reading.received) {
             brain.resume(start);
         }
         brain.relive(&mut reading);
+        judging += taken.elapsed();
         count += 1;
         if count % PROGRESS == 0 {
             tracing::info!(readings = count, upto = %reading.received, seconds = begun.elapsed().as_secs(), "recovering");
@@ -69,11 +71,12 @@ pub(crate) fn recover(brain: &mut Brain, dir: &Path, recovered: &Recovered, now:
     if recovered.cut_bytes > 0 {
         tracing::warn!(bytes = recovered.cut_bytes, "the log's end was cut off behind the last whole record; the store keeps a copy");
     }
-    let (log, journal) = (relived.as_millis(), (begun.elapsed() - relived).as_millis());
+    let millis = Duration::as_millis;
     tracing::info!(
         readings,
-        log_ms = log,
-        journal_ms = journal,
+        read_ms = millis(&(relived - judging)),
+        judge_ms = millis(&judging),
+        journal_ms = millis(&(begun.elapsed() - relived)),
         open_alerts = recovered.open_alerts.len(),
         next_transition = recovered.next_seq,
         "recovered"
