@@ -90,11 +90,13 @@ impl Keeper {
         }
     }
 
-    /// Takes to the bucket what is not there yet; after the merges, so that little is taken twice.
+    /// Takes to the bucket what is not there yet and no start needs; after the merges, so that little is taken twice.
     fn ship(&self, segments: &Ring<ClosedSegment>, stop: &Stop) {
         let Some(objects) = &self.store.objects else { return };
         let stopped = || stop.is_set() || !segments.is_empty();
-        match use_objects(&self.store.dir, objects).and_then(|()| ship(&self.store.dir, &stopped)) {
+        match use_objects(&self.store.dir, objects)
+            .and_then(|()| ship(&self.store.dir, &|_| Some(self.clock.now() - self.longest), &stopped))
+        {
             Ok(0) => {}
             Ok(parts) => tracing::info!(parts, "took sealed parts to the bucket"),
             Err(error) => tracing::warn!(%error, "sealed parts stay here until the bucket takes them"),

@@ -83,6 +83,19 @@ impl Retired {
     }
 }
 
+impl Part {
+    /// Whether a start may read it: alerts, and readings that arrived since `needed` says of their stream.
+    pub(crate) fn replayed(&self, needed: &dyn Fn(&Name) -> Option<Timestamp>) -> bool {
+        match self.table {
+            Table::Alerts => true,
+            Table::Readings | Table::Observations | Table::Derived => {
+                self.stream.as_ref().and_then(needed).is_some_and(|since| self.arrived.1 >= since.as_millis())
+            }
+            Table::Quarantine | Table::Minutes | Table::Hours => false,
+        }
+    }
+}
+
 /// What version 1 wrote: parts by the segment that they were made of.
 #[derive(Deserialize)]
 struct ManifestV1 {
@@ -136,6 +149,11 @@ impl Manifest {
     pub(crate) fn holds(&self, first_seq: u64) -> bool {
         let behind = self.sealed.partition_point(|(first, _)| *first <= first_seq);
         behind > 0 && first_seq < self.sealed[behind - 1].1
+    }
+
+    /// Where the next sealed sequences behind `seq` begin.
+    pub(crate) fn sealed_after(&self, seq: u64) -> Option<u64> {
+        self.sealed.iter().map(|(first, _)| *first).find(|first| *first > seq)
     }
 
     /// Notes that the segment of these sequences is sealed.

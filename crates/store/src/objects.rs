@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use datafusion::execution::object_store::ObjectStoreUrl;
-use huong_types::Problems;
+use huong_types::{Name, Problems, Timestamp};
 use object_store::aws::AmazonS3Builder;
 use object_store::client::SpawnedReqwestConnector;
 use object_store::path::Path as Key;
@@ -184,13 +184,15 @@ pub fn use_objects(dir: &Path, objects: &Objects) -> Result<(), StoreError> {
 /// Takes the parts that are only here to the bucket, and a copy of the manifest; their files go after the period of grace
 /// ([`crate::sweep`]). Returns how many. Blocking.
 ///
+/// What a start reads stays here, so that none waits for a bucket: alerts, and readings that arrived since `needed` says of their stream.
+///
 /// # Errors
 /// When the bucket refuses; what it has not confirmed stays here.
-pub fn ship(dir: &Path, stopped: &dyn Fn() -> bool) -> Result<usize, StoreError> {
+pub fn ship(dir: &Path, needed: &dyn Fn(&Name) -> Option<Timestamp>, stopped: &dyn Fn() -> bool) -> Result<usize, StoreError> {
     let _lock = manifest::lock(dir)?;
     let mut manifest = Manifest::read(dir)?;
     let bucket = bucket(dir)?;
-    let local: Vec<Part> = manifest.parts.iter().filter(|part| !part.remote).cloned().collect();
+    let local: Vec<Part> = manifest.parts.iter().filter(|part| !part.remote && !part.replayed(needed)).cloned().collect();
     let mut shipped = Vec::new();
     let mut outcome = Ok(());
     for part in local {

@@ -112,9 +112,8 @@ pub fn retain(dir: &Path, keep: &[Keep], now: Timestamp, needed: &dyn Fn(&Name) 
             continue;
         }
         let Some(rule) = outdated(part) else { continue };
-        let since = part.stream.as_ref().filter(|_| Table::RECORDS.contains(&part.table)).and_then(needed);
-        let replayed = since.is_some_and(|since| part.arrived.1 >= since.as_millis());
-        if replayed || (part.table == Table::Alerts && live.open_in(dir, part)?) {
+        let live = if part.table == Table::Alerts { live.open_in(dir, part)? } else { part.replayed(needed) };
+        if live {
             continue;
         }
         let days = rule.days.unwrap_or_default();

@@ -95,7 +95,9 @@ impl Writer {
             segment::create(&*disk, &dir, FIRST_SEQ, &Checkpoint::default())?;
             unsealed.push(FIRST_SEQ);
         }
-        let closed = unsealed.windows(2).map(|pair| ClosedSegment { dir: dir.clone(), first_seq: pair[0], end_seq: pair[1] }).collect();
+        // A later one may be sealed already.
+        let end = |pair: &[u64]| manifest.sealed_after(pair[0]).map_or(pair[1], |sealed| sealed.min(pair[1]));
+        let closed = unsealed.windows(2).map(|pair| ClosedSegment { dir: dir.clone(), first_seq: pair[0], end_seq: end(pair) }).collect();
         let first_seq = unsealed[unsealed.len() - 1];
         let segment = Segment::read(&segment::path(&dir, first_seq))?;
 
