@@ -43,7 +43,7 @@ $(ORT):
 	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --only-binary=:all: --upgrade --target vendor/ort onnxruntime==1.31.1
 	@touch $@
 
-# cmake and nasm compile libjpeg-turbo; the tests start a real broker and a real browser.
+# cmake and nasm compile libjpeg-turbo; the tests start a real broker, a real browser and a real S3 server.
 setup-build:
 	@scripts/need cmake:cmake nasm:nasm
 
@@ -59,6 +59,7 @@ $(PEERS):
 
 setup-test:
 	@scripts/need mosquitto:mosquitto chromium:chromium
+	@scripts/moto vendor/moto
 
 clean:
 	rm -rf target vendor data

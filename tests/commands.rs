@@ -181,6 +181,54 @@ fn a_backtest_reads_the_store_of_its_time() {
 
 /// A flood of our own making: two crossings up, one down, one that no reading shows, one misprint.
 #[test]
+fn an_audit_passes_a_sound_store_and_names_what_is_not() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let store = dir.path().join("store");
+    let at = |minutes: i64| Timestamp::from_millis(1_761_600_000_000 + minutes * 60_000);
+    let (mut writer, _) = Writer::open(StoreConfig::new(&store)).expect("a store");
+    for minute in 0..200 {
+        let reading = Reading {
+            stream: "water_level".into(),
+            key: "kimlong".into(),
+            at: at(minute),
+            received: at(minute),
+            fields: [Field::ok("value".into(), minute as f64)].into_iter().collect(),
+            source: "test".into(),
+            origin: Origin::Sensor,
+            orphan: false,
+        };
+        writer.append(&Record::Reading(reading)).expect("a record");
+        if let Some(closed) = writer.rotate_if_due(at(minute)).expect("a sound disk") {
+            huong_store::seal(&closed).expect("a sound disk");
+        }
+    }
+    drop(writer);
+    let audit = || huong(&["audit", "--data", &store.display().to_string()]);
+    let sound = audit();
+    assert!(sound.status.success(), "{}", stderr(&sound));
+    let line = stdout(&sound);
+    let account = line.lines().find(|line| line.starts_with("water_level")).expect("an account of the stream");
+    assert!(account.ends_with(" 0") && account.contains(" 200 "), "{account}");
+
+    let day = store.join("parquet/readings/stream=water_level");
+    let mut dirs = vec![day];
+    let part = loop {
+        let entry = dirs.pop().expect("a part");
+        if entry.is_file() {
+            break entry;
+        }
+        dirs.extend(std::fs::read_dir(entry).expect("a folder").map(|entry| entry.expect("an entry").path()));
+    };
+    let mut bytes = std::fs::read(&part).expect("a part");
+    bytes[100] ^= 1;
+    std::fs::write(&part, bytes).expect("a writable file");
+    let broken = audit();
+    assert_eq!(broken.status.code(), Some(1));
+    let name = part.strip_prefix(&store).expect("inside").display().to_string();
+    assert!(stdout(&broken).contains(&format!("FAULT part {name}")), "{}", stdout(&broken));
+}
+
+#[test]
 fn a_replay_finds_each_crossing_in_its_interval() {
     let fixtures = "tests/fixtures";
     let output = huong(&["replay", "--readings", &format!("{fixtures}/flood.csv"), "--score", &format!("{fixtures}/crossings.csv")]);

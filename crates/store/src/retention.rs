@@ -57,7 +57,7 @@ impl Keep {
 
     /// Adds every mistake to `problems`; `path` is the entry's name.
     pub fn check(&self, file: &str, path: &str, problems: &mut Problems) {
-        if self.stream.is_some() && matches!(self.table, Table::Alerts | Table::Quarantine) {
+        if self.stream.is_some() && !self.table.by_stream() {
             problems.add(file, format!("{path}.stream"), "a stream", format!("nothing: {} is not kept by stream", self.table.name()));
         }
         if self.why.trim().is_empty() {
@@ -112,7 +112,8 @@ pub fn retain(dir: &Path, keep: &[Keep], now: Timestamp, needed: &dyn Fn(&Name) 
             continue;
         }
         let Some(rule) = outdated(part) else { continue };
-        let replayed = part.stream.as_ref().and_then(needed).is_some_and(|since| part.arrived.1 >= since.as_millis());
+        let since = part.stream.as_ref().filter(|_| Table::RECORDS.contains(&part.table)).and_then(needed);
+        let replayed = since.is_some_and(|since| part.arrived.1 >= since.as_millis());
         if replayed || (part.table == Table::Alerts && live.open_in(dir, part)?) {
             continue;
         }

@@ -2,7 +2,8 @@
 //!
 //! Invariant: each part of readings has its partials beside it, made of the same rows, and partials of one bin merge: their counts and sums
 //! add up, their least and largest are the least and largest of both. So a bin is right at any time, whatever came late, as long as all
-//! its partials are read; whoever asks merges them.
+//! its partials are read; whoever asks merges them. A partial of one value is its sum and its time: what else would repeat them is absent,
+//! because gauges that measure more seldom than the bins are long would else take several times the room of their readings.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,8 +20,10 @@ use crate::table::{Table, local_day};
 /// How the partials of [`Table::Minutes`] and [`Table::Hours`] become what a reader sees.
 pub(crate) fn merged_sql(table: Table) -> String {
     format!(
-        r#"SELECT stream, key, field, at, day, sum(n) AS n, sum("sum") AS "sum", min("min") AS "min", max("max") AS "max",
-            first_value("first" ORDER BY first_at NULLS LAST, seq) AS "first", last_value("last" ORDER BY last_at NULLS FIRST, seq) AS "last",
+        r#"SELECT stream, key, field, at, day, sum(n) AS n, sum("sum") AS "sum",
+            min(coalesce("min", "sum")) AS "min", max(coalesce("max", "sum")) AS "max",
+            first_value(coalesce("first", "sum") ORDER BY first_at NULLS LAST, seq) AS "first",
+            last_value(coalesce("last", "sum") ORDER BY coalesce(last_at, first_at) NULLS FIRST, seq) AS "last",
             sum("sum") / sum(n) AS mean, sum(left_out) AS left_out
         FROM {} GROUP BY stream, key, field, at, day"#,
         table.name()
@@ -106,15 +109,18 @@ pub(crate) fn merge(table: Table, rows: &RecordBatch) -> Result<Option<RecordBat
     let (stream, key, field) = (text(rows, "stream")?, text(rows, "key")?, text(rows, "field")?);
     let mut bins: BTreeMap<Bin<'_>, Partial> = BTreeMap::new();
     for row in 0..rows.num_rows() {
-        let partial = Partial {
-            seq: seq.value(row),
-            n: n.value(row),
-            sum: sum.value(row),
-            min: min.value(row),
-            max: max.value(row),
-            first: (first_at.value(row), first.value(row)),
-            last: (last_at.value(row), last.value(row)),
-            left_out: left_out.value(row),
+        let single = Partial::of(seq.value(row), first_at.value(row), sum.value(row), true);
+        let partial = match n.value(row) {
+            1 => Partial { left_out: left_out.value(row), ..single },
+            n => Partial {
+                n,
+                min: min.value(row),
+                max: max.value(row),
+                first: (first_at.value(row), first.value(row)),
+                last: (last_at.value(row), last.value(row)),
+                left_out: left_out.value(row),
+                ..single
+            },
         };
         add(&mut bins, (stream.value(row), key.value(row), field.value(row), at.value(row)), partial);
     }
@@ -131,12 +137,12 @@ fn finish(table: Table, bins: &BTreeMap<Bin<'_>, Partial>) -> Result<Option<Reco
     }
     let names = |of: fn(&Bin<'_>) -> String| -> ArrayRef { Arc::new(StringArray::from_iter_values(bins.keys().map(of))) };
     let whole = |of: fn(&Partial) -> u64| -> ArrayRef { Arc::new(UInt64Array::from_iter_values(bins.values().map(of))) };
-    // A bin whose values were all left out has none of these.
-    let number = |of: fn(&Partial) -> f64| -> ArrayRef {
-        Arc::new(bins.values().map(|partial| (partial.n > 0).then(|| of(partial))).collect::<Float64Array>())
+    // A bin whose values were all left out has no figures, one of a single value only the least of them.
+    let number = |least: u64, of: fn(&Partial) -> f64| -> ArrayRef {
+        Arc::new(bins.values().map(|partial| (partial.n >= least).then(|| of(partial))).collect::<Float64Array>())
     };
-    let moment = |of: fn(&Partial) -> i64| -> ArrayRef {
-        let times = bins.values().map(|partial| (partial.n > 0).then(|| of(partial)));
+    let moment = |least: u64, of: fn(&Partial) -> i64| -> ArrayRef {
+        let times = bins.values().map(|partial| (partial.n >= least).then(|| of(partial)));
         Arc::new(times.collect::<TimestampMillisecondArray>().with_timezone("UTC"))
     };
     let begins = bins.keys().map(|(_, _, _, at)| *at);
@@ -151,13 +157,13 @@ fn finish(table: Table, bins: &BTreeMap<Bin<'_>, Partial>) -> Result<Option<Reco
             names(|bin| bin.1.to_owned()),
             names(|bin| bin.2.to_owned()),
             whole(|p| p.n),
-            number(|p| p.sum),
-            number(|p| p.min),
-            number(|p| p.max),
-            moment(|p| p.first.0),
-            number(|p| p.first.1),
-            moment(|p| p.last.0),
-            number(|p| p.last.1),
+            number(1, |p| p.sum),
+            number(2, |p| p.min),
+            number(2, |p| p.max),
+            moment(1, |p| p.first.0),
+            number(2, |p| p.first.1),
+            moment(2, |p| p.last.0),
+            number(2, |p| p.last.1),
             whole(|p| p.left_out),
         ],
     )?))

@@ -123,7 +123,7 @@ static QUARANTINE: LazyLock<SchemaRef> = LazyLock::new(|| {
     ])
 });
 
-/// Of partials. Those of one bin are merged when they are read ([`crate::rollup`]).
+/// Of partials. Those of one bin are merged when they are read ([`crate::rollup`]); of one value, only `sum` and `first_at` are there.
 static ROLLUP: LazyLock<SchemaRef> = LazyLock::new(|| {
     let number = |name: &str| Field::new(name, DataType::Float64, true);
     schema(vec![
@@ -174,6 +174,11 @@ impl Table {
             Table::Minutes => "readings_1m",
             Table::Hours => "readings_1h",
         }
+    }
+
+    /// Whether its parts are of one stream each.
+    pub(crate) fn by_stream(self) -> bool {
+        !matches!(self, Table::Alerts | Table::Quarantine)
     }
 
     pub(crate) fn schema(self) -> SchemaRef {

@@ -7,7 +7,7 @@ use super::*;
 use crate::snapshot::Snapshot;
 use crate::table::Table;
 use crate::testing::{close, contents, copy, expected, filled, minute, mixed, observation, open, reading, refused, transition, write};
-use crate::{ClosedSegment, Record, Writer, seal, sweep};
+use crate::{ClosedSegment, Keep, Record, Writer, audit, retain, seal, sweep};
 
 /// Merges whatever are two neighbours.
 fn eager() -> Compact {
@@ -154,6 +154,8 @@ enum Act {
     Seal(prop::sample::Index),
     Merge,
     Sweep,
+    /// Refusals of before yesterday go.
+    Retain,
     Restart,
 }
 
@@ -164,6 +166,7 @@ fn act() -> impl Strategy<Value = Act> {
         3 => any::<prop::sample::Index>().prop_map(Act::Seal),
         2 => Just(Act::Merge),
         1 => Just(Act::Sweep),
+        1 => Just(Act::Retain),
         1 => Just(Act::Restart),
     ]
 }
@@ -204,6 +207,11 @@ proptest! {
                 },
                 Act::Merge => { merge_all(dir.path(), &eager()); }
                 Act::Sweep => { sweep(dir.path(), Span::ZERO, minute(0)).expect("a sound disk"); }
+                Act::Retain => {
+                    let keep: Keep = serde_json::from_str(r#"{"table": "quarantine", "days": 0, "why": "a test"}"#).expect("a rule");
+                    let outcome = retain(dir.path(), &[keep], minute(36 * 60), &|_| None);
+                    prop_assert!(matches!(outcome, Ok(_) | Err(StoreError::ClockAhead { newest: None, .. })), "{:?}", outcome);
+                }
                 Act::Restart => {
                     drop(writer);
                     let (again, recovered) = open(dir.path());
@@ -213,5 +221,6 @@ proptest! {
             }
             prop_assert_eq!(contents(dir.path()), expected(&records));
         }
+        prop_assert_eq!(audit(dir.path()).expect("a store").faults, [""; 0]);
     }
 }

@@ -152,3 +152,20 @@ fn the_first_rule_that_matches_counts() {
     let forever = Keep { days: None, ..keep(Table::Quarantine, 0) };
     assert!(retain(dir.path(), &[forever, keep(Table::Quarantine, 1)], minute(95 * DAY), &never).expect("a sound disk").is_empty());
 }
+
+#[test]
+fn mistakes_in_the_sections_are_named() {
+    let mut problems = Problems::default();
+    for keep in Keep::defaults() {
+        keep.check("huong.toml", "store.keep[0]", &mut problems);
+    }
+    crate::Compact::default().check("huong.toml", "store.compact", &mut problems);
+    assert!(problems.is_empty(), "{problems}");
+    let keep: Keep = serde_json::from_str(r#"{"table": "quarantine", "stream": "rain", "days": 1, "why": " "}"#).expect("a rule");
+    keep.check("huong.toml", "store.keep[0]", &mut problems);
+    let compact = crate::Compact { parts: 1, rows: 0, grace: Span::from_millis(-1) };
+    compact.check("huong.toml", "store.compact", &mut problems);
+    let paths: Vec<&str> = problems.list.iter().map(|problem| problem.path.as_str()).collect();
+    assert_eq!(paths, ["store.keep[0].stream", "store.keep[0].why", "store.compact.parts", "store.compact.rows", "store.compact.grace"]);
+    assert!(serde_json::from_str::<Keep>(r#"{"table": "reading", "why": "a table that is not there"}"#).is_err());
+}

@@ -67,3 +67,16 @@ async fn hours_are_what_the_readings_say() {
     assert!(raw.len() > 30);
     assert_eq!(bins, raw);
 }
+
+#[tokio::test]
+async fn bins_of_other_days_and_streams_are_not_opened() {
+    let dir = filled(&(1..40).map(reading).collect::<Vec<_>>());
+    let (mut writer, _) = open(dir.path());
+    seal(&close(&mut writer, 0)).expect("a sound disk");
+    for (filter, expected) in
+        [("day = '2025-10-27'", [false, true]), ("at < '2025-10-26T17:00:00Z'", [true, false]), ("stream = 'rain'", [false, false])]
+    {
+        let plan = rows(dir.path(), &format!("EXPLAIN SELECT mean FROM readings_1h WHERE {filter}")).await.join("\n");
+        assert_eq!(["day=2025-10-26/", "day=2025-10-27/"].map(|day| plan.contains(day)), expected, "{filter}: {plan}");
+    }
+}
