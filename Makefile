@@ -54,7 +54,7 @@ setup-bench: $(PEERS)
 $(PEERS):
 	@echo "[huong] fetching DuckDB 2.0.0 into vendor/peers (about 60 MB)"
 	python3 -m venv vendor/peers
-	vendor/peers/bin/pip install --quiet --disable-pip-version-check --only-binary=:all: duckdb==2.0.0
+	vendor/peers/bin/pip install --quiet --disable-pip-version-check --only-binary=:all: duckdb==2.0.0 pytz
 	@touch $@
 
 setup-test:

@@ -1,5 +1,5 @@
 //! The store beside DuckDB over the same parts and VictoriaMetrics over the same rows: durable ingest, bytes on disk, two questions.
-//! Part of `make bench`; `HUONG_BENCH=full` takes 100 million rows.
+//! Part of `make bench`; `HUONG_BENCH=full` takes 100 million rows, a number so many.
 //!
 //! The rows go the way that readings go: appended, committed in groups (each synced), rotated by the hour of their time, sealed, merged. Medians
 //! of several rounds in one run; what counts is the ratio, machines are noisy. Peers that are not installed are left out and named.
@@ -27,11 +27,11 @@ const ALARM_EVERY: i64 = 10;
 const ROUNDS: usize = 7;
 
 fn main() {
-    let full = std::env::var("HUONG_BENCH").is_ok_and(|size| size == "full");
-    let (rows, days) = if full { (100_000_000, 30) } else { (500_000, 3) };
+    let size = std::env::var("HUONG_BENCH").unwrap_or_default();
+    let (rows, days) = if size == "full" { (100_000_000, 30) } else { (size.parse().unwrap_or(500_000), 3) };
     let folder = tempfile::tempdir().expect("room for the rows");
     // A key reports each minute.
-    let fleet = Fleet::new(rows / (days * 1440), days as i64);
+    let fleet = Fleet::new((rows / (days * 1440)).max(1), days as i64);
     println!(
         "{} rows: {} keys of {STREAMS} streams each minute over {days} days, and an alarm every {ALARM_EVERY} minutes",
         fleet.rows(),
@@ -42,11 +42,13 @@ fn main() {
     let ours = ingest(&fleet, &dir);
     let peer = Victoria::start(&folder.path().join("victoria"));
     let theirs = peer.as_ref().map(|peer| peer.ingest(&fleet));
-    println!("\n{:<46} {:>12} {:>12} {:>8}", "", "huong", "peer", "ratio");
+    println!("\n{:<62} {:>12} {:>12} {:>8}", "", "huong", "peer", "ratio");
     row("durable rows/s, beside VictoriaMetrics (no fsync)", ours, theirs, true);
-    let bytes = size(&dir.join("parquet")) as f64 / fleet.rows() as f64;
+    let per_row = |table: &str| size_of(&dir.join("parquet").join(table)) as f64 / fleet.rows() as f64;
     let others = peer.as_ref().map(|peer| peer.bytes() as f64 / fleet.rows() as f64);
-    row("bytes on disk per row, beside VictoriaMetrics", bytes, others, false);
+    row("bytes per row (time and value there), beside VictoriaMetrics", per_row("readings"), others, false);
+    let rollups = per_row("readings_1m") + per_row("readings_1h");
+    println!("{:<62} {rollups:>12.1}", "bytes per row of the rollups, a bin of a minute to each row");
 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     let queries = Queries::new(&dir, QueryLimits::default(), None).expect("sound limits");
@@ -63,7 +65,7 @@ fn main() {
     };
     let (cold, found) = ask(&sensor);
     assert!((1400..=1441).contains(&found), "a day has 1440 minutes: {found}");
-    println!("{:<46} {cold:>12.1}", "first question of all, ms");
+    println!("{:<62} {cold:>12.1}", "first question of all, ms");
     let duck = duck(&dir, &[&sensor, &hours]);
     for (what, sql, duck) in [
         ("one sensor's last 24 h as 1-min means, ms", &sensor, duck.as_ref().map(|duck| duck[0])),
@@ -86,9 +88,9 @@ fn main() {
 
 /// Wider is better when `more`.
 fn row(what: &str, ours: f64, peer: Option<f64>, more: bool) {
-    let Some(peer) = peer else { return println!("{what:<46} {ours:>12.1} {:>12}", "not here") };
+    let Some(peer) = peer else { return println!("{what:<62} {ours:>12.1} {:>12}", "not here") };
     let ratio = if more { ours / peer } else { peer / ours };
-    println!("{what:<46} {ours:>12.1} {peer:>12.1} {ratio:>7.2}x");
+    println!("{what:<62} {ours:>12.1} {peer:>12.1} {ratio:>7.2}x");
 }
 
 fn millis(began: Instant) -> f64 {
@@ -128,10 +130,12 @@ impl Fleet {
         (0..self.days * 1440).map(|minute| self.end - self.days * DAY + minute * MINUTE)
     }
 
-    /// A slow wave with the last digit of a gauge.
+    /// A slow wave, and the restless last digit of a gauge, in hundredths.
     fn value(sensor: usize, at: i64) -> f64 {
-        let phase = (at / MINUTE) as f64 / 700.0 + sensor as f64;
-        ((phase.sin() * 150.0).round() + 200.0) / 100.0
+        let minute = at / MINUTE;
+        let phase = minute as f64 / 700.0 + sensor as f64;
+        let restless = ((minute as u64 ^ (sensor as u64) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 61) as f64;
+        ((phase.sin() * 150.0).round() + 200.0 + restless) / 100.0
     }
 
     fn reading(&self, sensor: usize, at: i64) -> Record {
@@ -144,8 +148,8 @@ impl Fleet {
     fn last_day(&self) -> String {
         let ((stream, key), from) = (&self.sensors[self.sensors.len() / 2], Timestamp::from_millis(self.end - DAY));
         format!(
-            "SELECT date_trunc('minute', at) AS minute, avg(value) AS mean FROM {{readings}} \
-             WHERE stream = '{stream}' AND key = '{key}' AND at >= TIMESTAMP '{from}' GROUP BY minute ORDER BY minute"
+            "SELECT date_trunc('minute', \"at\") AS t, avg(value) AS mean FROM {{readings}} \
+             WHERE stream = '{stream}' AND key = '{key}' AND \"at\" >= TIMESTAMP '{from}' GROUP BY t ORDER BY t"
         )
     }
 
@@ -157,8 +161,8 @@ impl Fleet {
     fn alarms_by_hour(&self) -> String {
         let from = Timestamp::from_millis(self.end - self.days * DAY);
         format!(
-            "SELECT date_trunc('hour', at) AS hour, count(*) AS n FROM {{alerts}} WHERE kind = 'raised' AND at >= TIMESTAMP '{from}' \
-             GROUP BY hour ORDER BY hour"
+            "SELECT date_trunc('hour', \"at\") AS t, count(*) AS n FROM {{alerts}} WHERE kind = 'raised' AND \"at\" >= TIMESTAMP '{from}' \
+             GROUP BY t ORDER BY t"
         )
     }
 }
@@ -266,7 +270,7 @@ fn open_log(fleet: &Fleet, dir: &Path, runtime: &tokio::runtime::Runtime) {
         }
     }
     writer.commit().expect("the disk takes it");
-    let bytes = size(dir);
+    let bytes = size_of(dir);
     let first = ask();
     let again = median((0..ROUNDS).map(|_| (ask(), 0))).0;
     let grown = median((0..ROUNDS).map(|i| {
@@ -311,7 +315,7 @@ fn duck(dir: &Path, statements: &[&String]) -> Option<Vec<(f64, usize)>> {
     let python = if own.exists() { own } else { PathBuf::from("python3") };
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/store.py");
     let mut command = Command::new(python);
-    let child = command.arg(script).arg(dir).arg(ROUNDS.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let child = command.arg(script).arg(dir).arg(ROUNDS.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = child.spawn().ok()?;
     let text: String = statements.iter().map(|sql| format!("{sql}\n")).collect();
     child.stdin.take()?.write_all(text.as_bytes()).ok()?;
@@ -321,9 +325,9 @@ fn duck(dir: &Path, statements: &[&String]) -> Option<Vec<(f64, usize)>> {
     lines.collect::<Option<Vec<_>>>().filter(|lines| lines.len() == statements.len())
 }
 
-fn size(path: &Path) -> u64 {
+fn size_of(path: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(path) else { return std::fs::metadata(path).map_or(0, |file| file.len()) };
-    entries.flatten().map(|entry| size(&entry.path())).sum()
+    entries.flatten().map(|entry| size_of(&entry.path())).sum()
 }
 
 /// A VictoriaMetrics of our own; ends with it.
@@ -386,7 +390,7 @@ impl Victoria {
         let mut last = 0;
         loop {
             std::thread::park_timeout(Duration::from_secs(1));
-            let now = size(&self.dir.join("data"));
+            let now = size_of(&self.dir.join("data"));
             if now == last {
                 return now;
             }

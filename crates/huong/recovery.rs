@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use huong_store::{Recovered, note_start, replay_readings, transitions_after};
-use huong_types::{Name, Reading, Span, Timestamp, Transition, TransitionKind};
+use huong_store::{Asker, Queries, QueryLimits, Recovered, StoreError, note_start, replay_readings, transitions_after};
+use huong_types::{Name, Reading, Registry, Span, Timestamp, Transition, TransitionKind};
 
 use crate::brain::Brain;
 use crate::metrics::Recovery;
@@ -18,6 +18,9 @@ const REMEMBERED: u64 = 10_000;
 const REDELIVERED: Span = Span::from_mins(2);
 /// A long replay says how far it is, once per so many readings.
 const PROGRESS: u64 = 1_000_000;
+
+/// A value older than a week says nothing of today, and looking for it costs.
+const SHOWN: Span = Span::from_mins(7 * 24 * 60);
 
 /// What the past says beside the brain's own state.
 pub(crate) struct Past {
@@ -83,4 +86,21 @@ pub(crate) fn recover(brain: &mut Brain, dir: &Path, recovered: &Recovered, now:
     );
     let figures = Recovery { took: begun.elapsed(), readings, cut_bytes: recovered.cut_bytes, damaged: recovered.damaged };
     Ok(Past { steps: last, latest, figures })
+}
+
+/// The newest readings of the registry's stations that the replay did not reach: what has been silent for longer than any window looks
+/// back, but not for more than [`SHOWN`].
+pub(crate) async fn older(
+    past: &Past,
+    registry: &Registry,
+    dir: &Path,
+    limits: &QueryLimits,
+    now: Timestamp,
+) -> Result<Vec<Reading>, StoreError> {
+    let places = registry.stations.iter().flat_map(|station| station.streams.iter().map(|stream| (stream.clone(), station.id.clone())));
+    let wanted = places.filter(|place| !past.latest.contains_key(place)).collect();
+    // Nobody asks, so nothing is noted; a start does not wait long.
+    let limits = QueryLimits { time: limits.time.min(Span::from_secs(10)), ..limits.clone() };
+    let asker = Asker { who: String::new(), via: "start", at: now };
+    Queries::new(dir, limits, None)?.latest(asker, &wanted, now - SHOWN).await
 }

@@ -132,6 +132,11 @@ impl System {
 
         // A screen shows what was last known, with its age, and not an empty city.
         past.latest.values().for_each(|reading| feed.value(reading));
+        let older = recovery::older(&past, &config.registry, &config.store.dir, &config.query, clock.now());
+        match runtime.block_on(older) {
+            Ok(older) => older.iter().for_each(|reading| feed.value(reading)),
+            Err(error) => tracing::warn!(%error, "older values of silent stations are not shown"),
+        }
 
         let (entrance, sinks_stop, wall_stop) = (Stop::new(), Stop::new(), Stop::new());
         let sinks = Arc::new(start_sinks(

@@ -5,6 +5,7 @@
 //! share one bound on memory and on spill. One that is given up but does not yield costs its own slot until it does, nothing else.
 
 mod answer;
+mod latest;
 mod log;
 mod open;
 mod provider;

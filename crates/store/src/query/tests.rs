@@ -350,3 +350,20 @@ async fn the_page_of_the_tables_says_what_they_are() {
         ask(dir.path(), sql).await;
     }
 }
+
+#[tokio::test]
+async fn the_newest_reading_of_each_key_is_found_wherever_it_is() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (mut writer, _) = open(dir.path());
+    write(&mut writer, &(1..60).map(reading).collect::<Vec<_>>());
+    seal(&close(&mut writer, 0)).expect("a sound disk");
+    write(&mut writer, &[reading(60)]);
+    let queries = queries(dir.path(), &QueryLimits::default());
+    let of = |key: &str| ("water_level".into(), key.into());
+    let wanted = [of("kimlong"), of("thượng nhật"), of("it's none"), ("rain".into(), "phuoc".into())].into();
+    let found = queries.latest(asker(), &wanted, minute(0)).await.expect("an answer");
+    // One sealed, one not.
+    assert_eq!(found.into_iter().map(Record::Reading).collect::<Vec<_>>(), [59, 60].map(reading));
+    let none = queries.latest(asker(), &wanted, minute(10_000)).await.expect("an answer");
+    assert_eq!(none, []);
+}
