@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use huong_flow::{Ring, Stop};
 use huong_store::{ClosedSegment, StoreConfig, compact, retain, seal, ship, sweep, use_objects};
-use huong_types::{Name, Span};
+use huong_types::{Name, Span, Timestamp};
 
 use crate::clock::Clock;
 use crate::shared::Shared;
@@ -95,7 +95,7 @@ impl Keeper {
         let Some(objects) = &self.store.objects else { return };
         let stopped = || stop.is_set() || !segments.is_empty();
         match use_objects(&self.store.dir, objects)
-            .and_then(|()| ship(&self.store.dir, &|_| Some(self.clock.now() - self.longest), &stopped))
+            .and_then(|()| ship(&self.store.dir, &|stream| self.needed(stream), &stopped))
         {
             Ok(0) => {}
             Ok(parts) => tracing::info!(parts, "took sealed parts to the bucket"),
@@ -103,9 +103,14 @@ impl Keeper {
         }
     }
 
+    /// From which arrival on the readings of `stream` may be replayed at a start.
+    fn needed(&self, stream: &Name) -> Option<Timestamp> {
+        self.reach.get(stream).map(|reach| self.clock.now() - *reach)
+    }
+
     fn delete(&self) {
         let (dir, now) = (&self.store.dir, self.clock.now());
-        match retain(dir, &self.store.keep, now, &|stream| self.reach.get(stream).map(|reach| now - *reach)) {
+        match retain(dir, &self.store.keep, now, &|stream| self.needed(stream)) {
             Ok(paths) if paths.is_empty() => {}
             Ok(paths) => tracing::info!(parts = paths.len(), "dropped parts that were kept long enough; deletions.jsonl has them"),
             Err(error) => tracing::error!(%error, "nothing could be deleted"),

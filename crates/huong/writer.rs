@@ -21,7 +21,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::latency::Meter;
-use crate::ledger::Pen;
+use crate::ledger::{Book, Pen};
 use crate::shared::Shared;
 
 /// What one turn of the brain produced.
