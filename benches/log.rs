@@ -132,8 +132,11 @@ struct Figures {
     bytes_per_reading: f64,
 }
 
+/// Runs one store in a folder.
+type Run = fn(&Path) -> Figures;
+
 fn stores() {
-    let stores: [(&str, fn(&Path) -> Figures); 3] = [("huong", ours), ("fjall 3", with_fjall), ("redb 4", with_redb)];
+    let stores: [(&str, Run); 3] = [("huong", ours), ("fjall 3", with_fjall), ("redb 4", with_redb)];
     let mut rounds: Vec<Vec<Figures>> = stores.iter().map(|_| Vec::new()).collect();
     for _ in 0..ROUNDS {
         for ((_, run), figures) in stores.iter().zip(&mut rounds) {
