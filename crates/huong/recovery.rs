@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use huong_store::{Recovered, note_start, replay_readings, transitions_after};
+use huong_store::{Recovered, newest_arrival, note_start, replay_readings, transitions_after};
 use huong_types::{Reading, Span, Timestamp, Transition, TransitionKind};
 
 use crate::brain::Brain;
@@ -24,7 +24,8 @@ const PROGRESS: u64 = 1_000_000;
 /// and not acknowledged a day ago.
 pub(crate) fn recover(brain: &mut Brain, dir: &Path, recovered: &Recovered, now: Timestamp) -> Result<Vec<Transition>> {
     let begun = Instant::now();
-    let since = recovered.newest.unwrap_or(now).min(now) - brain.longest_window().max(REDELIVERED);
+    let newest = newest_arrival(dir).context("the log cannot be read")?;
+    let since = newest.unwrap_or(now).min(now) - brain.longest_window().max(REDELIVERED);
     let starts = note_start(dir, now, since).context("the start cannot be noted")?;
     tracing::info!(%since, starts = starts.len(), open_alerts = recovered.open_alerts.len(), "recovering: reading the log");
     let (mut pauses, mut count, mut judging) = (starts.into_iter().peekable(), 0, Duration::ZERO);

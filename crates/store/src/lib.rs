@@ -42,7 +42,7 @@ pub use error::StoreError;
 pub use output::{write_csv, write_json, write_pretty};
 pub use query::query;
 pub use record::{Counts, Record, StreamCounts};
-pub use replay::{replay_readings, transitions_after, transitions_of};
+pub use replay::{newest_arrival, replay_readings, transitions_after, transitions_of};
 pub use seal::{ClosedSegment, Sealed, seal};
 pub use starts::note_start;
 pub use tail::TransitionTail;

@@ -54,6 +54,31 @@ pub fn replay_readings(dir: &Path, since: Timestamp, each: &mut dyn FnMut(Readin
     Ok(count)
 }
 
+/// When the last reading arrived that is not derived; `None` when there is none. Blocking.
+///
+/// Segments may hold no reading at all: a broker that sends again what is stored fills them with refusals.
+pub fn newest_arrival(dir: &Path) -> Result<Option<Timestamp>, StoreError> {
+    for source in Snapshot::take(dir)?.sources.into_iter().rev() {
+        let newest = match source {
+            Source::Sealed(sealed) => {
+                let parts = sealed.parts.iter().filter(|part| matches!(part.table, Table::Readings | Table::Observations));
+                parts.map(|part| Timestamp::from_millis(part.arrived.1)).max()
+            }
+            Source::Log(log) => {
+                let arrived = |record| match record {
+                    Record::Reading(reading) if reading.origin != Origin::Derived => Some(reading.received),
+                    _ => None,
+                };
+                log.read()?.records().filter_map(|(_, record)| arrived(record)).max()
+            }
+        };
+        if newest.is_some() {
+            return Ok(newest);
+        }
+    }
+    Ok(None)
+}
+
 /// The first `limit` transitions with a sequence above `seq`, in order. Blocking.
 ///
 /// May hold transitions that a running writer has written but not synced; [`crate::TransitionTail`] never gives those.

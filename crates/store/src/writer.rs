@@ -52,8 +52,6 @@ pub struct Recovered {
     pub counts: Counts,
     /// Segments that were closed but not sealed; to be given to [`crate::seal`], oldest first.
     pub closed: Vec<ClosedSegment>,
-    /// When the last reading arrived, or when the open segment was begun; `None` when there is none.
-    pub newest: Option<Timestamp>,
     /// Bytes behind the last good record of the open segment, cut off: a commit that was under way.
     pub cut_bytes: u64,
     /// Records of the open segment whose checksum failed, with good ones behind them.
@@ -88,13 +86,11 @@ impl Writer {
 
         let Checkpoint { at: since, mut state } = segment.checkpoint.clone();
         let tail = TransitionTail::new(dir, config.transition_tail, state.next_seq.saturating_sub(1));
-        let (mut records, mut newest) = (segment.records(), since);
+        let mut records = segment.records();
         for (_, record) in &mut records {
             state.apply(&record);
-            match record {
-                Record::Transition(transition) => tail.extend(std::iter::once(transition)),
-                Record::Reading(reading) => newest = newest.max(Some(reading.received)),
-                Record::Quarantined(_) => {}
+            if let Record::Transition(transition) = record {
+                tail.extend(std::iter::once(transition));
             }
         }
         let end = records.end();
@@ -103,7 +99,6 @@ impl Writer {
             next_seq: state.next_seq,
             counts: state.counts.clone(),
             closed,
-            newest,
             cut_bytes: segment.torn(end).len() as u64,
             damaged: records.damaged(),
         };
