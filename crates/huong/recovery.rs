@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use huong_store::{Asker, Queries, QueryLimits, Recovered, StoreError, note_start, replay_readings, transitions_after};
+use huong_store::{Asker, Queries, QueryLimits, Recovered, StoreError, newest_arrival, note_start, replay_readings, transitions_after};
 use huong_types::{Name, Reading, Registry, Span, Timestamp, Transition, TransitionKind};
 
 use crate::brain::Brain;
@@ -38,7 +38,7 @@ pub(crate) struct Past {
 /// and not acknowledged a day ago.
 pub(crate) fn recover(brain: &mut Brain, dir: &Path, recovered: &Recovered, now: Timestamp) -> Result<Past> {
     let begun = Instant::now();
-    let newest = recovered.newest.unwrap_or(now).min(now);
+    let newest = newest_arrival(dir).context("the log cannot be read")?.unwrap_or(now).min(now);
     let reach = brain.reach();
     let since = |stream: &Name| reach.get(stream).map(|reach| newest - (*reach).max(REDELIVERED));
     let longest = newest - brain.longest_window().max(REDELIVERED);

@@ -94,9 +94,7 @@ impl Keeper {
     fn ship(&self, segments: &Ring<ClosedSegment>, stop: &Stop) {
         let Some(objects) = &self.store.objects else { return };
         let stopped = || stop.is_set() || !segments.is_empty();
-        match use_objects(&self.store.dir, objects)
-            .and_then(|()| ship(&self.store.dir, &|stream| self.needed(stream), &stopped))
-        {
+        match use_objects(&self.store.dir, objects).and_then(|()| ship(&self.store.dir, &|stream| self.needed(stream), &stopped)) {
             Ok(0) => {}
             Ok(parts) => tracing::info!(parts, "took sealed parts to the bucket"),
             Err(error) => tracing::warn!(%error, "sealed parts stay here until the bucket takes them"),

@@ -77,6 +77,25 @@ pub fn replay_readings(dir: &Path, since: &dyn Fn(&Name) -> Option<Timestamp>, e
     Ok(count + logged)
 }
 
+/// When the last reading arrived that is not derived; `None` when there is none. Blocking.
+///
+/// Segments may hold no reading at all: a broker that sends again what is stored fills them with refusals.
+pub fn newest_arrival(dir: &Path) -> Result<Option<Timestamp>, StoreError> {
+    let Snapshot { parts, logs } = Snapshot::take(dir)?;
+    for log in logs.into_iter().rev() {
+        let arrived = |record| match record {
+            Record::Reading(reading) if reading.origin != Origin::Derived => Some(reading.received),
+            _ => None,
+        };
+        let newest = log.read()?.records().filter_map(|(_, record)| arrived(record)).max();
+        if newest.is_some() {
+            return Ok(newest);
+        }
+    }
+    let measured = parts.iter().filter(|part| matches!(part.table, Table::Readings | Table::Observations));
+    Ok(measured.map(|part| Timestamp::from_millis(part.arrived.1)).max())
+}
+
 /// The first `limit` transitions with a sequence above `seq`, in order. Blocking.
 ///
 /// May hold transitions that a running writer has written but not synced; [`crate::TransitionTail`] never gives those.

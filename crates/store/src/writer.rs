@@ -61,8 +61,6 @@ pub struct Recovered {
     pub counts: Counts,
     /// Segments that were closed but not sealed; to be given to [`crate::seal`], oldest first.
     pub closed: Vec<ClosedSegment>,
-    /// When the last reading arrived, or when the open segment was begun; `None` when there is none.
-    pub newest: Option<Timestamp>,
     /// Bytes behind the last good record of the open segment, cut off: a commit that was under way.
     pub cut_bytes: u64,
     /// Gaps in the open segment, told of with their places: bytes that are not what was written, with good records behind them.
@@ -105,13 +103,11 @@ impl Writer {
         let damaged = || StoreError::Damaged { what: "the checkpoint".to_owned(), path: segment.path.clone() };
         let Checkpoint { at: since, mut state } = checkpoint.ok_or_else(damaged)?;
         let tail = TransitionTail::new(dir.clone(), config.transition_tail, state.next_seq.saturating_sub(1));
-        let (mut records, mut newest) = (segment.records(), since);
+        let mut records = segment.records();
         for (_, record) in &mut records {
             state.apply(&record);
-            match record {
-                Record::Transition(transition) => tail.extend(std::iter::once(transition)),
-                Record::Reading(reading) => newest = newest.max(Some(reading.received)),
-                Record::Quarantined(_) => {}
+            if let Record::Transition(transition) = record {
+                tail.extend(std::iter::once(transition));
             }
         }
         let end = records.end();
@@ -120,7 +116,6 @@ impl Writer {
             next_seq: state.next_seq,
             counts: state.counts.clone(),
             closed,
-            newest,
             cut_bytes: segment.torn(end).len() as u64,
             damaged: records.damaged(),
         };

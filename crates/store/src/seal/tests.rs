@@ -8,7 +8,7 @@ use super::*;
 use crate::testing::{
     close, contents, copy, expected, files_under, filled, minute, mixed, observation, open, reading, refused, transition, write,
 };
-use crate::{Record, replay_readings};
+use crate::{Record, newest_arrival, replay_readings};
 
 #[test]
 fn every_record_reads_back_from_parquet() {
@@ -113,6 +113,10 @@ fn order_and_rows_hold_when_a_later_segment_is_sealed_first() {
     let mut late = Vec::new();
     replay_readings(dir.path(), &|_| Some(since), &mut |reading| late.push(reading)).expect("a readable store");
     assert_eq!(late, expected(&records[5..]).0, "received at or after `since`");
+    let newest = late.iter().map(|reading| reading.received).max();
+    assert_eq!(newest_arrival(dir.path()).expect("a readable store"), newest);
+    write(&mut open(dir.path()).0, &[refused(1)]);
+    assert_eq!(newest_arrival(dir.path()).expect("a readable store"), newest, "behind it only refusals");
     let (_, recovered) = open(dir.path());
     assert_eq!(recovered.counts.values().map(|c| c.stored).sum::<u64>(), 9, "counts outlive the segments");
 }
