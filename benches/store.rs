@@ -250,7 +250,7 @@ fn ingest(fleet: &Fleet, dir: &Path) -> f64 {
 
 /// What the first and the second question cost while a full segment is not sealed.
 fn open_log(fleet: &Fleet, dir: &Path, runtime: &tokio::runtime::Runtime) {
-    const ROWS: usize = 200_000;
+    let rows = fleet.rows().min(200_000);
     let (mut writer, _) = Writer::open(StoreConfig::new(dir)).expect("a new store");
     let queries = Queries::new(dir, QueryLimits::default(), None).expect("sound limits");
     let ask = || {
@@ -262,7 +262,7 @@ fn open_log(fleet: &Fleet, dir: &Path, runtime: &tokio::runtime::Runtime) {
     };
     let mut minutes = fleet.minutes();
     let mut appended = 0;
-    while appended < ROWS {
+    while appended < rows {
         let at = minutes.next().expect("enough minutes");
         for sensor in 0..fleet.sensors.len() {
             writer.append(&fleet.reading(sensor, at)).expect("a small record");
@@ -281,7 +281,7 @@ fn open_log(fleet: &Fleet, dir: &Path, runtime: &tokio::runtime::Runtime) {
         (ask(), 0)
     }));
     println!(
-        "open log of {ROWS} rows, {bytes} bytes: first question {first:.1} ms, the next {again:.1} ms, after {GROUP} more rows {:.1} ms",
+        "open log of {rows} rows, {bytes} bytes: first question {first:.1} ms, the next {again:.1} ms, after {GROUP} more rows {:.1} ms",
         grown.0
     );
 }
