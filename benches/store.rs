@@ -45,8 +45,6 @@ fn main() {
     println!("\n{:<62} {:>12} {:>12} {:>8}", "", "huong", "peer", "ratio");
     row("durable rows/s, beside VictoriaMetrics (no fsync)", ours, theirs, true);
     let per_row = |table: &str| size_of(&dir.join("parquet").join(table)) as f64 / fleet.rows() as f64;
-    let others = peer.as_ref().map(|peer| peer.bytes() as f64 / fleet.rows() as f64);
-    row("bytes per row (time and value there), beside VictoriaMetrics", per_row("readings"), others, false);
     let rollups = per_row("readings_1m") + per_row("readings_1h");
     println!("{:<62} {rollups:>12.1}", "bytes per row of the rollups, a bin of a minute to each row");
 
@@ -82,6 +80,8 @@ fn main() {
             row(&format!("{what}, beside VictoriaMetrics"), ours.0, Some(peer.last_day(&fleet)), false);
         }
     }
+    let others = peer.map(|peer| peer.bytes() as f64 / fleet.rows() as f64);
+    row("bytes per row (time and value there), beside VictoriaMetrics", per_row("readings"), others, false);
     println!("\n{}", plan(&runtime, &queries, &statement(&sensor)));
     open_log(&fleet, &folder.path().join("open"), &runtime);
 }
@@ -250,7 +250,7 @@ fn ingest(fleet: &Fleet, dir: &Path) -> f64 {
 
 /// What the first and the second question cost while a full segment is not sealed.
 fn open_log(fleet: &Fleet, dir: &Path, runtime: &tokio::runtime::Runtime) {
-    const ROWS: usize = 200_000;
+    let rows = fleet.rows().min(200_000);
     let (mut writer, _) = Writer::open(StoreConfig::new(dir)).expect("a new store");
     let queries = Queries::new(dir, QueryLimits::default(), None).expect("sound limits");
     let ask = || {
@@ -262,7 +262,7 @@ fn open_log(fleet: &Fleet, dir: &Path, runtime: &tokio::runtime::Runtime) {
     };
     let mut minutes = fleet.minutes();
     let mut appended = 0;
-    while appended < ROWS {
+    while appended < rows {
         let at = minutes.next().expect("enough minutes");
         for sensor in 0..fleet.sensors.len() {
             writer.append(&fleet.reading(sensor, at)).expect("a small record");
@@ -281,7 +281,7 @@ fn open_log(fleet: &Fleet, dir: &Path, runtime: &tokio::runtime::Runtime) {
         (ask(), 0)
     }));
     println!(
-        "open log of {ROWS} rows, {bytes} bytes: first question {first:.1} ms, the next {again:.1} ms, after {GROUP} more rows {:.1} ms",
+        "open log of {rows} rows, {bytes} bytes: first question {first:.1} ms, the next {again:.1} ms, after {GROUP} more rows {:.1} ms",
         grown.0
     );
 }
@@ -381,21 +381,12 @@ impl Victoria {
         fleet.rows() as f64 / began.elapsed().as_secs_f64()
     }
 
-    /// Bytes on disk once all is flushed and merged.
-    fn bytes(&self) -> u64 {
-        for path in ["/internal/force_flush", "/internal/force_merge"] {
-            ureq::get(self.url(path)).call().expect("it flushes and merges");
-        }
-        // A merge runs behind the answer: until two looks agree.
-        let mut last = 0;
-        loop {
-            std::thread::park_timeout(Duration::from_secs(1));
-            let now = size_of(&self.dir.join("data"));
-            if now == last {
-                return now;
-            }
-            last = now;
-        }
+    /// Bytes on disk once it was asked to stop and has written all it had in memory.
+    fn bytes(mut self) -> u64 {
+        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(asked.is_ok_and(|status| status.success()), "victoria-metrics cannot be asked to stop");
+        self.child.wait().expect("it stops");
+        size_of(&self.dir.join("data"))
     }
 
     /// The same day of the same sensor, in milliseconds.
