@@ -13,7 +13,7 @@ use smallvec::smallvec;
 
 use crate::segment::{self, Segment};
 use crate::{
-    Asker, ClosedSegment, Encoder, Format, Queries, QueryLimits, Record, RecordBatch, StoreConfig, StoreError, Writer, replay_readings,
+    Asker, ClosedSegment, Encoder, Format, Queries, QueryLimits, Record, StoreConfig, StoreError, Writer, replay_readings,
     transitions_after, transitions_of,
 };
 
@@ -258,27 +258,4 @@ pub(crate) fn files_under(dir: &Path) -> BTreeSet<PathBuf> {
         }
     }
     found
-}
-
-pub(crate) fn asker() -> Asker {
-    Asker { who: "duty".to_owned(), via: "test", at: minute(0) }
-}
-
-/// The answer to a question that has one.
-pub(crate) async fn ask(dir: &Path, sql: &str) -> Vec<RecordBatch> {
-    let queries = Queries::new(dir, QueryLimits::default(), None).expect("sound limits");
-    let answer = queries.ask(asker(), sql.to_owned()).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
-    answer.gather().await.unwrap_or_else(|error| panic!("{sql}: {error}"))
-}
-
-pub(crate) fn encoded(format: Format, batches: &[RecordBatch]) -> Vec<u8> {
-    let mut encoder = Encoder::new(format, batches[0].schema()).expect("a plain schema");
-    let rows = batches.iter().filter(|batch| batch.num_rows() > 0);
-    let mut out: Vec<u8> = rows.flat_map(|batch| encoder.push(batch.clone()).expect("plain rows")).collect();
-    out.extend(encoder.finish().expect("plain rows"));
-    out
-}
-
-pub(crate) async fn csv(dir: &Path, sql: &str) -> String {
-    String::from_utf8(encoded(Format::Csv, &ask(dir, sql).await)).expect("text")
 }
