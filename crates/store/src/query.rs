@@ -116,8 +116,10 @@ struct SnapshotTable {
     open: Vec<RecordBatch>,
 }
 
+type Loaded = (Vec<SnapshotTable>, usize, Option<Arc<Bucket>>);
+
 /// Reads the open log, decides which parts there are, and says how many bytes the former takes.
-fn load(dir: &Path, memory: usize) -> Result<(Vec<SnapshotTable>, usize, Option<Arc<Bucket>>), StoreError> {
+fn load(dir: &Path, memory: usize) -> Result<Loaded, StoreError> {
     let mut used = 0;
     let Snapshot { parts, logs } = Snapshot::take(dir)?;
     let bucket = parts.iter().any(|part| part.remote).then(|| objects::bucket(dir)).transpose()?;
