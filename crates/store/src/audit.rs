@@ -153,13 +153,10 @@ fn look_at(dir: &Path, part: &Part, audit: &mut Audit, seen: &mut Sequences) -> 
     Ok(())
 }
 
+type Logs = (Option<State>, Vec<(u64, u64)>);
+
 /// Reads the segments that are not sealed. Returns the state after them and the sequences that they hold, in order.
-fn read_log(
-    dir: &Path,
-    manifest: &Manifest,
-    audit: &mut Audit,
-    seen: &mut Sequences,
-) -> Result<(Option<State>, Vec<(u64, u64)>), StoreError> {
+fn read_log(dir: &Path, manifest: &Manifest, audit: &mut Audit, seen: &mut Sequences) -> Result<Logs, StoreError> {
     let unsealed: Vec<u64> = segment::list(dir)?.into_iter().filter(|seq| !manifest.holds(*seq)).collect();
     let (mut state, mut spans): (Option<State>, _) = (None, Vec::new());
     for (i, first_seq) in unsealed.iter().enumerate() {

@@ -95,7 +95,7 @@ fn next_run(parts: &[Part], config: &Compact, today: i32) -> Option<Vec<Part>> {
             let largest = run.iter().map(|part| part.rows).max().unwrap_or(0);
             run.len() >= config.parts || (run.len() > 1 && day < today && (rows - largest) * SHARE >= largest)
         });
-        run.map(|run| run.iter().map(|part| Part::clone(part)).collect())
+        run.map(|run| run.iter().copied().cloned().collect())
     })
 }
 

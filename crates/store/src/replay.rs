@@ -170,13 +170,16 @@ struct Slices<'a, T> {
     most: u64,
 }
 
+/// Sequences `(first, behind the last)` and the parts that may hold them.
+type Slice<'a, T> = ((u64, u64), Vec<(&'a Part, T)>);
+
 impl<'a, T: Copy> Slices<'a, T> {
     fn new(parts: Vec<(&'a Part, T)>, most: u64) -> Self {
         Self { parts, from: 0, most }
     }
 
     /// The next slice below `before`, `(first, behind the last)`, with the parts that may hold any of it.
-    fn next(&mut self, before: u64) -> Option<((u64, u64), Vec<(&'a Part, T)>)> {
+    fn next(&mut self, before: u64) -> Option<Slice<'a, T>> {
         let from = self.from;
         self.parts.retain(|(part, _)| part.seq.1 >= from);
         let first = self.parts.iter().map(|(part, _)| part.seq.0.max(from)).min().filter(|first| *first < before)?;

@@ -60,7 +60,7 @@ fn a_day_is_left_until_it_is_over_or_has_many_parts() {
     let merges = |config: &Compact, now: i64| compact(dir.path(), config, minute(now), &|| false).expect("a sound disk").is_some();
     assert!(!merges(&Compact::default(), 59), "the day of all four is not over");
     assert!(!merges(&Compact::default(), 60 + 59), "and what is late still comes");
-    assert!(!compact(dir.path(), &Compact::default(), minute(500), &|| true).expect("a sound disk").is_some(), "stopped");
+    assert!(compact(dir.path(), &Compact::default(), minute(500), &|| true).expect("a sound disk").is_none(), "stopped");
     assert!(merges(&Compact::default(), 60 + 60));
     assert!(merges(&Compact { parts: 4, ..Compact::default() }, 0), "four are many");
 }
