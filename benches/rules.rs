@@ -166,15 +166,11 @@ fn case(mix: Mix, rules: usize, keys: usize) {
         });
         std::hint::black_box(above.sum::<usize>());
     };
-    let work = (keys * rules) as u64;
-    let rounds = (EVALUATIONS / work).min(READINGS / keys as u64).max(u64::from(work <= EVALUATIONS));
-    // The first round makes the keys. Where one round takes long that is the measurement.
-    let laps: Vec<(f64, f64)> = if rounds == 0 {
-        vec![bed.lap(1, hard_coded)]
-    } else {
-        bed.lap(1, hard_coded);
-        (0..rounds.min(5)).map(|_| bed.lap(rounds.div_ceil(5), hard_coded)).collect()
-    };
+    // The first round makes the keys, and closes no window. Where a round takes long, a part of the keys is measured.
+    bed.lap(1, keys, hard_coded);
+    let part = keys.min((EVALUATIONS / rules as u64) as usize);
+    let rounds = (EVALUATIONS / (part * rules) as u64).min(READINGS / part as u64).max(1);
+    let laps: Vec<(f64, f64)> = (0..rounds.min(5)).map(|_| bed.lap(rounds.div_ceil(5), part, hard_coded)).collect();
     let most = resident();
     assert_eq!(bed.flood(), rules, "a flood raises every rule: all of them are judged");
     let (ours, limit) = (median(laps.iter().map(|lap| lap.0)), median(laps.iter().map(|lap| lap.1)));
@@ -202,27 +198,26 @@ struct Bed {
 }
 
 impl Bed {
-    /// Seconds per reading of the engine, and of what is done beside it.
-    fn lap(&mut self, rounds: u64, beside: impl Fn(&[Reading])) -> (f64, f64) {
+    /// Seconds per reading of the engine, and of what is done beside it: rounds of the first `keys` keys.
+    fn lap(&mut self, rounds: u64, keys: usize, beside: impl Fn(&[Reading])) -> (f64, f64) {
         let (mut ours, mut others) = (0.0, 0.0);
         for _ in 0..rounds {
             if self.mix == Mix::Join && self.rounds % 12 == 0 {
                 // The other stream speaks every two hours; that is not measured.
-                self.round(1, 0.2, feed);
+                self.round(1, self.names.len(), 0.2, feed);
             }
-            self.round(0, 0.4 + (self.rounds % 7) as f64 * 0.01, |engine, chunk, out| {
+            self.round(0, keys, 0.4 + (self.rounds % 7) as f64 * 0.01, |engine, chunk, out| {
                 others += timed(|| beside(chunk));
                 ours += timed(|| feed(engine, chunk, out));
             });
         }
         assert!(self.out.signals.is_empty(), "calm water");
-        let readings = rounds as f64 * self.names.len() as f64;
+        let readings = rounds as f64 * keys as f64;
         (ours / readings, others / readings)
     }
 
-    /// A reading of every key.
-    fn round(&mut self, stream: usize, value: f64, mut each: impl FnMut(&mut Engine, &mut [Reading], &mut Out)) {
-        let keys = self.names.len();
+    /// A reading of each of the first `keys` keys.
+    fn round(&mut self, stream: usize, keys: usize, value: f64, mut each: impl FnMut(&mut Engine, &mut [Reading], &mut Out)) {
         for from in (0..keys).step_by(CHUNK) {
             let at = |k: usize| START + self.rounds * PERIOD + PERIOD * k as i64 / keys as i64;
             let chunk = (from..keys.min(from + CHUNK)).map(|k| self.reading(stream, k, at(k), value));

@@ -275,6 +275,12 @@ fn store(shared: &Shared, all: &mut Vec<Family>) {
         ),
         Family::histogram("huong_commit_seconds", "Group commits of the log: write and fsync.", &stats.commit.read()),
         counter("huong_commit_bytes_total", "Bytes committed to the log.", stats.commit_bytes.get()),
+        counter(
+            "huong_commit_failures_total",
+            "Commits that the disk refused; what they held is written anew.",
+            shared.disk.failures.get(),
+        ),
+        counter("huong_told_from_memory_total", "Steps of alerts told before they were on disk.", shared.disk.from_memory.get()),
         counter("huong_segments_closed_total", "Segments of the log that were closed.", stats.segments_closed.get()),
         Family::histogram("huong_seal_seconds", "Seals of closed segments into parts.", &stats.seal.read()),
         counter("huong_seals_failed_total", "Seals that failed; the segment stays readable as a log.", stats.seals_failed.get()),
