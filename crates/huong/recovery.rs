@@ -5,7 +5,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use huong_store::{Asker, Queries, QueryLimits, Recovered, StoreError, newest_arrival, note_start, replay_readings, transitions_after};
+use huong_store::{
+    Asker, Queries, QueryLimits, Recovered, StoreError, newest_arrival, note_start, replay_readings, starts, transitions_after,
+};
 use huong_types::{Name, Reading, Registry, Span, Timestamp, Transition, TransitionKind};
 
 use crate::brain::Brain;
@@ -42,7 +44,10 @@ pub(crate) fn recover(brain: &mut Brain, dir: &Path, recovered: &Recovered, now:
     let reach = brain.reach();
     let since = |stream: &Name| reach.get(stream).map(|reach| newest - (*reach).max(REDELIVERED));
     let longest = newest - brain.longest_window().max(REDELIVERED);
-    let starts = note_start(dir, now, longest).context("the start cannot be noted")?;
+    let starts = starts(dir, longest).context("the earlier starts cannot be read")?;
+    if let Err(error) = note_start(dir, &starts, now) {
+        tracing::error!(%error, "the start cannot be noted: after the next one, windows of this moment may be judged again");
+    }
     tracing::info!(since = %longest, starts = starts.len(), open_alerts = recovered.open_alerts.len(), "recovering: reading the log");
     let (mut pauses, mut count, mut judging) = (starts.into_iter().peekable(), 0, Duration::ZERO);
     let mut latest: BTreeMap<(Name, Name), Reading> = BTreeMap::new();

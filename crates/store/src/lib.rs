@@ -72,7 +72,7 @@ pub use record::{Counts, Record, StreamCounts, StreamSource};
 pub use replay::{newest_arrival, replay_readings, transitions_after, transitions_of};
 pub use retention::{Keep, retain};
 pub use seal::{ClosedSegment, Sealed, seal};
-pub use starts::note_start;
+pub use starts::{note_start, starts};
 pub use tail::TransitionTail;
 pub use usage::{Usage, usage};
 pub use writer::{Recovered, Writer};
