@@ -24,9 +24,9 @@ test: $(ORT) setup-build setup-test lint
 
 # The hot paths beside the machine's own limits, rules by keys, then the recorded flood where its data is at hand.
 DATA := $(or $(HUONG_SHARED_DATA),../shared/data)
+# `cargo bench` builds the program too; building it alone would compile every package again, with the features of fewer.
 bench: $(ORT) setup-build setup-bench
 	cargo bench --bench hot_paths --bench rules --bench log --bench store
-	cargo build --release --bin huong
 	@if [ -d $(DATA) ]; then \
 	  $(HUONG) replay --readings $(DATA)/flood/hue_flood_2025.csv --score $(DATA)/flood/crossings_2025.csv \
 	    --series config/replay/series.toml --data $(DATA)/series; \

@@ -16,8 +16,9 @@ use crate::metrics::Recovery;
 /// Transitions looked through for what was raised last, and for the load of the last day: more than one commit holds, whose readings
 /// alone may come twice.
 const REMEMBERED: u64 = 10_000;
-/// The log is read over this at least: what was stored last may come again, however short the rules' windows are.
-const REDELIVERED: Span = Span::from_mins(2);
+/// The log is read over this at least: what was stored last may come again, however short the rules' windows are. A mosquitto that
+/// restarts was seen to send again what it had been acknowledged two minutes before.
+const REDELIVERED: Span = Span::from_mins(10);
 /// A long replay says how far it is, once per so many readings.
 const PROGRESS: u64 = 1_000_000;
 

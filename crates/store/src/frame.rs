@@ -110,9 +110,21 @@ impl<'a> Frames<'a> {
         let length = u32::from_le_bytes([word[0], word[1], word[2], word[3]]) & !END;
         let hop = at.saturating_add(HEADER).saturating_add(length as usize);
         if length > 0 && self.good_at(hop).is_some() {
-            return Some(hop);
+            // A damaged length may point behind frames that are whole: those that lead up to where it points come first.
+            return (at + 1..hop).find(|from| self.leads(*from, hop)).or(Some(hop));
         }
         (at + 1..self.bytes.len().saturating_sub(HEADER)).find(|at| self.good_at(*at).is_some())
+    }
+
+    /// Whether good frames follow each other from `at` exactly to `end`.
+    fn leads(&self, mut at: usize, end: usize) -> bool {
+        while at < end {
+            match self.good_at(at) {
+                Some(good) => at = good.end,
+                None => return false,
+            }
+        }
+        at == end
     }
 
     /// Whether a commit ends at or behind the good frame at `at`.
@@ -244,6 +256,17 @@ mod tests {
             prop_assert!(ends_early);
             prop_assert_eq!((got, damaged, end), (before, 0, whole.len()));
         }
+    }
+
+    #[test]
+    fn a_length_that_points_behind_the_next_frame_hides_nothing() {
+        let payloads = vec![vec![0; 22], vec![0; 22], vec![1; 3]];
+        let mut bytes = commits(&payloads.iter().map(|payload| vec![payload.clone()]).collect::<Vec<_>>());
+        // 23 bytes become 54: as if the first frame reached to the end of the second.
+        let (first, both) = (23, 2 * 23 + HEADER);
+        assert_eq!(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], 0]), first);
+        bytes[0] = both as u8;
+        assert_eq!(read(&bytes), (payloads[1..].to_vec(), 1, bytes.len()));
     }
 
     #[test]
