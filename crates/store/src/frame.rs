@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_length_that_points_behind_the_next_frame_hides_nothing() {
-        let payloads = vec![vec![0; 22], vec![0; 22], vec![1; 3]];
+        let payloads = [vec![0; 22], vec![0; 22], vec![1; 3]];
         let mut bytes = commits(&payloads.iter().map(|payload| vec![payload.clone()]).collect::<Vec<_>>());
         // 23 bytes become 54: as if the first frame reached to the end of the second.
         let (first, both) = (23, 2 * 23 + HEADER);
