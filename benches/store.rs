@@ -394,6 +394,8 @@ impl Victoria {
         let (stream, key) = &fleet.sensors[fleet.sensors.len() / 2];
         let query = format!("avg_over_time({stream}_value%7Bkey%3D%22{key}%22%7D%5B1m%5D)");
         let (from, to) = ((fleet.end - DAY) / 1000, (fleet.end - MINUTE) / 1000);
+        // What came last is seen some seconds later otherwise.
+        ureq::get(self.url("/internal/force_flush")).call().expect("an answer");
         let url = self.url(&format!("/api/v1/query_range?query={query}&start={from}&end={to}&step=60&nocache=1"));
         let ask = || {
             let began = Instant::now();
