@@ -8,6 +8,12 @@ use crate::support::{Huong, Mosquitto, PATIENCE, Publisher, SmallDisk, get, wait
 
 const DISK: u64 = 4 << 20;
 
+/// Epoch ms.
+fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970").as_millis();
+    i64::try_from(now).expect("the clock is sane")
+}
+
 struct Flood {
     huong: Huong,
     disk: SmallDisk,
@@ -29,8 +35,7 @@ impl Flood {
         let (huong, disk) = Huong::on_small_disk(broker.port, DISK, limits, &staff)?;
         let huong = huong.connected();
         let publisher = Publisher::connect(broker.port);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970").as_millis();
-        let began = i64::try_from(now).expect("the clock is sane") - 6 * 3_600_000;
+        let began = now() - 6 * 3_600_000;
         Some(Self { huong, disk, publisher, _broker: broker, pushed, bodies: Vec::new(), sent: 0, began })
     }
 
@@ -49,16 +54,11 @@ impl Flood {
 
     /// Sends readings that mean nothing until a commit has failed since `before`: the log's last page had some room left.
     fn until_the_disk_refuses(&mut self) {
-        let before = self.metric("huong_commit_failures_total");
+        let before = self.huong.metric("huong_commit_failures_total");
         wait_for("the disk to refuse", || {
             self.send();
-            (self.metric("huong_commit_failures_total") > before).then_some(())
+            (self.huong.metric("huong_commit_failures_total") > before).then_some(())
         });
-    }
-
-    fn metric(&self, name: &str) -> u64 {
-        let text = get(self.huong.wall, "/metrics").unwrap_or_default();
-        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok()).unwrap_or(0)
     }
 
     fn unstored(&self) -> u64 {
@@ -102,7 +102,7 @@ fn a_full_disk_stops_acknowledgements_and_not_alarms_and_heals_by_itself() {
     flood.hear("disk-failing", "raised");
     assert!(flood.bodies.iter().any(|body| body.contains("Ổ đĩa đầy hoặc hỏng: ngừng xác nhận số liệu")), "{:#?}", flood.bodies);
     assert!(flood.unstored() > 0, "what the disk has not is in flight");
-    assert!(flood.metric("huong_told_from_memory_total") > 0);
+    assert!(flood.huong.metric("huong_told_from_memory_total") > 0.0);
     assert!(flood.huong.is_alive());
 
     flood.disk.make_room();
@@ -167,4 +167,24 @@ fn once_the_memory_is_used_up_the_broker_keeps_the_rest() {
         (flood.huong.query("SELECT count(*) FROM readings WHERE key = 'phuoc'") == [sent.as_str()]).then_some(())
     });
     flood.check_stored_once();
+}
+
+#[test]
+fn a_segment_that_could_not_be_sealed_is_tried_again() {
+    let broker = Mosquitto::start();
+    let mut huong = Huong::with_files(broker.port, &[], "store.segment_bytes = 65536\n", "").connected();
+    // In the way of the folder of the parts.
+    let parquet = huong.dir.path().join("store/parquet");
+    std::fs::write(&parquet, "").expect("a file");
+    let publisher = Publisher::connect(broker.port);
+    let (now, mut sent) = (now(), 0);
+    wait_for("a seal to fail", || {
+        let payload = format!("{{\"ts\":{},\"value\":0.5,\"unit\":\"m\"}}", now - 1000 * (20_000 - sent));
+        publisher.publish("hue/sensors/water_level/kimlong", payload);
+        sent += 1;
+        (huong.metric("huong_seals_failed_total") > 0.0).then_some(())
+    });
+    std::fs::remove_file(&parquet).expect("the test's own");
+    wait_for("the segment to be sealed", || (huong.metric("huong_parts") > 0.0).then_some(()));
+    assert!(huong.stop(), "{}", huong.log());
 }

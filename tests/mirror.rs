@@ -74,12 +74,6 @@ fn stored(huong: &Huong) -> BTreeSet<String> {
     rows
 }
 
-fn figure(huong: &Huong, name: &str) -> f64 {
-    let text = get(huong.wall, "/metrics").unwrap_or_default();
-    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
-    value.unwrap_or(f64::NAN)
-}
-
 fn received(huong: &Huong) -> f64 {
     let text = get(huong.wall, "/metrics").unwrap_or_default();
     let lines = text.lines().filter(|line| {
@@ -122,12 +116,12 @@ fn the_mirror_holds_what_the_store_holds_whoever_is_killed() {
     server.child.wait().expect("the server ends");
     drop(server);
     server = Server::start(&data, port);
-    wait_for("the mirror to catch up", || (figure(&huong, "huong_mirror_behind_records") == 0.0).then_some(()));
+    wait_for("the mirror to catch up", || (huong.metric("huong_mirror_behind_records") == 0.0).then_some(()));
     server.make_durable();
     // Killed without warning, and so is the processor, twice; what comes meanwhile is in the store alone.
     drop(server);
     send(2 * EACH, 3 * EACH);
-    wait_for("the failure to be seen", || (figure(&huong, "huong_mirror_failing") == 1.0).then_some(()));
+    wait_for("the failure to be seen", || (huong.metric("huong_mirror_failing") == 1.0).then_some(()));
     assert!(huong.snapshot().contains("\"mirror\":{\"behind\":"), "the wall tells of it");
     huong.kill();
     huong.restart();
@@ -140,8 +134,8 @@ fn the_mirror_holds_what_the_store_holds_whoever_is_killed() {
     // The processor's own readings of its disk come whenever they come.
     let sql = "SELECT count(*) FROM readings WHERE stream <> 'processor_disk'";
     wait_for("every reading in the store", || (huong.query(sql) == [readings.to_string()]).then_some(()));
-    wait_for("the mirror to catch up", || (figure(&huong, "huong_mirror_behind_records") == 0.0).then_some(()));
-    assert_eq!((figure(&huong, "huong_mirror_dead_letters_total"), figure(&huong, "huong_mirror_skipped_records_total")), (0.0, 0.0));
+    wait_for("the mirror to catch up", || (huong.metric("huong_mirror_behind_records") == 0.0).then_some(()));
+    assert_eq!((huong.metric("huong_mirror_dead_letters_total"), huong.metric("huong_mirror_skipped_records_total")), (0.0, 0.0));
     wait_for("the processor's own figures", || {
         get(port, "/internal/force_flush").expect("the server flushes");
         let text = get(port, "/api/v1/export?match[]=huong_ledger_stored").expect("an export");

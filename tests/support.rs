@@ -239,6 +239,12 @@ impl Huong {
         get(self.wall, "/api/snapshot").unwrap_or_default()
     }
 
+    /// A figure without labels of `/metrics`; not a number when it is not there.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let text = get(self.wall, "/metrics").unwrap_or_default();
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok()).unwrap_or(f64::NAN)
+    }
+
     /// Rows of a query as CSV, without the head.
     pub(crate) fn query(&self, sql: &str) -> Vec<String> {
         let data = self.dir.path().join("store");

@@ -115,6 +115,11 @@ impl Brain {
         out.derived.drain(..).chain(out.corrected.drain(..)).filter(|reading| repeats.note(reading))
     }
 
+    /// How many windows late readings have changed since the last call, after they were judged.
+    pub(crate) fn corrections(&mut self) -> u64 {
+        std::mem::take(&mut self.out.corrections)
+    }
+
     /// From now on every judgement of `rule` about `key` is noted in full; rules for exercises judge when `exercise`.
     pub(crate) fn watch(&mut self, rule: Name, key: Name, exercise: bool) {
         self.engine.watch(rule, key);

@@ -1,20 +1,23 @@
 //! The store's health: what the writer says of its disk, and the thread that tells the rules of it, as readings of the stream
-//! `processor_disk` under the key `store`.
+//! `processor_disk` under the key `store`, and keeps the store's size for the metrics.
 //!
-//! Invariant: it asks nothing of the disk but how full it is, so its alarms come when nothing can be written any more.
+//! Invariant: it only reads, so its alarms come when nothing can be written any more.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use huong_flow::{Counter, Ring, Stop};
 use huong_ingest::ShedReason;
-use huong_store::{StoreConfig, StoreError, disk_room};
+use huong_store::{StoreConfig, StoreError, disk_room, usage};
 use huong_types::{Field, Inbound, Name, Origin, Reading, Timestamp};
 
 use crate::shared::Shared;
 
 /// How often the room is told: the forecast looks at hours.
 const TOLD: Duration = Duration::from_secs(30);
+/// How often the store's size is looked at.
+const SIZED: Duration = Duration::from_secs(10);
 /// How soon a failure is: an alarm of seconds ago is as good as one of now.
 const LOOK: Duration = Duration::from_millis(250);
 
@@ -68,8 +71,15 @@ impl DiskHealth {
 /// The thread: tells every half minute, and at once when the disk begins or ceases to refuse, or a further quarter of the memory is used.
 pub(crate) fn run(config: &StoreConfig, ring: &Ring<Inbound>, shared: &Shared, stop: &Stop) {
     let mut told: Option<(Instant, (bool, u8))> = None;
-    let mut unreadable = false;
+    let (mut sized, mut unreadable): (Option<Instant>, bool) = (None, false);
     while !stop.is_set() {
+        if sized.is_none_or(|at| at.elapsed() >= SIZED) {
+            sized = Some(Instant::now());
+            match usage(&config.dir) {
+                Ok(usage) => shared.store.usage.store(Arc::new(usage)),
+                Err(error) => tracing::warn!(%error, "the store's size cannot be told"),
+            }
+        }
         let failing = shared.disk.failing.load(Ordering::Relaxed);
         let held = (shared.disk.held.load(Ordering::Relaxed) as f64 / config.hold_bytes as f64).min(1.0);
         // The memory may be used up before the half minute is.

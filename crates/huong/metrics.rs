@@ -3,12 +3,10 @@
 //! Invariant: all figures are totals since the start or of this moment, read without waiting.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use huong_flow::{Counter, Histogram, Stop};
+use huong_flow::{Counter, Histogram};
 use huong_store::Usage;
 use huong_types::{AlertState, Severity, TransitionKind};
 use huong_wall::{Backend, Family, Ledger};
@@ -22,10 +20,6 @@ const COMMIT: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 /// From receipt to decision, seconds.
 const LATENCY: &[f64] = &[0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 const SEAL: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
-/// How often the size of the store is looked at.
-const LOOK: Duration = Duration::from_secs(10);
-/// How soon the look notices that it should stop.
-const NAP: Duration = Duration::from_millis(200);
 
 /// What the threads behind the brain count.
 pub(crate) struct StoreStats {
@@ -61,21 +55,6 @@ impl Default for StoreStats {
             seal: Histogram::new(SEAL),
             seals_failed: Counter::new(),
             usage: ArcSwap::default(),
-        }
-    }
-}
-
-/// Keeps the store's size current until `stop` is set.
-pub(crate) fn watch(dir: &Path, shared: &Shared, stop: &Stop) {
-    while !stop.is_set() {
-        match huong_store::usage(dir) {
-            Ok(usage) => shared.store.usage.store(Arc::new(usage)),
-            Err(error) => tracing::warn!(%error, "the store's size cannot be told"),
-        }
-        let mut waited = Duration::ZERO;
-        while waited < LOOK && !stop.is_set() {
-            std::thread::park_timeout(NAP);
-            waited += NAP;
         }
     }
 }
@@ -210,6 +189,7 @@ fn brain(shared: &Shared, all: &mut Vec<Family>) {
         places,
         counter("huong_orphan_readings_total", "Readings of stations that the registry does not list.", shared.orphans.get()),
         counter("huong_derived_readings_total", "Readings that rules computed.", shared.derived.get()),
+        counter("huong_windows_corrected_total", "Windows that late readings changed after they were judged.", shared.corrected.get()),
         reloads,
         gauge(
             "huong_rules_current",

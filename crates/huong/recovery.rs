@@ -5,9 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use huong_store::{
-    Asker, Queries, QueryLimits, Recovered, StoreError, newest_arrival, note_start, replay_readings, starts, transitions_after,
-};
+use huong_store::{Asker, Queries, Recovered, StoreError, newest_arrival, note_start, replay_readings, starts, transitions_after};
 use huong_types::{Name, Reading, Registry, Span, Timestamp, Transition, TransitionKind};
 
 use crate::brain::Brain;
@@ -24,6 +22,8 @@ const PROGRESS: u64 = 1_000_000;
 
 /// A value older than a week says nothing of today, and looking for it costs.
 const SHOWN: Span = Span::from_mins(7 * 24 * 60);
+/// A start does not wait longer for values that are old anyway.
+const PATIENCE: Span = Span::from_secs(10);
 
 /// What the past says beside the brain's own state.
 pub(crate) struct Past {
@@ -96,17 +96,10 @@ pub(crate) fn recover(brain: &mut Brain, dir: &Path, recovered: &Recovered, now:
 
 /// The newest readings of the registry's stations that the replay did not reach: what has been silent for longer than any window looks
 /// back, but not for more than [`SHOWN`].
-pub(crate) async fn older(
-    past: &Past,
-    registry: &Registry,
-    dir: &Path,
-    limits: &QueryLimits,
-    now: Timestamp,
-) -> Result<Vec<Reading>, StoreError> {
+pub(crate) async fn older(past: &Past, registry: &Registry, queries: &Queries, now: Timestamp) -> Result<Vec<Reading>, StoreError> {
     let places = registry.stations.iter().flat_map(|station| station.streams.iter().map(|stream| (stream.clone(), station.id.clone())));
     let wanted = places.filter(|place| !past.latest.contains_key(place)).collect();
-    // Nobody asks, so nothing is noted; a start does not wait long.
-    let limits = QueryLimits { time: limits.time.min(Span::from_secs(10)), ..limits.clone() };
-    let asker = Asker { who: String::new(), via: "start", at: now };
-    Queries::new(dir, limits, None)?.latest(asker, &wanted, now - SHOWN).await
+    let asker = Asker { who: "huong".to_owned(), via: "start", at: now };
+    let asked = queries.latest(asker, &wanted, now - SHOWN);
+    tokio::time::timeout(PATIENCE.to_std(), asked).await.unwrap_or(Err(StoreError::TooSlow(PATIENCE)))
 }

@@ -7,39 +7,24 @@
 //!
 //! Invariant: a reading among the last [`REMEMBERED`] is recognised, whatever its key, its age or its stream. Memory is bounded.
 
-use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use huong_types::{Reading, Value};
+use huong_types::{Reading, Remembered};
 
 /// Two minutes at 8,700 readings a second; 26 MB once so many have come. Two different readings are taken for one with a chance of 2²⁰
 /// in 2⁶⁴.
 const REMEMBERED: usize = 1 << 20;
 
-pub(crate) struct Repeats {
-    seen: HashSet<u64>,
-    /// The same, oldest first.
-    order: VecDeque<u64>,
-}
+pub(crate) struct Repeats(Remembered<u64>);
 
 impl Repeats {
     pub(crate) fn new() -> Self {
-        Self { seen: HashSet::new(), order: VecDeque::new() }
+        Self(Remembered::new(REMEMBERED))
     }
 
     /// Notes a reading; false when it is known.
     pub(crate) fn note(&mut self, reading: &Reading) -> bool {
-        let print = fingerprint(reading);
-        if !self.seen.insert(print) {
-            return false;
-        }
-        if self.order.len() == REMEMBERED
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.seen.remove(&oldest);
-        }
-        self.order.push_back(print);
-        true
+        self.0.note(fingerprint(reading))
     }
 }
 
@@ -47,13 +32,7 @@ impl Repeats {
 fn fingerprint(reading: &Reading) -> u64 {
     // With fixed keys: the same readings are judged the same in every run.
     let mut hasher = DefaultHasher::new();
-    (&*reading.stream, &*reading.key, reading.at).hash(&mut hasher);
-    for field in &reading.fields {
-        (*field.name).hash(&mut hasher);
-        match &field.value {
-            Value::Number(number) => number.to_bits().hash(&mut hasher),
-            Value::Text(text) => text.hash(&mut hasher),
-        }
-    }
+    (&reading.stream, &reading.key, reading.at).hash(&mut hasher);
+    reading.hash_fields(&mut hasher);
     hasher.finish()
 }

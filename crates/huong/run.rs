@@ -30,7 +30,7 @@ use crate::reload::{self, Folder, Reload};
 use crate::sealer::Keeper;
 use crate::shared::{Journal, Lens, Shared, VisionStats};
 use crate::writer::{Batch, Outlets};
-use crate::{metrics, mirror, recovery, sealer, think, vision, writer};
+use crate::{mirror, recovery, sealer, think, vision, writer};
 
 /// Readings that wait for the brain; a full ring withholds acknowledgements.
 const RING: usize = 8192;
@@ -65,13 +65,11 @@ struct Stages {
     /// Looks at the folder of the rules.
     rules: (Stop, Worker),
     vision: (Stop, Worker),
-    /// Looks at the store's disk.
+    /// Looks at the store's disk and size.
     health: (Stop, Worker),
     brain: (Stop, Worker),
     writer: (Stop, Worker),
     sealer: (Stop, Worker),
-    /// Looks at the size of the store.
-    gauge: (Stop, Worker),
     sinks: Stop,
     mirror: Stop,
     wall: Stop,
@@ -118,6 +116,7 @@ impl System {
             latency: ArcSwapOption::empty(),
             orphans: Counter::new(),
             derived: Counter::new(),
+            corrected: Counter::new(),
             told: Counter::new(),
             disk: DiskHealth::default(),
             open: Arc::clone(&open),
@@ -132,7 +131,7 @@ impl System {
 
         // A screen shows what was last known, with its age, and not an empty city.
         past.latest.values().for_each(|reading| feed.value(reading));
-        let older = recovery::older(&past, &config.registry, &config.store.dir, &config.query, clock.now());
+        let older = recovery::older(&past, &config.registry, &shared.queries, clock.now());
         match runtime.block_on(older) {
             Ok(older) => older.iter().for_each(|reading| feed.value(reading)),
             Err(error) => tracing::warn!(%error, "older values of silent stations are not shown"),
@@ -177,10 +176,6 @@ impl System {
         let sealer = {
             let keeper = Keeper { store: config.store.clone(), reach: brain.reach(), clock, shared: Arc::clone(&shared) };
             stage("sealer", |stop| move || sealer::run(&closed, &keeper, &stop))?
-        };
-        let gauge = {
-            let (dir, shared) = (config.store.dir.clone(), Arc::clone(&shared));
-            stage("gauge", |stop| move || metrics::watch(&dir, &shared, &stop))?
         };
         let writer_gone = Stop::new();
         let writer = {
@@ -262,7 +257,6 @@ impl System {
             brain: thinker,
             writer,
             sealer,
-            gauge,
             sinks: sinks_stop,
             mirror: mirror_stop,
             wall: wall_stop,
@@ -306,7 +300,7 @@ impl System {
     /// The first part that had died or failed.
     pub(crate) fn stop(self) -> Result<()> {
         let System { runtime, mut ingest, wall: mut wall_task, workers, shared, _broker, .. } = self;
-        let Stages { entrance, rules, vision, health, brain, writer, sealer, gauge, sinks, mirror, wall } = workers;
+        let Stages { entrance, rules, vision, health, brain, writer, sealer, sinks, mirror, wall } = workers;
         let drain = |tasks: &mut JoinSet<Result<()>>| {
             let mut outcome = Ok(());
             while let Some(ended) = runtime.block_on(tasks.join_next()) {
@@ -316,7 +310,7 @@ impl System {
         };
         entrance.set();
         let mut outcome = drain(&mut ingest);
-        for (stop, worker) in [rules, vision, health, brain, writer, sealer, gauge] {
+        for (stop, worker) in [rules, vision, health, brain, writer, sealer] {
             stop.set();
             outcome = outcome.and(worker.join().map_err(anyhow::Error::from));
         }
@@ -339,7 +333,7 @@ impl System {
 impl Stages {
     /// A thread that has ended though nobody stopped it.
     fn dead(&self, shared: &Shared) -> Option<String> {
-        let workers = [&self.rules, &self.vision, &self.health, &self.brain, &self.writer, &self.sealer, &self.gauge];
+        let workers = [&self.rules, &self.vision, &self.health, &self.brain, &self.writer, &self.sealer];
         let worker = workers.iter().map(|(_, worker)| worker).find(|worker| worker.is_finished()).map(|worker| worker.name().to_owned());
         let sink = || shared.sinks.load().as_ref().and_then(|sinks| sinks.ended().map(str::to_owned));
         let mirror = || shared.mirror.load().as_ref().filter(|mirror| mirror.ended()).map(|_| "mirror".to_owned());

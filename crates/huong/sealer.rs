@@ -16,6 +16,8 @@ use crate::shared::Shared;
 
 /// How often it is looked whether to stop when nothing comes.
 const IDLE: Duration = Duration::from_secs(1);
+/// How soon a segment is tried again that could not be sealed, as on a full disk.
+const AGAIN: Duration = Duration::from_secs(10);
 /// How often small parts are looked for besides after a seal: days end, and readings of other days come late.
 const MERGES: Duration = Duration::from_secs(60);
 /// How often old parts are looked for: they go by whole days.
@@ -32,23 +34,19 @@ pub(crate) struct Keeper {
 
 pub(crate) fn run(segments: &Ring<ClosedSegment>, keeper: &Keeper, stop: &Stop) {
     segments.waker().register();
-    let (mut merged, mut deleted): (Option<Instant>, Option<Instant>) = (None, None);
+    let (mut tried, mut merged, mut deleted): (Option<Instant>, Option<Instant>, Option<Instant>) = (None, None, None);
     let due = |last: Option<Instant>, every: Duration| last.is_none_or(|last| last.elapsed() >= every);
+    let mut failed: Vec<ClosedSegment> = Vec::new();
     loop {
         let last = stop.is_set();
-        while let Some(closed) = segments.pop() {
-            let began = Instant::now();
-            match seal(&closed) {
-                Ok(sealed) => {
-                    keeper.shared.store.seal.add(began.elapsed());
-                    tracing::info!(segment = closed.first_seq, rows = sealed.rows, parts = sealed.parts, "sealed a segment");
-                }
-                Err(error) => {
-                    keeper.shared.store.seals_failed.add(1);
-                    tracing::error!(segment = closed.first_seq, %error, "a segment could not be sealed; it stays readable as a log")
-                }
+        let again = if due(tried, AGAIN) { std::mem::take(&mut failed) } else { Vec::new() };
+        for closed in again.into_iter().chain(std::iter::from_fn(|| segments.pop())) {
+            if keeper.seal(&closed) {
+                merged = None;
+            } else {
+                tried = Some(Instant::now());
+                failed.push(closed);
             }
-            merged = None;
         }
         if last {
             return;
@@ -68,6 +66,23 @@ pub(crate) fn run(segments: &Ring<ClosedSegment>, keeper: &Keeper, stop: &Stop) 
 }
 
 impl Keeper {
+    /// False when it failed: the segment stays readable as a log.
+    fn seal(&self, closed: &ClosedSegment) -> bool {
+        let (began, stats) = (Instant::now(), &self.shared.store);
+        match seal(closed) {
+            Ok(sealed) => {
+                stats.seal.add(began.elapsed());
+                tracing::info!(segment = closed.first_seq, rows = sealed.rows, parts = sealed.parts, "sealed a segment");
+                true
+            }
+            Err(error) => {
+                stats.seals_failed.add(1);
+                tracing::error!(segment = closed.first_seq, %error, "a segment could not be sealed: it stays readable as a log, and is tried again");
+                false
+            }
+        }
+    }
+
     /// Makes one merge; false when none is due or it failed.
     fn merge(&self, segments: &Ring<ClosedSegment>, stop: &Stop) -> bool {
         let stopped = || stop.is_set() || !segments.is_empty();

@@ -67,6 +67,8 @@ pub(crate) struct Shared {
     pub(crate) orphans: Counter,
     /// Readings that rules computed: they come in at the brain.
     pub(crate) derived: Counter,
+    /// Windows that late readings changed after they were judged.
+    pub(crate) corrected: Counter,
     /// Readings that the processor tells of itself.
     pub(crate) told: Counter,
     pub(crate) disk: DiskHealth,

@@ -102,6 +102,7 @@ fn derived(brain: &mut Brain, batch: &mut Batch, entrance: &mut Pen, shared: &Sh
         entrance.received(StreamSource::of_reading(&reading));
         batch.records.push(Record::Reading(reading));
     }
+    shared.corrected.add(brain.corrections());
 }
 
 /// A reading that is already stored; its payload would add nothing, so only its name is kept.

@@ -12,7 +12,7 @@ use huong_types::{About, Alert, AlertState, Name, Severity, Text, Timestamp, Tra
 use crate::change::{Step, Steps};
 use crate::open::Place;
 use crate::state::{end, stands, state};
-use crate::table::{Table, blank, exercise, id, without_mark};
+use crate::table::{Table, exercise, id, without_mark};
 
 #[derive(Debug, Default)]
 pub(crate) struct Group {
@@ -150,7 +150,7 @@ impl Table {
         let place = Place::group(name);
         let known = self.open.get(&place);
         let mut alert = known.cloned().unwrap_or_else(|| {
-            let mut new = blank(About::Group, name, &place.key, id.clone(), gravest.severity, Text::default(), steps.at);
+            let mut new = Alert::new(About::Group, id.clone(), name, &place.key, gravest.severity, Text::default(), steps.at);
             new.notify = self.rules.group(name).map(|rule| rule.notify.clone()).unwrap_or_default();
             new
         });

@@ -5,7 +5,7 @@ use huong_types::{About, Ack, Alert, AlertState, Order, Severity, Shelf, Span, T
 use crate::change::Step;
 use crate::open::Place;
 use crate::state::{end, state};
-use crate::table::{Table, blank, exercise, id};
+use crate::table::{Table, exercise, id};
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AlertError {
@@ -100,7 +100,7 @@ impl Table {
             (true, false) => {
                 let text = Text { vi: format!("Chế độ diễn tập do {by} bật"), en: format!("Exercise mode, turned on by {by}") };
                 let onset = id(&place.rule, &place.key, now);
-                let mut alert = blank(About::Exercise, &place.rule, &place.key, onset, Severity::Minor, exercise(text), now);
+                let mut alert = Alert::new(About::Exercise, onset, &place.rule, &place.key, Severity::Minor, exercise(text), now);
                 alert.exercise = true;
                 self.enter(alert, Step::new(TransitionKind::Raised).by(by), &mut steps);
             }

@@ -2,38 +2,30 @@
 //!
 //! Invariant: bounded; what is forgotten is the oldest.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
-use huong_types::{Flap, Name, Timestamp};
+use huong_types::{Flap, Name, Remembered, Timestamp};
 
 use crate::open::Place;
 
 #[derive(Debug)]
 pub(crate) struct Recent {
-    ids: HashSet<Name>,
-    order: VecDeque<Name>,
+    ids: Remembered<Name>,
     raises: BTreeMap<Place, VecDeque<Timestamp>>,
     capacity: usize,
 }
 
 impl Recent {
     pub(crate) fn new(capacity: usize) -> Recent {
-        Recent { ids: HashSet::new(), order: VecDeque::new(), raises: BTreeMap::new(), capacity }
+        Recent { ids: Remembered::new(capacity), raises: BTreeMap::new(), capacity }
     }
 
     pub(crate) fn knows(&self, id: &Name) -> bool {
-        self.ids.contains(id)
+        self.ids.knows(id)
     }
 
     pub(crate) fn note(&mut self, id: Name) {
-        if self.ids.insert(id.clone()) {
-            self.order.push_back(id);
-        }
-        if self.order.len() > self.capacity
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.ids.remove(&oldest);
-        }
+        self.ids.note(id);
     }
 
     /// Counts a raise at event time `at`; true when it is one too many within the time that `flap` allows.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use huong_types::{About, Alert, Name, RuleInfo, Severity, Signal, SignalKind, Span, Text, Timestamp, Transition, TransitionKind, Values};
+use huong_types::{About, Alert, Name, RuleInfo, Signal, SignalKind, Span, Text, Timestamp, Transition, TransitionKind};
 
 use crate::change::{Step, Steps};
 use crate::config::TableConfig;
@@ -252,42 +252,8 @@ impl Table {
             notify: rule.notify.clone(),
             exercise: self.exercise(),
             since: onset,
-            ..blank(About::Rule, &signal.rule, &signal.key, id(&signal.rule, &signal.key, onset), rule.severity, text, signal.at)
+            ..Alert::new(About::Rule, id(&signal.rule, &signal.key, onset), &signal.rule, &signal.key, rule.severity, text, signal.at)
         }
-    }
-}
-
-/// An alert with its name and nothing else yet.
-pub(crate) fn blank(about: About, rule: &Name, key: &Name, id: Name, severity: Severity, text: Text, at: Timestamp) -> Alert {
-    Alert {
-        id,
-        about,
-        rule: rule.clone(),
-        rule_version: Name::new(""),
-        key: key.clone(),
-        stream: Name::new(""),
-        severity,
-        state: huong_types::AlertState::Open,
-        pending: false,
-        holds: true,
-        stale_since: None,
-        since: at,
-        raised: at,
-        updated: at,
-        ended: None,
-        values: Values::new(),
-        text,
-        ack: None,
-        latch: false,
-        shelf: None,
-        inhibited_by: None,
-        folded_into: None,
-        flapping_until: None,
-        announced: None,
-        escalated: 0,
-        exercise: false,
-        silence: false,
-        notify: Vec::new(),
     }
 }
 

@@ -119,7 +119,7 @@ fn said_id(reading: &Reading, field: Option<&Name>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use huong_types::{About, Alert, AlertState, Field, Flag, Origin, Severity, Text, TransitionKind};
+    use huong_types::{About, Alert, Field, Flag, Origin, Severity, Text, TransitionKind};
 
     use super::*;
 
@@ -179,36 +179,13 @@ mod tests {
     #[test]
     fn a_step_of_an_alert_is_a_point_of_its_rule_and_key() {
         let at = Timestamp::from_millis(5000);
+        let (id, rule, key) = ("river-bd3:kim long:1".into(), "river-bd3".into(), "kim long".into());
         let alert = Alert {
-            id: "river-bd3:kim long:1".into(),
-            about: About::Rule,
-            rule: "river-bd3".into(),
-            rule_version: "7f3a".into(),
-            key: "kim long".into(),
             stream: "water_level".into(),
-            severity: Severity::Extreme,
-            state: AlertState::Open,
-            pending: false,
-            holds: true,
-            stale_since: None,
-            since: at,
-            raised: at,
-            updated: at,
-            ended: None,
             // The last one is called like a field of ours, which stays.
             values: [("level".into(), 3.5), ("trend".into(), f64::NAN), ("seq".into(), 1.0)].into(),
-            text: Text::default(),
-            ack: None,
-            latch: false,
-            shelf: None,
-            inhibited_by: None,
-            folded_into: None,
-            flapping_until: None,
             announced: Some(at),
-            escalated: 0,
-            exercise: false,
-            silence: false,
-            notify: Vec::new(),
+            ..Alert::new(About::Rule, id, &rule, &key, Severity::Extreme, Text::default(), at)
         };
         let kind = TransitionKind::Raised;
         let transition =

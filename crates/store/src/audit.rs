@@ -96,8 +96,6 @@ pub fn audit(dir: &Path) -> Result<Audit, StoreError> {
 struct Sequences {
     bits: Vec<u64>,
     transitions: u64,
-    /// Transitions of parts that do not say at which place of the log they stood, and where those parts come from.
-    unplaced: Vec<(u64, (u64, u64))>,
 }
 
 impl Sequences {
@@ -120,7 +118,7 @@ impl Sequences {
 /// Reads one part whole.
 fn look_at(dir: &Path, part: &Part, audit: &mut Audit, seen: &mut Sequences) -> Result<(), StoreError> {
     let (bytes, sha256) = part::sha256(dir, part)?;
-    if bytes != part.bytes || part.sha256.as_ref().is_some_and(|expected| *expected != sha256) {
+    if bytes != part.bytes || part.sha256 != sha256 {
         audit.fault(format!("part {}: its bytes are not those that were written ({bytes} bytes, sha256 {sha256})", part.path));
     }
     let mut rows = 0;
@@ -138,9 +136,6 @@ fn look_at(dir: &Path, part: &Part, audit: &mut Audit, seen: &mut Sequences) -> 
     let seqs = part::sequences(dir, part, if alerts { "record" } else { "seq" })?;
     if alerts {
         seen.transitions += rows;
-        if seqs.is_empty() {
-            seen.unplaced.push((rows, part.span));
-        }
     } else {
         for (stream, records) in retention::records(dir, part)? {
             audit.account(&stream).in_parts += records;
@@ -253,11 +248,10 @@ fn compare_sequences(manifest: &Manifest, logs: &[(u64, u64)], deleted: &Deleted
         }
         next = next.max(end);
     }
-    let allowed = deleted.records + deleted.transitions + seen.unplaced.iter().map(|(rows, _)| rows).sum::<u64>();
-    let may_miss: Vec<(u64, u64)> = deleted.spans.iter().chain(seen.unplaced.iter().map(|(_, span)| span)).copied().collect();
+    let allowed = deleted.records + deleted.transitions;
     let (mut missed, mut lost) = (0, Vec::<(u64, u64)>::new());
     for seq in manifest.sealed.iter().flat_map(|(first, end)| *first..*end).filter(|seq| !seen.has(*seq)) {
-        if may_miss.iter().any(|(first, end)| (*first..*end).contains(&seq)) {
+        if deleted.spans.iter().any(|(first, end)| (*first..*end).contains(&seq)) {
             missed += 1;
         } else if let Some(last) = lost.last_mut().filter(|last| last.1 + 1 == seq) {
             last.1 = seq;

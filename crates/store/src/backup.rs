@@ -5,7 +5,7 @@
 //! stops the process; what both need is not copied again. Nothing is restored whose checksum is not the one that was written.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Component, Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -55,7 +55,8 @@ pub fn backup(dir: &Path, to: &Path, config: &[PathBuf]) -> Result<Saved, StoreE
     if !segment::log_dir(dir).is_dir() {
         return Err(StoreError::Damaged { what: "the data directory (it holds no log)".to_owned(), path: dir.to_owned() });
     }
-    let _lock = lock(dir)?;
+    // One at a time: they would take each other's links away.
+    let _lock = disk::try_lock(dir, "backup.lock")?.ok_or_else(|| StoreError::BackupRuns(dir.to_owned()))?;
     let mut target = Target::open(to)?;
     let stage = dir.join(STAGE);
     remove_tree(&stage)?;
@@ -113,17 +114,6 @@ fn restore_tree<'a>(
     }
     disk::sync_dir(&beside)?;
     disk::publish(&beside, to)
-}
-
-/// One at a time: they would take each other's links away.
-fn lock(dir: &Path) -> Result<File, StoreError> {
-    let path = dir.join("backup.lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&path).during("open", &path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::BackupRuns(dir.to_owned())),
-        Err(TryLockError::Error(source)) => Err(StoreError::Io { action: "lock", path, source }),
-    }
 }
 
 /// A segment as a crash now would leave it; the writer may be adding meanwhile.

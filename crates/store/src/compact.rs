@@ -125,7 +125,7 @@ fn merge(dir: &Path, run: &[Part], generation: u64, stopped: &dyn Fn() -> bool) 
             return Ok(None);
         }
         part::read(dir, source, &[], &mut |batch| {
-            batches.push(part::complete(&batch, &schema)?);
+            batches.push(batch);
             Ok(())
         })?;
     }

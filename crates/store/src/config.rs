@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use huong_types::{Problems, Span};
 use serde::Deserialize;
 
-use crate::{Bytes, Compact, Keep, Objects};
+use crate::{Compact, Keep, Objects};
 
 /// Section `[store]`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -32,7 +32,7 @@ pub struct StoreConfig {
     pub hold_bytes: usize,
     /// How much of the disk the store may take, where others use it too; its free space alone counts when absent.
     #[serde(default)]
-    pub budget: Option<Bytes>,
+    pub budget_bytes: Option<u64>,
     /// How many of the latest transitions are kept in memory for the sinks; one further behind reads the disk. A flood of alarms
     /// is some hundreds in ten minutes.
     #[serde(default = "transition_tail")]
@@ -79,7 +79,7 @@ impl StoreConfig {
             commit_every: commit_every(),
             commit_bytes: commit_bytes(),
             hold_bytes: hold_bytes(),
-            budget: None,
+            budget_bytes: None,
             objects: None,
         }
     }
@@ -104,8 +104,8 @@ impl StoreConfig {
         if self.hold_bytes < self.commit_bytes {
             problems.add(file, format!("{path}.hold_bytes"), format!("`{}`", self.hold_bytes), "at least commit_bytes");
         }
-        if let Some(budget) = self.budget.filter(|budget| budget.get() < 2 * self.segment_bytes) {
-            problems.add(file, format!("{path}.budget"), format!("`{budget}`"), "room for two segments at least");
+        if let Some(budget) = self.budget_bytes.filter(|budget| *budget < 2 * self.segment_bytes) {
+            problems.add(file, format!("{path}.budget_bytes"), format!("`{budget}`"), "room for two segments at least");
         }
         if self.transition_tail == 0 {
             problems.add(file, format!("{path}.transition_tail"), "`0`", "at least 1");
@@ -200,7 +200,7 @@ mod tests {
             commit_every: Span::from_secs(2),
             commit_bytes: 1,
             hold_bytes: 0,
-            budget: Some(Bytes::new(1)),
+            budget_bytes: Some(1),
             transition_tail: 0,
             ..StoreConfig::new(PathBuf::new())
         };
@@ -220,7 +220,7 @@ mod tests {
                 "store.commit_every",
                 "store.commit_bytes",
                 "store.hold_bytes",
-                "store.budget",
+                "store.budget_bytes",
                 "store.transition_tail",
                 "query.memory",
                 "query.rows",

@@ -3,7 +3,7 @@
 //! Invariant: after [`write_whole`] returns, the file survives a power cut; before, a reader sees the old one.
 
 use std::fmt::Debug;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -104,6 +104,22 @@ pub(crate) fn create_dirs(root: &Path, dir: &Path) -> Result<(), StoreError> {
     }
     fs::create_dir_all(dir).during("create", dir)?;
     dir.ancestors().skip(1).take_while(|above| above.starts_with(root)).try_for_each(sync_dir)
+}
+
+/// The file `name` of `dir` to take a lock on, which the file system gives back when it is closed.
+pub(crate) fn lock_file(dir: &Path, name: &str) -> Result<(File, PathBuf), StoreError> {
+    let path = dir.join(name);
+    Ok((File::options().create(true).truncate(false).write(true).open(&path).during("open", &path)?, path))
+}
+
+/// Takes the lock `name` of `dir`; `None` when another has it.
+pub(crate) fn try_lock(dir: &Path, name: &str) -> Result<Option<File>, StoreError> {
+    let (file, path) = lock_file(dir, name)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(source)) => Err(StoreError::Io { action: "lock", path, source }),
+    }
 }
 
 /// Removes a file; one that is gone already is as good.

@@ -18,9 +18,9 @@ pub struct Room {
 /// The room of the data directory: what the file system offers to those who are not root, and the budget less what is used.
 pub fn disk_room(config: &StoreConfig) -> Result<Room, StoreError> {
     let room = file_system(&config.dir)?;
-    let Some(budget) = config.budget else { return Ok(room) };
-    let left = budget.get().saturating_sub(used(&config.dir)?);
-    Ok(Room { free: room.free.min(left), total: room.total.min(budget.get()) })
+    let Some(budget) = config.budget_bytes else { return Ok(room) };
+    let left = budget.saturating_sub(used(&config.dir)?);
+    Ok(Room { free: room.free.min(left), total: room.total.min(budget) })
 }
 
 /// What the file system of `dir` offers to those who are not root.
@@ -43,7 +43,6 @@ fn used(dir: &Path) -> Result<u64, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Bytes;
     use crate::testing::{filled, reading};
 
     #[test]
@@ -52,10 +51,10 @@ mod tests {
         let mut config = StoreConfig::new(dir.path());
         let system = disk_room(&config).expect("a directory that is there");
         assert!(system.free <= system.total && system.total > 1 << 20);
-        config.budget = Some(Bytes::new(1 << 20));
+        config.budget_bytes = Some(1 << 20);
         let held = fs::metadata(dir.path().join("log/00000000000000000001.log")).expect("the segment").len();
         assert_eq!(disk_room(&config).expect("a directory that is there"), Room { free: (1 << 20) - held, total: 1 << 20 });
-        config.budget = Some(Bytes::new(10));
+        config.budget_bytes = Some(10);
         assert_eq!(disk_room(&config).expect("a directory that is there"), Room { free: 0, total: 10 });
         config.dir = dir.path().join("nothing");
         let error = disk_room(&config).expect_err("no such directory").to_string();

@@ -22,7 +22,6 @@
 mod audit;
 mod backup;
 mod bookmark;
-mod bytes;
 mod compact;
 mod config;
 mod deletions;
@@ -58,7 +57,6 @@ pub use arrow::record_batch::RecordBatch;
 pub use audit::{Audit, StreamAudit, audit};
 pub use backup::{Saved, backup, restore};
 pub use bookmark::{Bookmark, Place};
-pub use bytes::Bytes;
 pub use compact::{Compact, Compacted, compact};
 pub use config::{QueryLimits, StoreConfig};
 pub use error::{Fault, StoreError};

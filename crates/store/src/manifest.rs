@@ -39,13 +39,11 @@ pub(crate) struct Part {
     /// Below the data directory, with `/`.
     pub(crate) path: String,
     pub(crate) bytes: u64,
-    /// Of the whole file, in hex; parts from before version 2 have none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) sha256: Option<String>,
+    /// Of the whole file, in hex.
+    pub(crate) sha256: String,
     pub(crate) rows: u64,
-    /// Records behind the rows, one or more rows each; parts from before version 2 do not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) records: Option<u64>,
+    /// Records behind the rows, one or more rows each; none of a rollup.
+    pub(crate) records: u64,
     /// Of tables that are split by stream.
     pub(crate) stream: Option<Name>,
     /// Days since 1970-01-01, local.
@@ -54,7 +52,6 @@ pub(crate) struct Part {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) remote: bool,
     /// Record sequences `(first, behind the last)` of the segments that it was made of.
-    #[serde(default)]
     pub(crate) span: (u64, u64),
     /// Smallest and largest value of the column `seq`,
     pub(crate) seq: (u64, u64),
@@ -96,27 +93,13 @@ impl Part {
     }
 }
 
-/// What version 1 wrote: parts by the segment that they were made of.
-#[derive(Deserialize)]
-struct ManifestV1 {
-    generation: u64,
-    segments: Vec<SegmentV1>,
-}
-
-#[derive(Deserialize)]
-struct SegmentV1 {
-    first_seq: u64,
-    end_seq: u64,
-    parts: Vec<Part>,
-}
-
 #[derive(Deserialize)]
 struct Version {
     version: u32,
 }
 
 impl Manifest {
-    /// The manifest of `dir`; an empty one when nothing was sealed yet. One of version 1 is read as if it were of this.
+    /// The manifest of `dir`; an empty one when nothing was sealed yet.
     pub(crate) fn read(dir: &Path) -> Result<Manifest, StoreError> {
         let path = path(dir);
         let text = match fs::read(&path) {
@@ -126,23 +109,12 @@ impl Manifest {
         let damaged = |error: serde_json::Error| StoreError::Damaged { what: format!("the manifest ({error})"), path: path.clone() };
         match serde_json::from_slice::<Version>(&text).map_err(damaged)?.version {
             VERSION => serde_json::from_slice(&text).map_err(damaged),
-            1 => Ok(Manifest::upgrade(serde_json::from_slice(&text).map_err(damaged)?)),
             found => Err(StoreError::Version { path, found, expected: VERSION }),
         }
     }
 
     fn empty(generation: u64) -> Manifest {
         Manifest { version: VERSION, generation, sealed: Vec::new(), parts: Vec::new(), retired: Vec::new() }
-    }
-
-    fn upgrade(old: ManifestV1) -> Manifest {
-        let mut manifest = Manifest::empty(old.generation);
-        for segment in old.segments {
-            let span = (segment.first_seq, segment.end_seq);
-            manifest.seal(span);
-            manifest.parts.extend(segment.parts.into_iter().map(|part| Part { span, ..part }));
-        }
-        manifest
     }
 
     /// Whether the segment that begins with `first_seq` is sealed.
@@ -195,8 +167,7 @@ impl Manifest {
 
 /// Waits for, and takes, the right to change the manifest and the files under `parquet`; dropped, it is given back.
 pub(crate) fn lock(dir: &Path) -> Result<File, StoreError> {
-    let path = dir.join("seal.lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&path).during("open", &path)?;
+    let (file, path) = disk::lock_file(dir, "seal.lock")?;
     file.lock().during("lock", &path)?;
     Ok(file)
 }
@@ -285,21 +256,12 @@ mod tests {
     }
 
     #[test]
-    fn a_manifest_of_version_1_is_read_and_one_of_the_future_is_refused() {
+    fn a_manifest_of_another_version_is_refused() {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let part = r#"{"table":"readings","path":"parquet/readings/stream=rain/day=2025-10-27/00000000000000000004.parquet","bytes":9,"rows":2,
-            "stream":"rain","day":20388,"seq":[4,5],"at":[1,2],"arrived":[1,3],"key":["a","b"]}"#;
-        let v1 = format!(
-            r#"{{"version":1,"generation":7,"segments":[{{"first_seq":1,"end_seq":4,"parts":[]}},{{"first_seq":4,"end_seq":6,"parts":[{part}]}}]}}"#
-        );
-        fs::write(path(dir.path()), v1).expect("a writable directory");
-        let manifest = Manifest::read(dir.path()).expect("a manifest of version 1");
-        assert_eq!((manifest.generation, manifest.sealed.as_slice()), (7, [(1, 6)].as_slice()));
-        assert_eq!((manifest.parts[0].span, manifest.parts[0].seq, &manifest.parts[0].sha256), ((4, 6), (4, 5), &None));
-        manifest.clone().publish(dir.path()).expect("a writable directory");
-        let again = Manifest::read(dir.path()).expect("what was written");
-        assert_eq!((again.generation, again.version, again.parts), (8, 2, manifest.parts));
-        fs::write(path(dir.path()), r#"{"version":3}"#).expect("a writable directory");
-        assert!(matches!(Manifest::read(dir.path()), Err(StoreError::Version { found: 3, expected: 2, .. })));
+        for found in [1, 3] {
+            fs::write(path(dir.path()), format!("{{\"version\":{found}}}")).expect("a writable directory");
+            let error = Manifest::read(dir.path()).expect_err("another version");
+            assert!(matches!(error, StoreError::Version { found: version, expected: 2, .. } if version == found), "{error}");
+        }
     }
 }

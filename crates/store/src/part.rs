@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, UInt32Array, new_null_array};
+use arrow::array::{AsArray, UInt32Array};
 use arrow::compute::{cast, max, min, take_record_batch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, UInt64Type};
 use arrow::record_batch::RecordBatch;
@@ -46,10 +46,10 @@ pub(crate) fn write(dir: &Path, partition: &Partition, name: &str, span: (u64, u
         table,
         path,
         bytes,
-        sha256: Some(sha256),
+        sha256,
         rows: batch.num_rows() as u64,
         // The rows of one record stand side by side.
-        records: Table::RECORDS.contains(&table).then(|| seq.values().chunk_by(|a, b| a == b).count() as u64),
+        records: if Table::RECORDS.contains(&table) { seq.values().chunk_by(|a, b| a == b).count() as u64 } else { 0 },
         stream: partition.stream.clone(),
         day: partition.day,
         remote: false,
@@ -115,9 +115,9 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Statistics and the page index come by default. A bloom filter on the key costs a part of forty stations 89 bytes (the test
-/// `bytes_of_bloom_filters` prints it) and lets a query for one station pass over the streams that it has no part in; alerts and refusals
-/// are few and not split by stream, so they have none.
+/// Statistics and the page index come by default. A bloom filter on the key costs a part less than a hundredth and lets a
+/// query for one station pass over the streams that it has no part in; alerts and refusals are few and not split by stream, so they
+/// have none.
 fn properties(table: Table, batch: &RecordBatch) -> Result<WriterProperties, StoreError> {
     let schema = batch.schema();
     let sorted_by = |column: &str| -> Result<SortingColumn, StoreError> {
@@ -187,15 +187,6 @@ pub(crate) fn with_types(stored: &SchemaRef, wanted: &Schema) -> SchemaRef {
         field.as_ref().clone().with_data_type(kind.clone())
     });
     Arc::new(Schema::new(typed.collect::<Vec<_>>()))
-}
-
-/// `batch` with the columns of `schema`, absent where it is of a part from before they were there.
-pub(crate) fn complete(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, StoreError> {
-    let column = |field: &Arc<Field>| {
-        let known = batch.column_by_name(field.name()).cloned();
-        known.unwrap_or_else(|| new_null_array(field.data_type(), batch.num_rows()))
-    };
-    Ok(RecordBatch::try_new(schema.clone(), schema.fields().iter().map(column).collect())?)
 }
 
 /// Gives the rows of `part`, some at a time, to `each`; of these columns only, or of all when none is named.

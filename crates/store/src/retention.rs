@@ -144,8 +144,7 @@ pub(crate) fn records(dir: &Path, part: &Part) -> Result<BTreeMap<String, u64>, 
     let mut counts = BTreeMap::new();
     match (&part.stream, part.table) {
         (Some(stream), table) if Table::RECORDS.contains(&table) => {
-            let records = part.records.map_or_else(|| part::sequences(dir, part, "seq").map(|seqs| seqs.len() as u64), Ok)?;
-            counts.insert(stream.to_string(), records);
+            counts.insert(stream.to_string(), part.records);
         }
         (None, Table::Quarantine) => part::read(dir, part, &["stream"], &mut |batch| {
             let streams = text(&batch, "stream")?;

@@ -104,7 +104,7 @@ static ALERTS: LazyLock<SchemaRef> = LazyLock::new(|| {
         text("notify"),
         text("cause"),
         // Its place in the log; parts from before this column was there have none.
-        whole("record").with_nullable(true),
+        whole("record"),
     ])
 });
 

@@ -4,7 +4,7 @@
 //! anything behind that, and a second sync would lie: the kernel may have dropped the pages that it could not write and then call the
 //! file clean. So the next commit cuts the file back and writes all of it anew, from memory.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -79,7 +79,7 @@ impl Writer {
     pub(crate) fn open_on(disk: Box<dyn Disk>, config: StoreConfig) -> Result<(Writer, Recovered), StoreError> {
         let dir = config.dir.clone();
         fs::create_dir_all(segment::log_dir(&dir)).during("create", &dir)?;
-        let lock = lock(&dir)?;
+        let lock = disk::try_lock(&dir, "writer.lock")?.ok_or_else(|| StoreError::Locked(dir.clone()))?;
         let manifest = manifest::clean_up(&dir)?;
         remove_temporary(&segment::log_dir(&dir))?;
         let mut unsealed: Vec<u64> = segment::list(&dir)?.into_iter().filter(|seq| !manifest.holds(*seq)).collect();
@@ -257,11 +257,6 @@ impl Writer {
         Ok(())
     }
 
-    /// Readings and refusals appended since the data directory was made.
-    pub fn counts(&self) -> &Counts {
-        &self.state.counts
-    }
-
     /// The latest committed transitions, for the sinks.
     pub fn tail(&self) -> Arc<TransitionTail> {
         self.tail.clone()
@@ -270,16 +265,6 @@ impl Writer {
     /// How far the log is on disk, for those who follow it.
     pub fn committed(&self) -> Arc<Committed> {
         self.committed.clone()
-    }
-}
-
-fn lock(dir: &Path) -> Result<File, StoreError> {
-    let path = dir.join("writer.lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&path).during("open", &path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked(dir.to_owned())),
-        Err(TryLockError::Error(source)) => Err(StoreError::Io { action: "lock", path, source }),
     }
 }
 

@@ -207,6 +207,42 @@ pub struct Alert {
     pub notify: Vec<Name>,
 }
 
+impl Alert {
+    /// An alert that begins to hold at `at`, of which nothing else is known yet.
+    pub fn new(about: About, id: Name, rule: &Name, key: &Name, severity: Severity, text: Text, at: Timestamp) -> Self {
+        Self {
+            id,
+            about,
+            rule: rule.clone(),
+            rule_version: Name::new(""),
+            key: key.clone(),
+            stream: Name::new(""),
+            severity,
+            state: AlertState::Open,
+            pending: false,
+            holds: true,
+            stale_since: None,
+            since: at,
+            raised: at,
+            updated: at,
+            ended: None,
+            values: Values::new(),
+            text,
+            ack: None,
+            latch: false,
+            shelf: None,
+            inhibited_by: None,
+            folded_into: None,
+            flapping_until: None,
+            announced: None,
+            escalated: 0,
+            exercise: false,
+            silence: false,
+            notify: Vec::new(),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ack {
     pub by: String,

@@ -1,6 +1,7 @@
 //! One measurement of one thing at one time, and how far it can be trusted.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -120,6 +121,17 @@ pub struct AckToken {
 impl Reading {
     pub fn number(&self, field: &str) -> Option<f64> {
         self.fields.iter().find(|f| f.name == *field).and_then(Field::number)
+    }
+
+    /// What was said, not what was thought of it: names and values of the fields in their order.
+    pub fn hash_fields(&self, hasher: &mut impl Hasher) {
+        for field in &self.fields {
+            field.name.hash(hasher);
+            match &field.value {
+                Value::Number(number) => number.to_bits().hash(hasher),
+                Value::Text(text) => text.hash(hasher),
+            }
+        }
     }
 
     /// The worst flag of its fields.

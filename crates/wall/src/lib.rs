@@ -16,7 +16,6 @@ mod hub;
 mod metrics;
 mod model;
 mod orders;
-mod parameters;
 mod query;
 mod server;
 mod view;

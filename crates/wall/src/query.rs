@@ -8,21 +8,22 @@ use std::sync::Arc;
 use axum::Extension;
 use axum::Json;
 use axum::body::{Body, Bytes};
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{RawQuery, State};
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::BoxStream;
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::auth::Caller;
-use crate::parameters::Parameters;
 use crate::server::{Shared, refusal};
 
 /// Bytes of a statement.
 pub(crate) const LONGEST_SQL: usize = 64 << 10;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum QueryFormat {
     /// An Arrow IPC stream.
     Arrow,
@@ -50,15 +51,6 @@ pub enum QueryError {
 }
 
 impl QueryFormat {
-    fn named(name: &str) -> Option<Self> {
-        match name {
-            "arrow" => Some(Self::Arrow),
-            "csv" => Some(Self::Csv),
-            "json" => Some(Self::Json),
-            _ => None,
-        }
-    }
-
     /// The first that `Accept` names; JSON for whoever takes everything.
     fn accepted(headers: &HeaderMap) -> Option<Self> {
         let Some(accept) = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()) else { return Some(Self::Json) };
@@ -79,31 +71,35 @@ impl QueryFormat {
     }
 }
 
+/// What stands behind the `?`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Question {
+    sql: Option<String>,
+    format: Option<QueryFormat>,
+}
+
 /// The statement is the parameter `sql` of a GET, and the body of a POST.
 pub(crate) async fn query(
     State(shared): State<Arc<Shared>>,
     Extension(caller): Extension<Caller>,
     method: Method,
-    RawQuery(text): RawQuery,
+    question: Result<Query<Question>, QueryRejection>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
-    let Ok(mut parameters) = Parameters::parse(text.as_deref().unwrap_or_default()) else {
-        return refusal(StatusCode::BAD_REQUEST, "the parameters are not percent-encoded UTF-8");
+    let question = match question {
+        Ok(Query(question)) => question,
+        Err(rejection) => return refusal(rejection.status(), &rejection.body_text()),
     };
-    let format = match parameters.take("format") {
-        Some(name) => QueryFormat::named(&name).ok_or((StatusCode::BAD_REQUEST, "`format` must be arrow, csv or json")),
-        None => QueryFormat::accepted(&headers)
-            .ok_or((StatusCode::NOT_ACCEPTABLE, "an answer is application/vnd.apache.arrow.stream, text/csv or application/json")),
-    };
-    let format = match format {
-        Ok(format) => format,
-        Err((status, why)) => return refusal(status, why),
+    let Some(format) = question.format.or_else(|| QueryFormat::accepted(&headers)) else {
+        let kinds = "an answer is application/vnd.apache.arrow.stream, text/csv or application/json";
+        return refusal(StatusCode::NOT_ACCEPTABLE, kinds);
     };
     let sql = match (method == Method::POST, body) {
         (true, Err(rejection)) => return refusal(rejection.status(), &rejection.body_text()),
         (true, Ok(body)) => String::from_utf8(body.to_vec()).ok(),
-        (false, _) => parameters.take("sql"),
+        (false, _) => question.sql,
     };
     let Some(sql) = sql.filter(|sql| !sql.trim().is_empty()) else {
         return refusal(
@@ -111,9 +107,6 @@ pub(crate) async fn query(
             "no statement: give it as the parameter `sql` of a GET, or as the body of a POST in UTF-8",
         );
     };
-    if let Some(unknown) = parameters.first() {
-        return refusal(StatusCode::BAD_REQUEST, &format!("there is no parameter `{unknown}`"));
-    }
     match shared.backend.query(caller.name.unwrap_or_default(), sql, format).await {
         Ok(rows) => ([(header::CONTENT_TYPE, format.content_type())], Body::from_stream(rows)).into_response(),
         Err(error) => told(&error),

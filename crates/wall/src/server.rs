@@ -8,7 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Path, RawQuery, Request, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Path, Query, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{Html, IntoResponse, Response};
@@ -17,6 +18,7 @@ use axum::{Extension, Json, Router};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use huong_flow::Stop;
+use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::ReceiverStream;
@@ -29,7 +31,6 @@ use crate::hub::{Desk, Hub};
 use crate::metrics;
 use crate::model::Backend;
 use crate::orders;
-use crate::parameters::Parameters;
 use crate::query;
 
 /// A path, its method and who may use it.
@@ -254,15 +255,19 @@ fn json_or_stopping(json: Option<Bytes>) -> Response {
 }
 
 /// The newest readings, of one stream, one key, or all; with their age by the processor's clock, in milliseconds.
-async fn latest(State(shared): State<Arc<Shared>>, RawQuery(text): RawQuery) -> Response {
-    let Ok(mut parameters) = Parameters::parse(text.as_deref().unwrap_or_default()) else {
-        return refusal(StatusCode::BAD_REQUEST, "the parameters are not percent-encoded UTF-8");
-    };
-    let (stream, key) = (parameters.take("stream"), parameters.take("key"));
-    if let Some(unknown) = parameters.first() {
-        return refusal(StatusCode::BAD_REQUEST, &format!("there is no parameter `{unknown}`"));
+/// Of these only.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    stream: Option<String>,
+    key: Option<String>,
+}
+
+async fn latest(State(shared): State<Arc<Shared>>, wanted: Result<Query<Wanted>, QueryRejection>) -> Response {
+    match wanted {
+        Ok(Query(Wanted { stream, key })) => json_or_stopping(shared.desk.latest(stream, key).await),
+        Err(rejection) => refusal(rejection.status(), &rejection.body_text()),
     }
-    json_or_stopping(shared.desk.latest(stream, key).await)
 }
 
 async fn frame(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {

@@ -66,35 +66,15 @@ impl Journal for Memory {
 
 pub(crate) fn alert(rule: &str, key: &str, severity: Severity) -> Alert {
     let at = Timestamp::from_millis(1_761_500_000_000);
+    let id = format!("{rule}.{key}.{}", at.as_millis()).into();
+    let text = Text { vi: "Kim Long 3,62 m, trên báo động III".to_owned(), en: "Kim Long 3.62 m, above alarm level III".to_owned() };
     Alert {
-        id: format!("{rule}.{key}.{}", at.as_millis()).into(),
-        about: About::Rule,
-        rule: rule.into(),
         rule_version: "v1".into(),
-        key: key.into(),
         stream: "water_level".into(),
-        severity,
-        state: AlertState::Open,
-        pending: false,
-        holds: true,
-        stale_since: None,
-        since: at,
-        raised: at,
-        updated: at,
-        ended: None,
         values: [("level".into(), 3.62)].into(),
-        text: Text { vi: "Kim Long 3,62 m, trên báo động III".to_owned(), en: "Kim Long 3.62 m, above alarm level III".to_owned() },
-        ack: None,
-        latch: false,
-        shelf: None,
-        inhibited_by: None,
-        folded_into: None,
-        flapping_until: None,
         announced: Some(at),
-        escalated: 0,
-        exercise: false,
-        silence: false,
         notify: vec!["flood-staff".into()],
+        ..Alert::new(About::Rule, id, &rule.into(), &key.into(), severity, text, at)
     }
 }
 

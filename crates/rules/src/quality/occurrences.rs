@@ -3,10 +3,9 @@
 //! Invariants: what was seen is a repeat as long as it is remembered; an occurrence is lost to the rules only when it is older than
 //! the stream's disorder allows, never because many came at once.
 
-use std::collections::{HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use huong_types::{Name, Reading, Span, Timestamp, Value};
+use huong_types::{Name, Reading, Remembered, Span, Timestamp, Value};
 
 /// How many occurrences back a repeat is recognised. More than a gauge's: a hotline is one key, and a broker that reconnects sends
 /// again what it has in flight.
@@ -14,10 +13,8 @@ const REMEMBERED: usize = 4096;
 
 #[derive(Clone, Debug)]
 pub(super) struct Occurrences {
-    /// Event time and what tells two occurrences apart.
-    seen: HashSet<(Timestamp, u64)>,
-    /// The same in order of arrival: what comes again came lately.
-    arrived: VecDeque<(Timestamp, u64)>,
+    /// Event time and what tells two occurrences apart, in order of arrival: what comes again came lately.
+    seen: Remembered<(Timestamp, u64)>,
     newest: Timestamp,
 }
 
@@ -30,7 +27,7 @@ pub(super) enum Order {
 
 impl Default for Occurrences {
     fn default() -> Self {
-        Self { seen: HashSet::new(), arrived: VecDeque::new(), newest: Timestamp::MIN }
+        Self { seen: Remembered::new(REMEMBERED), newest: Timestamp::MIN }
     }
 }
 
@@ -38,7 +35,7 @@ impl Occurrences {
     /// `id_field` tells occurrences of one instant apart; where it says nothing, all fields do.
     pub(super) fn judge(&mut self, reading: &Reading, id_field: Option<&Name>, disorder: Span, now: Timestamp) -> Order {
         let entry = (reading.at, fingerprint(reading, id_field));
-        if self.seen.contains(&entry) {
+        if self.seen.knows(&entry) {
             return Order::Repeat;
         }
         let known = reading.at.min(now);
@@ -46,13 +43,7 @@ impl Occurrences {
             return Order::Late;
         }
         self.newest = self.newest.max(known);
-        if self.arrived.len() == REMEMBERED
-            && let Some(oldest) = self.arrived.pop_front()
-        {
-            self.seen.remove(&oldest);
-        }
-        self.seen.insert(entry);
-        self.arrived.push_back(entry);
+        self.seen.note(entry);
         Order::New
     }
 }
@@ -64,13 +55,7 @@ fn fingerprint(reading: &Reading, id_field: Option<&Name>) -> u64 {
     let id = id_field.and_then(|name| reading.fields.iter().find(|field| field.name == *name));
     match id.map(|field| &field.value) {
         Some(Value::Text(id)) if !id.trim().is_empty() => id.hash(&mut hasher),
-        _ => reading.fields.iter().for_each(|field| {
-            field.name.hash(&mut hasher);
-            match &field.value {
-                Value::Number(number) => number.to_bits().hash(&mut hasher),
-                Value::Text(text) => text.hash(&mut hasher),
-            }
-        }),
+        _ => reading.hash_fields(&mut hasher),
     }
     hasher.finish()
 }
@@ -78,6 +63,6 @@ fn fingerprint(reading: &Reading, id_field: Option<&Name>) -> u64 {
 #[cfg(test)]
 impl Occurrences {
     pub(super) fn remembered(&self) -> usize {
-        self.seen.len().max(self.arrived.len())
+        self.seen.len()
     }
 }

@@ -240,36 +240,9 @@ fn after_a_restart_the_engine_agrees_with_the_journal() {
 }
 
 pub(super) fn alert_of(signal: &huong_types::Signal) -> huong_types::Alert {
-    huong_types::Alert {
-        id: "id".into(),
-        about: huong_types::About::Rule,
-        rule: signal.rule.clone(),
-        rule_version: "v1".into(),
-        key: signal.key.clone(),
-        stream: "water_level".into(),
-        severity: huong_types::Severity::Severe,
-        state: huong_types::AlertState::Open,
-        pending: false,
-        holds: true,
-        stale_since: None,
-        since: signal.at,
-        raised: signal.at,
-        updated: signal.at,
-        ended: None,
-        values: signal.values.clone(),
-        text: signal.text.clone(),
-        ack: None,
-        latch: false,
-        shelf: None,
-        inhibited_by: None,
-        folded_into: None,
-        flapping_until: None,
-        announced: None,
-        escalated: 0,
-        exercise: false,
-        silence: false,
-        notify: vec![],
-    }
+    let (about, severity) = (huong_types::About::Rule, huong_types::Severity::Severe);
+    let alert = huong_types::Alert::new(about, "id".into(), &signal.rule, &signal.key, severity, signal.text.clone(), signal.at);
+    huong_types::Alert { rule_version: "v1".into(), stream: "water_level".into(), values: signal.values.clone(), ..alert }
 }
 
 #[test]

@@ -148,7 +148,7 @@ fn what_would_harm_is_refused() {
     assert!(matches!(full, StoreError::NotEmpty(_)), "{full}");
     let empty = scratch();
     assert!(matches!(backup(empty.path(), target.path(), &[]), Err(StoreError::Damaged { .. })), "not a store");
-    let _lock = lock(dir.path()).expect("nobody has it");
+    let _lock = disk::try_lock(dir.path(), "backup.lock").expect("a sound disk").expect("nobody has it");
     assert!(matches!(backup(dir.path(), target.path(), &[]), Err(StoreError::BackupRuns(_))));
     let text = fs::read_to_string(Index::path(target.path())).expect("the index");
     fs::write(Index::path(target.path()), text.replacen("store/manifest.json", "store/../manifest.json", 1)).expect("a writable file");

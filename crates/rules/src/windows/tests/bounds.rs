@@ -3,7 +3,7 @@
 use huong_types::{Span, Timestamp};
 
 use super::{KINDS, Raw, call, every_call, hops, raw, seconds};
-use crate::expr::Aggregate::{self, *};
+use crate::expr::Aggregate::*;
 use crate::windows::{MOST_WAITING, Plan, State, Taken, Window, Windows};
 
 #[test]
@@ -49,43 +49,5 @@ fn times_at_the_ends_of_all_times_break_nothing() {
         }
         windows.close(&plan, Timestamp::from_millis(i64::MAX), &mut |window| rows += window.rows);
         assert!(rows > 5, "{window:?}");
-    }
-}
-
-/// Resident memory in bytes.
-fn resident() -> usize {
-    let pages = std::fs::read_to_string("/proc/self/statm").expect("Linux tells its memory");
-    4096 * pages.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).expect("a number of pages")
-}
-
-#[test]
-#[ignore = "measures, decides nothing: run it alone and by hand"]
-fn memory_of_a_key() {
-    let plans: [(&str, i64, i64, &[Aggregate]); 6] = [
-        ("count, 10 min", 600, 600, &[Count]),
-        ("sum, 1 h by 10 min", 3600, 600, &[Sum]),
-        ("sum, a day by the minute", 86_400, 60, &[Sum]),
-        ("slope and its error, 1 h by 10 min", 3600, 600, &[Slope, SlopeError, Fit]),
-        ("slope, a day by the minute", 86_400, 60, &[Slope]),
-        ("median, a day by 10 min", 86_400, 600, &[Percentile(0.5)]),
-    ];
-    use std::io::Write;
-    let mut terminal = std::io::stderr().lock();
-    // Kept, so that no plan is given what another has freed.
-    let mut measured = Vec::new();
-    for (name, size, hop, kinds) in plans {
-        let plan = Plan::new(hops(size, hop), kinds.iter().map(|kind| call(*kind, 0)).collect(), &KINDS);
-        let keys = if size == 86_400 { 1000 } else { 20_000 };
-        let before = resident();
-        let mut all: Vec<Windows> = (0..keys).map(|_| Windows::new(&plan)).collect();
-        for windows in &mut all {
-            for minute in 0..size / 60 + 10 {
-                let Raw { at, cells, .. } = raw(minute * 60, minute as f64);
-                windows.add(&plan, at, &cells, false);
-                windows.close(&plan, seconds(minute * 60 - 300), &mut |_| {});
-            }
-        }
-        writeln!(terminal, "{name}: {} bytes a key", (resident() - before) / keys).expect("stderr is open");
-        measured.push(all);
     }
 }
