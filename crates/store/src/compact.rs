@@ -12,6 +12,7 @@ use huong_types::{Problems, Span, Timestamp};
 use serde::Deserialize;
 
 use crate::manifest::{self, Manifest, Part};
+use crate::part::Pending;
 use crate::table::{Partition, local_day};
 use crate::{StoreError, part, rollup};
 
@@ -131,10 +132,13 @@ fn merge(dir: &Path, run: &[Part], generation: u64, stopped: &dyn Fn() -> bool) 
     }
     let rows = concat_batches(&schema, &batches)?;
     drop(batches);
+    let rows = part::sorted(table, &rows)?;
     let rows = if table.bin().is_some() { rollup::merge(table, &rows)?.unwrap_or(RecordBatch::new_empty(schema)) } else { rows };
     let span = run.iter().fold(first.span, |span, part| (span.0.min(part.span.0), span.1.max(part.span.1)));
     let name = format!("{:020}-{generation:010}", span.0);
-    part::write(dir, &Partition { table, stream, day }, &name, span, &rows).map(Some)
+    let mut merged = Pending::new(dir);
+    merged.write(&Partition { table, stream, day }, &name, span, &rows)?;
+    Ok(merged.publish()?.pop())
 }
 
 #[cfg(test)]

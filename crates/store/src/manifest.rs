@@ -5,7 +5,10 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use huong_types::{Name, Span, Timestamp};
@@ -98,23 +101,29 @@ struct Version {
     version: u32,
 }
 
+/// Of a directory in which nothing was sealed yet.
+impl Default for Manifest {
+    fn default() -> Self {
+        Self { version: VERSION, generation: 0, sealed: Vec::new(), parts: Vec::new(), retired: Vec::new() }
+    }
+}
+
 impl Manifest {
     /// The manifest of `dir`; an empty one when nothing was sealed yet.
     pub(crate) fn read(dir: &Path) -> Result<Manifest, StoreError> {
         let path = path(dir);
-        let text = match fs::read(&path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Manifest::empty(0)),
-            text => text.during("read", &path)?,
-        };
-        let damaged = |error: serde_json::Error| StoreError::Damaged { what: format!("the manifest ({error})"), path: path.clone() };
-        match serde_json::from_slice::<Version>(&text).map_err(damaged)?.version {
-            VERSION => serde_json::from_slice(&text).map_err(damaged),
-            found => Err(StoreError::Version { path, found, expected: VERSION }),
+        match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Manifest::default()),
+            text => Manifest::parse(&text.during("read", &path)?, path),
         }
     }
 
-    fn empty(generation: u64) -> Manifest {
-        Manifest { version: VERSION, generation, sealed: Vec::new(), parts: Vec::new(), retired: Vec::new() }
+    fn parse(text: &[u8], path: PathBuf) -> Result<Manifest, StoreError> {
+        let damaged = |error: serde_json::Error| StoreError::Damaged { what: format!("the manifest ({error})"), path: path.clone() };
+        match serde_json::from_slice::<Version>(text).map_err(damaged)?.version {
+            VERSION => serde_json::from_slice(text).map_err(damaged),
+            found => Err(StoreError::Version { path, found, expected: VERSION }),
+        }
     }
 
     /// Whether the segment that begins with `first_seq` is sealed.
@@ -162,6 +171,40 @@ impl Manifest {
             warn!(%error, "the bucket's copy of the manifest is behind");
         }
         Ok(())
+    }
+}
+
+/// The manifest as it was read last: it is parsed anew only when another file has taken its place.
+#[derive(Debug, Default)]
+pub(crate) struct ManifestCache(Mutex<Option<(Stamp, Arc<Manifest>)>>);
+
+/// What tells one file from the next at the same path. Each generation is a file of its own.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    changed: (i64, i64),
+    length: u64,
+}
+
+impl ManifestCache {
+    /// As [`Manifest::read`].
+    pub(crate) fn read(&self, dir: &Path) -> Result<Arc<Manifest>, StoreError> {
+        let path = path(dir);
+        let mut file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Arc::default()),
+            file => file.during("open", &path)?,
+        };
+        let found = file.metadata().during("look at", &path)?;
+        let stamp = Stamp { inode: found.ino(), changed: (found.ctime(), found.ctime_nsec()), length: found.len() };
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = last.as_ref().filter(|(known, _)| *known == stamp) {
+            return Ok(Arc::clone(known));
+        }
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).during("read", &path)?;
+        let manifest = Arc::new(Manifest::parse(&text, path)?);
+        *last = Some((stamp, Arc::clone(&manifest)));
+        Ok(manifest)
     }
 }
 
@@ -220,7 +263,7 @@ fn remove_unnamed(parquet: &Path, named: &HashSet<PathBuf>) -> Result<(), StoreE
     let mut dirs = vec![parquet.to_owned()];
     while let Some(dir) = dirs.pop() {
         let entries = match fs::read_dir(&dir) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             entries => entries.during("list", &dir)?,
         };
         for entry in entries {
@@ -246,7 +289,7 @@ mod tests {
 
     #[test]
     fn sealed_ranges_join_and_answer() {
-        let mut manifest = Manifest::empty(0);
+        let mut manifest = Manifest::default();
         for span in [(10, 20), (1, 5), (30, 31), (5, 10)] {
             manifest.seal(span);
         }

@@ -3,9 +3,10 @@
 //! Invariant: a part is whole and synced before anyone hears of it, and never changed after. Its rows are sorted by key, time and
 //! sequence.
 
-use std::fs::File;
+use std::collections::{BTreeSet, HashMap};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{AsArray, UInt32Array};
@@ -28,37 +29,83 @@ use crate::{StoreError, disk, objects};
 
 /// Of a row group: what a reader holds of one column at a time, and the least that a second thread of a query takes over.
 const GROUP_ROWS: usize = 1 << 17;
+/// Threads that wait for the disk together.
+const SYNCERS: usize = 8;
 
-/// Writes `batch`, sorted, as the part `name` of `partition`: durable, but not in the manifest yet.
-pub(crate) fn write(dir: &Path, partition: &Partition, name: &str, span: (u64, u64), batch: &RecordBatch) -> Result<Part, StoreError> {
-    let table = partition.table;
-    let batch = sorted(table, batch)?;
-    let path = format!("{}/{name}.parquet", partition.directory());
-    let file_path = dir.join(&path);
-    if let Some(parent) = file_path.parent() {
-        disk::create_dirs(dir, parent)?;
+/// Parts on their way to the disk: written one by one, made durable together.
+///
+/// Dropped before [`Pending::publish`], they leave temporary files that the next start removes.
+pub(crate) struct Pending<'a> {
+    dir: &'a Path,
+    parts: Vec<Part>,
+    files: Vec<Unnamed>,
+}
+
+/// A file that is neither synced nor has its name.
+struct Unnamed {
+    file: File,
+    temporary: PathBuf,
+    path: PathBuf,
+}
+
+impl<'a> Pending<'a> {
+    pub(crate) fn new(dir: &'a Path) -> Self {
+        Self { dir, parts: Vec::new(), files: Vec::new() }
     }
-    let (bytes, sha256) = write_file(&file_path, &batch, properties(table, &batch)?)?;
-    let (first, last) = (0, batch.num_rows().saturating_sub(1));
-    let key = batch.column(batch.schema().index_of(table.key_column())?).as_string::<i32>().clone();
-    let seq = batch.column(batch.schema().index_of("seq")?).as_primitive::<UInt64Type>();
-    Ok(Part {
-        table,
-        path,
-        bytes,
-        sha256,
-        rows: batch.num_rows() as u64,
-        // The rows of one record stand side by side.
-        records: if Table::RECORDS.contains(&table) { seq.values().chunk_by(|a, b| a == b).count() as u64 } else { 0 },
-        stream: partition.stream.clone(),
-        day: partition.day,
-        remote: false,
-        span,
-        seq: (min(seq).unwrap_or(0), max(seq).unwrap_or(0)),
-        at: span_of(&batch, table.time_column())?,
-        arrived: span_of(&batch, table.arrival_column())?,
-        key: (key.value(first).to_owned(), key.value(last).to_owned()),
-    })
+
+    /// Writes `batch`, which is [`sorted`], as the part `name` of `partition`.
+    pub(crate) fn write(&mut self, partition: &Partition, name: &str, span: (u64, u64), batch: &RecordBatch) -> Result<(), StoreError> {
+        let table = partition.table;
+        let path = format!("{}/{name}.parquet", partition.directory());
+        let file_path = self.dir.join(&path);
+        if let Some(parent) = file_path.parent() {
+            disk::create_dirs(self.dir, parent)?;
+        }
+        let (file, bytes, sha256) = write_file(file_path, batch, properties(table, batch)?)?;
+        self.files.push(file);
+        let (first, last) = (0, batch.num_rows().saturating_sub(1));
+        let key = batch.column(batch.schema().index_of(table.key_column())?).as_string::<i32>();
+        let seq = batch.column(batch.schema().index_of("seq")?).as_primitive::<UInt64Type>();
+        self.parts.push(Part {
+            table,
+            path,
+            bytes,
+            sha256,
+            rows: batch.num_rows() as u64,
+            // The rows of one record stand side by side.
+            records: if Table::RECORDS.contains(&table) { seq.values().chunk_by(|a, b| a == b).count() as u64 } else { 0 },
+            stream: partition.stream.clone(),
+            day: partition.day,
+            remote: false,
+            span,
+            seq: (min(seq).unwrap_or(0), max(seq).unwrap_or(0)),
+            at: span_of(batch, table.time_column())?,
+            arrived: span_of(batch, table.arrival_column())?,
+            key: (key.value(first).to_owned(), key.value(last).to_owned()),
+        });
+        Ok(())
+    }
+
+    /// Makes them durable under their names; no manifest has them yet.
+    pub(crate) fn publish(self) -> Result<Vec<Part>, StoreError> {
+        // Syncs that come at once share the commits of the file system's journal.
+        let each = self.files.len().div_ceil(SYNCERS).max(1);
+        std::thread::scope(|scope| {
+            let syncing: Vec<_> =
+                self.files.chunks(each).map(|files| scope.spawn(move || files.iter().try_for_each(Unnamed::publish))).collect();
+            syncing.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        })?;
+        let directories: BTreeSet<&Path> = self.files.iter().filter_map(|file| file.path.parent()).collect();
+        directories.into_iter().try_for_each(disk::sync_dir)?;
+        Ok(self.parts)
+    }
+}
+
+impl Unnamed {
+    fn publish(&self) -> Result<(), StoreError> {
+        self.file.sync_all().during("sync", &self.temporary)?;
+        fs::rename(&self.temporary, &self.path).during("rename", &self.temporary)
+    }
 }
 
 fn span_of(batch: &RecordBatch, column: &str) -> Result<(i64, i64), StoreError> {
@@ -68,27 +115,29 @@ fn span_of(batch: &RecordBatch, column: &str) -> Result<(i64, i64), StoreError> 
 }
 
 /// By key, time and sequence; the rows of one record stay in their order.
-fn sorted(table: Table, batch: &RecordBatch) -> Result<RecordBatch, StoreError> {
+pub(crate) fn sorted(table: Table, batch: &RecordBatch) -> Result<RecordBatch, StoreError> {
     let schema = batch.schema();
     let keys = batch.column(schema.index_of(table.key_column())?).as_string::<i32>();
     let times = cast(batch.column(schema.index_of(table.time_column())?), &DataType::Int64)?;
     let times = times.as_primitive::<Int64Type>();
     let seqs = batch.column(schema.index_of("seq")?).as_primitive::<UInt64Type>();
-    let mut order: Vec<u32> = (0..batch.num_rows() as u32).collect();
-    order.sort_by_cached_key(|row| (keys.value(*row as usize), times.value(*row as usize), seqs.value(*row as usize)));
-    Ok(take_record_batch(batch, &UInt32Array::from(order))?)
+    let distinct: BTreeSet<&str> = keys.iter().flatten().collect();
+    let ranks: HashMap<&str, u32> = distinct.into_iter().zip(0..).collect();
+    let place = |row: u32| (ranks.get(keys.value(row as usize)), times.value(row as usize), seqs.value(row as usize));
+    let mut order: Vec<_> = (0..batch.num_rows() as u32).map(|row| (place(row), row)).collect();
+    // A stable sort makes use of the runs that there are: rows come by time, or from parts that are sorted.
+    order.sort_by_key(|(place, _)| *place);
+    Ok(take_record_batch(batch, &UInt32Array::from_iter_values(order.into_iter().map(|(_, row)| row)))?)
 }
 
-/// Returns the size of the file and its SHA-256.
-fn write_file(path: &Path, batch: &RecordBatch, properties: WriterProperties) -> Result<(u64, String), StoreError> {
-    let temporary = disk::temporary(path);
+/// Returns the file, its size and its SHA-256.
+fn write_file(path: PathBuf, batch: &RecordBatch, properties: WriterProperties) -> Result<(Unnamed, u64, String), StoreError> {
+    let temporary = disk::temporary(&path);
     let file = Summed { file: File::create(&temporary).during("create", &temporary)?, sum: Sha256::new(), bytes: 0 };
     let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties))?;
     writer.write(batch)?;
     let Summed { file, sum, bytes } = writer.into_inner()?;
-    file.sync_all().during("sync", &temporary)?;
-    disk::publish(&temporary, path)?;
-    Ok((bytes, hex(&sum.finalize())))
+    Ok((Unnamed { file, temporary, path }, bytes, hex(&sum.finalize())))
 }
 
 /// A file that is summed up while it is written.

@@ -10,14 +10,17 @@ mod log;
 mod open;
 mod provider;
 mod run;
+mod schema;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
+use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList};
 use datafusion::execution::disk_manager::DiskManagerBuilder;
 use datafusion::execution::memory_pool::FairSpillPool;
-use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use huong_types::Timestamp;
@@ -28,8 +31,8 @@ pub use answer::Answer;
 pub use log::QueryLog;
 
 use crate::error::Context;
+use crate::manifest::ManifestCache;
 use crate::objects;
-use crate::rollup;
 use crate::snapshot::Snapshot;
 use crate::table::Table;
 use crate::{QueryLimits, StoreError};
@@ -37,6 +40,7 @@ use log::Entry;
 use open::OpenLog;
 use provider::SnapshotTable;
 use run::Run;
+use schema::SnapshotSchema;
 
 /// A statement is written by a person or a tool; what is longer is neither.
 const LONGEST_SQL: usize = 64 << 10;
@@ -48,8 +52,9 @@ pub struct Queries(Arc<Inner>);
 pub(crate) struct Inner {
     dir: PathBuf,
     limits: QueryLimits,
-    /// Memory, spill files and the footers of parts, of all queries together.
-    runtime: Arc<RuntimeEnv>,
+    /// What all sessions begin as: the functions that there are, and the memory, spill files and footers of parts of all together.
+    state: SessionState,
+    manifests: ManifestCache,
     open: OpenLog,
     log: Option<QueryLog>,
     /// A permit for each query that runs or waits, and one for each that runs.
@@ -79,7 +84,15 @@ impl Queries {
             .build_arc()?;
         let (admitted, running) = (Semaphore::new(limits.concurrent + limits.waiting), Semaphore::new(limits.concurrent));
         let open = OpenLog::new(&runtime.memory_pool, limits.memory);
-        let inner = Inner { dir: dir.into(), limits, runtime, open, log, admitted: Arc::new(admitted), running: Arc::new(running) };
+        let mut config = SessionConfig::new()
+            .with_default_catalog_and_schema(Queries::CATALOG, Queries::SCHEMA)
+            .with_create_default_catalog_and_schema(false)
+            .with_information_schema(true)
+            .with_target_partitions(1);
+        config.options_mut().sql_parser.collect_spans = true;
+        let state = SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
+        let (dir, manifests, admitted, running) = (dir.into(), ManifestCache::default(), Arc::new(admitted), Arc::new(running));
+        let inner = Inner { dir, limits, state, manifests, open, log, admitted, running };
         Ok(Queries(Arc::new(inner)))
     }
 
@@ -113,7 +126,7 @@ impl Queries {
 
     /// The columns that the answer to `sql` would have. Plans only: no row is read.
     pub async fn columns(&self, sql: &str) -> Result<SchemaRef, StoreError> {
-        let context = self.planning().await?;
+        let context = self.planning()?;
         let plan = plan(&context, sql).await?;
         // The physical plan's, which the rows will have: the two may differ in what can be null.
         Ok(context.state().create_physical_plan(&plan).await?.schema())
@@ -121,7 +134,7 @@ impl Queries {
 
     /// The tables that there are, with their columns.
     pub async fn tables(&self) -> Result<Vec<(&'static str, SchemaRef)>, StoreError> {
-        let context = self.planning().await?;
+        let context = self.planning()?;
         let mut tables = Vec::new();
         for name in Table::all().map(Table::name) {
             tables.push((name, context.table_provider(name).await?.schema()));
@@ -130,9 +143,10 @@ impl Queries {
     }
 
     /// A session in which nothing can be read.
-    async fn planning(&self) -> Result<SessionContext, StoreError> {
+    fn planning(&self) -> Result<SessionContext, StoreError> {
         let dir: Arc<Path> = self.0.dir.as_path().into();
-        self.0.context(Table::all().map(|table| SnapshotTable::empty(table, &dir)).collect()).await
+        let table = |table| SnapshotTable { table, dir: Arc::clone(&dir), bucket: None, manifest: Arc::default(), open: Vec::new() };
+        self.0.context(Table::all().map(table).collect())
     }
 }
 
@@ -140,39 +154,24 @@ impl Inner {
     /// Takes one state of the directory. Blocking.
     fn load(&self) -> Result<Vec<SnapshotTable>, StoreError> {
         let dir: Arc<Path> = std::path::absolute(&self.dir).during("resolve", &self.dir)?.into();
-        let Snapshot { parts, logs } = Snapshot::take(&self.dir)?;
-        let bucket = parts.iter().any(|part| part.remote).then(|| objects::bucket(&dir)).transpose()?;
+        let Snapshot { manifest, logs } = Snapshot::take_by(&self.manifests, &self.dir)?;
+        let bucket = manifest.parts.iter().any(|part| part.remote).then(|| objects::bucket(&dir)).transpose()?;
         if let Some(bucket) = &bucket {
-            self.runtime.register_object_store(bucket.url.as_ref(), Arc::clone(&bucket.store));
+            self.state.runtime_env().register_object_store(bucket.url.as_ref(), Arc::clone(&bucket.store));
         }
-        let empty = |table| SnapshotTable { bucket: bucket.clone(), ..SnapshotTable::empty(table, &dir) };
-        let mut tables: Vec<SnapshotTable> = Table::all().map(empty).collect();
-        parts.into_iter().for_each(|part| tables[part.table as usize].parts.push(part));
-        for (table, open) in tables.iter_mut().zip(self.open.rows(&logs)?) {
-            table.open = open;
-        }
-        Ok(tables)
+        let table =
+            |(table, open)| SnapshotTable { table, dir: Arc::clone(&dir), bucket: bucket.clone(), manifest: Arc::clone(&manifest), open };
+        Ok(Table::all().zip(self.open.rows(&logs)?).map(table).collect())
     }
 
     /// A session of its own for each query: none can leave anything behind for the next.
-    async fn context(&self, tables: Vec<SnapshotTable>) -> Result<SessionContext, StoreError> {
-        let mut config = SessionConfig::new()
-            .with_default_catalog_and_schema(Queries::CATALOG, Queries::SCHEMA)
-            .with_information_schema(true)
-            .with_target_partitions(1);
-        config.options_mut().sql_parser.collect_spans = true;
-        let context = SessionContext::new_with_config_rt(config, Arc::clone(&self.runtime));
-        for table in tables {
-            let (kind, name) = (table.table, table.table.name());
-            context.register_table(name, Arc::new(table))?;
-            if kind.bin().is_some() {
-                // What is seen under the name are whole bins.
-                let merged = context.sql(&rollup::merged_sql(kind)).await?.into_view();
-                context.deregister_table(name)?;
-                context.register_table(name, merged)?;
-            }
-        }
-        Ok(context)
+    fn context(&self, tables: Vec<SnapshotTable>) -> Result<SessionContext, StoreError> {
+        let catalog = MemoryCatalogProvider::new();
+        catalog.register_schema(Queries::SCHEMA, Arc::new(SnapshotSchema::new(tables, self.state.clone())))?;
+        let catalogs = MemoryCatalogProviderList::new();
+        catalogs.register_catalog(Queries::CATALOG.to_owned(), Arc::new(catalog));
+        let state = SessionStateBuilder::new_from_existing(self.state.clone()).with_catalog_list(Arc::new(catalogs));
+        Ok(SessionContext::new_with_state(state.build()))
     }
 }
 

@@ -31,8 +31,8 @@ const BATCH: usize = 1 << 15;
 ///
 /// Parts that hold nothing of it are not opened.
 pub fn replay_readings(dir: &Path, since: &dyn Fn(&Name) -> Option<Timestamp>, each: &mut dyn FnMut(Reading)) -> Result<u64, StoreError> {
-    let Snapshot { parts, logs } = Snapshot::take(dir)?;
-    let wanted = parts.iter().filter_map(|part| {
+    let Snapshot { manifest, logs } = Snapshot::take(dir)?;
+    let wanted = manifest.parts.iter().filter_map(|part| {
         let origin = match part.table {
             Table::Readings => Origin::Sensor,
             Table::Observations => Origin::Vision,
@@ -81,7 +81,7 @@ pub fn replay_readings(dir: &Path, since: &dyn Fn(&Name) -> Option<Timestamp>, e
 ///
 /// Segments may hold no reading at all: a broker that sends again what is stored fills them with refusals.
 pub fn newest_arrival(dir: &Path) -> Result<Option<Timestamp>, StoreError> {
-    let Snapshot { parts, logs } = Snapshot::take(dir)?;
+    let Snapshot { manifest, logs } = Snapshot::take(dir)?;
     for log in logs.into_iter().rev() {
         let arrived = |record| match record {
             Record::Reading(reading) if reading.origin != Origin::Derived => Some(reading.received),
@@ -92,7 +92,7 @@ pub fn newest_arrival(dir: &Path) -> Result<Option<Timestamp>, StoreError> {
             return Ok(newest);
         }
     }
-    let measured = parts.iter().filter(|part| matches!(part.table, Table::Readings | Table::Observations));
+    let measured = manifest.parts.iter().filter(|part| matches!(part.table, Table::Readings | Table::Observations));
     Ok(measured.map(|part| Timestamp::from_millis(part.arrived.1)).max())
 }
 
@@ -124,8 +124,8 @@ pub fn transitions_of(dir: &Path, id: &str) -> Result<Vec<Transition>, StoreErro
 
 /// Gives the transitions with a sequence above `seq` to `each`, in order, until it has enough.
 fn each_transition(dir: &Path, seq: u64, each: &mut dyn FnMut(Transition) -> bool) -> Result<(), StoreError> {
-    let Snapshot { parts, logs } = Snapshot::take(dir)?;
-    let wanted = parts.iter().filter(|part| part.table == Table::Alerts).map(|part| (part, ()));
+    let Snapshot { manifest, logs } = Snapshot::take(dir)?;
+    let wanted = manifest.parts.iter().filter(|part| part.table == Table::Alerts).map(|part| (part, ()));
     let mut slices = Slices::new(wanted.collect(), TRANSITIONS);
     slices.from = seq.saturating_add(1);
     let sealed = |before: u64, slices: &mut Slices<'_, ()>, each: &mut dyn FnMut(Transition) -> bool| -> Result<bool, StoreError> {

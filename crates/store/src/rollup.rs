@@ -5,29 +5,39 @@
 //! its partials are read; whoever asks merges them. A partial of one value is its sum and its time: what else would repeat them is absent,
 //! because gauges that measure more seldom than the bins are long would else take several times the room of their readings.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, Date32Array, Float64Array, StringArray, TimestampMillisecondArray, UInt64Array};
 use arrow::datatypes::{Float64Type, TimestampMillisecondType, UInt64Type};
 use arrow::record_batch::RecordBatch;
+use datafusion::common::DataFusionError;
+use datafusion::functions::expr_fn::coalesce;
+use datafusion::functions_aggregate::expr_fn::{first_value, last_value, max, min, sum};
+use datafusion::prelude::{DataFrame, col};
 use huong_types::{Flag, Timestamp};
 
 use crate::StoreError;
 use crate::restore::{primitive, text};
 use crate::table::{Table, local_day};
 
-/// How the partials of [`Table::Minutes`] and [`Table::Hours`] become what a reader sees.
-pub(crate) fn merged_sql(table: Table) -> String {
-    format!(
-        r#"SELECT stream, key, field, at, day, sum(n) AS n, sum("sum") AS "sum",
-            min(coalesce("min", "sum")) AS "min", max(coalesce("max", "sum")) AS "max",
-            first_value(coalesce("first", "sum") ORDER BY first_at NULLS LAST, seq) AS "first",
-            last_value(coalesce("last", "sum") ORDER BY coalesce(last_at, first_at) NULLS FIRST, seq) AS "last",
-            sum("sum") / sum(n) AS mean, sum(left_out) AS left_out
-        FROM {} GROUP BY stream, key, field, at, day"#,
-        table.name()
-    )
+/// What a reader sees of `partials`, the rows of [`Table::Minutes`] or [`Table::Hours`]: one row for each bin.
+pub(crate) fn merged(partials: DataFrame) -> Result<DataFrame, DataFusionError> {
+    let keys = ["stream", "key", "field", "at", "day"];
+    // Of a single value, only the sum and the time are there.
+    let or_sum = |name| coalesce(vec![col(name), col("sum")]);
+    let (opened, closed) = (col("first_at"), coalesce(vec![col("last_at"), col("first_at")]));
+    let figures = vec![
+        sum(col("n")).alias("n"),
+        sum(col("sum")).alias("sum"),
+        min(or_sum("min")).alias("min"),
+        max(or_sum("max")).alias("max"),
+        first_value(or_sum("first"), vec![opened.sort(true, false), col("seq").sort(true, false)]).alias("first"),
+        last_value(or_sum("last"), vec![closed.sort(true, true), col("seq").sort(true, true)]).alias("last"),
+        sum(col("left_out")).alias("left_out"),
+    ];
+    let shown = keys.into_iter().chain(["n", "sum", "min", "max", "first", "last"]).map(col);
+    let mean = (col("sum") / col("n")).alias("mean");
+    partials.aggregate(keys.map(col).to_vec(), figures)?.select(shown.chain([mean, col("left_out")]))
 }
 
 /// Stream, key, field and beginning of a bin.
@@ -77,7 +87,34 @@ impl Partial {
     }
 }
 
-/// The partials of rows of readings, which are in the order of the log; `None` when none of them is a number.
+/// Partials that are gathered from rows in the order of a part: what belongs to one bin mostly stands together, but for other fields between.
+#[derive(Default)]
+struct Bins<'a> {
+    done: Vec<(Bin<'a>, Partial)>,
+    /// Of the stream, key and beginning that rows come of now: one of each field.
+    current: Vec<(Bin<'a>, Partial)>,
+}
+
+impl<'a> Bins<'a> {
+    fn add(&mut self, bin: Bin<'a>, partial: Partial) {
+        // Times and keys tell most neighbours apart, and are cheaper to compare than a stream that all have.
+        let same = |a: &Bin<'_>, b: &Bin<'_>| a.3 == b.3 && a.1 == b.1 && a.0 == b.0;
+        if self.current.first().is_some_and(|(current, _)| !same(current, &bin)) {
+            self.done.append(&mut self.current);
+        }
+        match self.current.iter_mut().find(|(current, _)| current.2 == bin.2) {
+            Some((_, known)) => known.merge(partial),
+            None => self.current.push((bin, partial)),
+        }
+    }
+
+    fn finish(mut self) -> Vec<(Bin<'a>, Partial)> {
+        self.done.append(&mut self.current);
+        self.done
+    }
+}
+
+/// The partials of rows of readings, sorted as parts are; `None` when none of them is a number.
 ///
 /// Suspect and bad values are counted apart and left out of everything else.
 pub(crate) fn of_readings(table: Table, rows: &RecordBatch) -> Result<Option<RecordBatch>, StoreError> {
@@ -88,17 +125,17 @@ pub(crate) fn of_readings(table: Table, rows: &RecordBatch) -> Result<Option<Rec
         primitive::<Float64Type>(rows, "value")?,
     );
     let (stream, key, field, quality) = (text(rows, "stream")?, text(rows, "key")?, text(rows, "field")?, text(rows, "quality")?);
-    let mut bins: BTreeMap<Bin<'_>, Partial> = BTreeMap::new();
+    let mut bins = Bins::default();
     for row in (0..rows.num_rows()).filter(|row| value.is_valid(*row)) {
         let counts = ![Flag::Suspect.as_str(), Flag::Bad.as_str()].contains(&quality.value(row));
         let partial = Partial::of(seq.value(row), at.value(row), value.value(row), counts);
         let begin = Timestamp::from_millis(at.value(row)).floor(size).as_millis();
-        add(&mut bins, (stream.value(row), key.value(row), field.value(row), begin), partial);
+        bins.add((stream.value(row), key.value(row), field.value(row), begin), partial);
     }
-    finish(table, &bins)
+    batch(table, &bins.finish())
 }
 
-/// The partials of several parts as one per bin. The parts come in the order of the log.
+/// The partials of several parts as one per bin, from rows that are sorted as parts are.
 pub(crate) fn merge(table: Table, rows: &RecordBatch) -> Result<Option<RecordBatch>, StoreError> {
     let whole = |name| primitive::<UInt64Type>(rows, name);
     let time = |name| primitive::<TimestampMillisecondType>(rows, name);
@@ -107,7 +144,7 @@ pub(crate) fn merge(table: Table, rows: &RecordBatch) -> Result<Option<RecordBat
     let (at, first_at, last_at) = (time("at")?, time("first_at")?, time("last_at")?);
     let (sum, min, max, first, last) = (number("sum")?, number("min")?, number("max")?, number("first")?, number("last")?);
     let (stream, key, field) = (text(rows, "stream")?, text(rows, "key")?, text(rows, "field")?);
-    let mut bins: BTreeMap<Bin<'_>, Partial> = BTreeMap::new();
+    let mut bins = Bins::default();
     for row in 0..rows.num_rows() {
         let single = Partial::of(seq.value(row), first_at.value(row), sum.value(row), true);
         let partial = match n.value(row) {
@@ -122,30 +159,29 @@ pub(crate) fn merge(table: Table, rows: &RecordBatch) -> Result<Option<RecordBat
                 ..single
             },
         };
-        add(&mut bins, (stream.value(row), key.value(row), field.value(row), at.value(row)), partial);
+        bins.add((stream.value(row), key.value(row), field.value(row), at.value(row)), partial);
     }
-    finish(table, &bins)
+    batch(table, &bins.finish())
 }
 
-fn add<'a>(bins: &mut BTreeMap<Bin<'a>, Partial>, bin: Bin<'a>, partial: Partial) {
-    bins.entry(bin).and_modify(|known| known.merge(partial)).or_insert(partial);
-}
-
-fn finish(table: Table, bins: &BTreeMap<Bin<'_>, Partial>) -> Result<Option<RecordBatch>, StoreError> {
+fn batch(table: Table, bins: &[(Bin<'_>, Partial)]) -> Result<Option<RecordBatch>, StoreError> {
     if bins.is_empty() {
         return Ok(None);
     }
-    let names = |of: fn(&Bin<'_>) -> String| -> ArrayRef { Arc::new(StringArray::from_iter_values(bins.keys().map(of))) };
-    let whole = |of: fn(&Partial) -> u64| -> ArrayRef { Arc::new(UInt64Array::from_iter_values(bins.values().map(of))) };
+    let partials = || bins.iter().map(|(_, partial)| partial);
+    let names = |of: for<'b> fn(&'b Bin<'_>) -> &'b str| -> ArrayRef {
+        Arc::new(bins.iter().map(|(bin, _)| Some(of(bin))).collect::<StringArray>())
+    };
+    let whole = |of: fn(&Partial) -> u64| -> ArrayRef { Arc::new(UInt64Array::from_iter_values(partials().map(of))) };
     // A bin whose values were all left out has no figures, one of a single value only the least of them.
     let number = |least: u64, of: fn(&Partial) -> f64| -> ArrayRef {
-        Arc::new(bins.values().map(|partial| (partial.n >= least).then(|| of(partial))).collect::<Float64Array>())
+        Arc::new(partials().map(|partial| (partial.n >= least).then(|| of(partial))).collect::<Float64Array>())
     };
     let moment = |least: u64, of: fn(&Partial) -> i64| -> ArrayRef {
-        let times = bins.values().map(|partial| (partial.n >= least).then(|| of(partial)));
+        let times = partials().map(|partial| (partial.n >= least).then(|| of(partial)));
         Arc::new(times.collect::<TimestampMillisecondArray>().with_timezone("UTC"))
     };
-    let begins = bins.keys().map(|(_, _, _, at)| *at);
+    let begins = bins.iter().map(|((.., at), _)| *at);
     let days = Date32Array::from_iter_values(begins.clone().map(|at| local_day(Timestamp::from_millis(at))));
     Ok(Some(RecordBatch::try_new(
         table.schema(),
@@ -153,9 +189,9 @@ fn finish(table: Table, bins: &BTreeMap<Bin<'_>, Partial>) -> Result<Option<Reco
             whole(|p| p.seq),
             Arc::new(TimestampMillisecondArray::from_iter_values(begins).with_timezone("UTC")),
             Arc::new(days),
-            names(|bin| bin.0.to_owned()),
-            names(|bin| bin.1.to_owned()),
-            names(|bin| bin.2.to_owned()),
+            names(|bin| bin.0),
+            names(|bin| bin.1),
+            names(|bin| bin.2),
             whole(|p| p.n),
             number(1, |p| p.sum),
             number(2, |p| p.min),

@@ -11,6 +11,7 @@ use tracing::error;
 
 use crate::error::Context;
 use crate::manifest::{self, Manifest, Part};
+use crate::part::Pending;
 use crate::rows::Rows;
 use crate::segment::{self, Segment};
 use crate::table::{Partition, Table};
@@ -98,19 +99,19 @@ pub(crate) fn write_parts(closed: &ClosedSegment) -> Result<(Vec<Part>, Damage),
         error!(segment = %path.display(), records = damage.records, bytes = damage.bytes, "a closed segment is damaged: a copy of it is kept");
     }
     let (name, span) = (format!("{:020}", closed.first_seq), (closed.first_seq, closed.end_seq));
-    let mut parts = Vec::new();
+    let mut parts = Pending::new(&closed.dir);
     for (partition, rows) in partitions {
-        let rows = rows.finish()?;
-        parts.push(part::write(&closed.dir, &partition, &name, span, &rows)?);
+        let rows = part::sorted(partition.table, &rows.finish()?)?;
+        parts.write(&partition, &name, span, &rows)?;
         if partition.table == Table::Readings {
             for table in Table::ROLLUPS {
                 if let Some(partials) = rollup::of_readings(table, &rows)? {
-                    parts.push(part::write(&closed.dir, &Partition { table, ..partition.clone() }, &name, span, &partials)?);
+                    parts.write(&Partition { table, ..partition.clone() }, &name, span, &partials)?;
                 }
             }
         }
     }
-    Ok((parts, damage))
+    Ok((parts.publish()?, damage))
 }
 
 #[cfg(test)]

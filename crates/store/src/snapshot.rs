@@ -6,15 +6,16 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::StoreError;
 use crate::error::Context;
-use crate::manifest::{Manifest, Part};
+use crate::manifest::{Manifest, ManifestCache};
 use crate::segment::{self, Segment};
 
 pub(crate) struct Snapshot {
-    /// Everything that is sealed.
-    pub(crate) parts: Vec<Part>,
+    /// Names everything that is sealed.
+    pub(crate) manifest: Arc<Manifest>,
     /// The segments that are not, in order. Their sequences may lie between those of parts.
     pub(crate) logs: Vec<LogFile>,
 }
@@ -27,10 +28,15 @@ pub(crate) struct LogFile {
 impl Snapshot {
     /// Empty when `dir` holds no data or does not exist yet.
     pub(crate) fn take(dir: &Path) -> Result<Snapshot, StoreError> {
+        Snapshot::take_by(&ManifestCache::default(), dir)
+    }
+
+    /// For those who take many.
+    pub(crate) fn take_by(cache: &ManifestCache, dir: &Path) -> Result<Snapshot, StoreError> {
         // Each further attempt means that a whole seal ended within the few microseconds of the one before.
         const ATTEMPTS: u32 = 20;
         for _ in 0..ATTEMPTS {
-            if let Some(snapshot) = attempt(dir)? {
+            if let Some(snapshot) = attempt(cache, dir)? {
                 return Ok(snapshot);
             }
         }
@@ -39,8 +45,8 @@ impl Snapshot {
 }
 
 /// `None` when a seal came between.
-fn attempt(dir: &Path) -> Result<Option<Snapshot>, StoreError> {
-    let manifest = Manifest::read(dir)?;
+fn attempt(cache: &ManifestCache, dir: &Path) -> Result<Option<Snapshot>, StoreError> {
+    let manifest = cache.read(dir)?;
     let mut logs = Vec::new();
     for first_seq in segment::list(dir)?.into_iter().filter(|seq| !manifest.holds(*seq)) {
         let path = segment::path(dir, first_seq);
@@ -50,8 +56,8 @@ fn attempt(dir: &Path) -> Result<Option<Snapshot>, StoreError> {
         }
     }
     // A segment sealed after the first look and removed before the listing would be in neither.
-    let unchanged = Manifest::read(dir)?.generation == manifest.generation;
-    Ok(unchanged.then_some(Snapshot { parts: manifest.parts, logs }))
+    let unchanged = cache.read(dir)?.generation == manifest.generation;
+    Ok(unchanged.then_some(Snapshot { manifest, logs }))
 }
 
 impl LogFile {

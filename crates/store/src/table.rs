@@ -103,7 +103,7 @@ static ALERTS: LazyLock<SchemaRef> = LazyLock::new(|| {
         truth("silence"),
         text("notify"),
         text("cause"),
-        // Its place in the log; parts from before this column was there have none.
+        // Its place in the log.
         whole("record"),
     ])
 });

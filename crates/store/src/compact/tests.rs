@@ -133,7 +133,7 @@ fn who_began_before_a_merge_can_read_to_the_end() {
     assert_eq!(sweep(dir.path(), Span::from_mins(60), minute(0)).expect("a sound disk"), 0, "the time of grace is not over");
     drop(writer);
     drop(open(dir.path()));
-    for part in &snapshot.parts {
+    for part in &snapshot.manifest.parts {
         let mut rows = 0;
         part::read(dir.path(), part, &[], &mut |batch| {
             rows += batch.num_rows() as u64;
@@ -143,7 +143,7 @@ fn who_began_before_a_merge_can_read_to_the_end() {
         assert_eq!(rows, part.rows);
     }
     assert!(sweep(dir.path(), Span::ZERO, minute(0)).expect("a sound disk") > 0);
-    assert!(snapshot.parts.iter().any(|part| !dir.path().join(&part.path).exists()));
+    assert!(snapshot.manifest.parts.iter().any(|part| !dir.path().join(&part.path).exists()));
 }
 
 /// What may happen to a store, in any order.

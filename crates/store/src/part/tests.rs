@@ -25,7 +25,10 @@ fn rows(count: u64, keys: u64) -> RecordBatch {
 fn a_part_is_compressed_sorted_indexed_and_in_groups() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let partition = Partition { table: Table::Readings, stream: Some("water_level".into()), day: 20_000 };
-    let part = write(dir.path(), &partition, "a", (0, 140_000), &rows(140_000, 40)).expect("a sound disk");
+    let batch = sorted(Table::Readings, &rows(140_000, 40)).expect("rows");
+    let mut pending = Pending::new(dir.path());
+    pending.write(&partition, "a", (0, 140_000), &batch).expect("a sound disk");
+    let part = pending.publish().expect("a sound disk").pop().expect("a part");
     assert_eq!((part.rows, part.records, part.seq), (140_000, 140_000, (0, 139_999)));
     assert_eq!(sha256(dir.path(), &part).expect("the file"), (part.bytes, part.sha256.clone()));
     let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Required);
@@ -53,7 +56,7 @@ fn a_bloom_filter_costs_less_than_a_hundredth_of_its_part() {
         let with = properties(Table::Readings, &batch).expect("properties");
         let without = with.clone().into_builder().set_column_bloom_filter_enabled(ColumnPath::from("key"), false).build();
         let path = dir.path().join("part");
-        let bytes = |properties| write_file(&path, &batch, properties).expect("a sound disk").0;
+        let bytes = |properties| write_file(path.clone(), &batch, properties).expect("a sound disk").1;
         let (with, without) = (bytes(with), bytes(without));
         assert!(without < with && (with - without) * 100 < without, "{count} rows: {without} bytes, with a bloom filter {with}");
     }

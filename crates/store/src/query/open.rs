@@ -17,7 +17,7 @@ use crate::rows::Rows;
 use crate::segment::{Records, Segment};
 use crate::snapshot::LogFile;
 use crate::table::{Partition, Table};
-use crate::{StoreError, rollup};
+use crate::{StoreError, part, rollup};
 
 /// Rows of one piece: the size that DataFusion works in.
 const PIECE: usize = 8192;
@@ -125,9 +125,12 @@ impl OpenSegment {
         }
         for (table, rows) in Table::RECORDS.into_iter().zip(rows) {
             let rows = rows.finish()?;
-            for rollup in Table::ROLLUPS.into_iter().filter(|_| table == Table::Readings) {
-                if let Some(partials) = rollup::of_readings(rollup, &rows)? {
-                    add(&mut self.pieces[rollup as usize], partials)?;
+            if table == Table::Readings {
+                let sorted = part::sorted(table, &rows)?;
+                for rollup in Table::ROLLUPS {
+                    if let Some(partials) = rollup::of_readings(rollup, &sorted)? {
+                        add(&mut self.pieces[rollup as usize], partials)?;
+                    }
                 }
             }
             add(&mut self.pieces[table as usize], rows)?;

@@ -29,7 +29,7 @@ use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::union::UnionExec;
 
-use crate::manifest::Part;
+use crate::manifest::{Manifest, Part};
 use crate::objects::Bucket;
 use crate::table::Table;
 
@@ -41,7 +41,7 @@ pub(super) struct SnapshotTable {
     pub(super) dir: Arc<Path>,
     /// Where the parts are that are not there.
     pub(super) bucket: Option<Arc<Bucket>>,
-    pub(super) parts: Vec<Part>,
+    pub(super) manifest: Arc<Manifest>,
     pub(super) open: Vec<RecordBatch>,
 }
 
@@ -52,13 +52,9 @@ struct Figures<'a> {
 }
 
 impl SnapshotTable {
-    pub(super) fn empty(table: Table, dir: &Arc<Path>) -> Self {
-        Self { table, dir: Arc::clone(dir), bucket: None, parts: Vec::new(), open: Vec::new() }
-    }
-
     /// The parts that may hold rows which pass `filters`.
     fn parts_for(&self, session: &dyn Session, filters: &[Expr]) -> Result<Vec<&Part>, DataFusionError> {
-        let parts: Vec<&Part> = self.parts.iter().collect();
+        let parts: Vec<&Part> = self.manifest.parts.iter().filter(|part| part.table == self.table).collect();
         let Some(filter) = conjunction(filters.to_vec()) else { return Ok(parts) };
         let schema = self.table.schema();
         let filter = session.create_physical_expr(filter, &schema.clone().to_dfschema()?)?;

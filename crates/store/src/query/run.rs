@@ -62,7 +62,7 @@ impl Run {
     }
 
     async fn send_rows(&mut self) -> Result<(), StoreError> {
-        let context = self.inner.context(self.inner.load()?).await?;
+        let context = self.inner.context(self.inner.load()?)?;
         let plan = plan(&context, &self.sql).await?;
         let mut stream = context.execute_logical_plan(plan).await?.execute_stream().await?;
         if let Some(head) = self.head.take() {
