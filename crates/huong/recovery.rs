@@ -15,13 +15,16 @@ use crate::metrics::Recovery;
 /// alone may come twice.
 const REMEMBERED: u64 = 10_000;
 /// The log is read over this at least: what was stored last may come again, however short the rules' windows are. A mosquitto that
-/// restarts was seen to send again what it had been acknowledged two minutes before.
-const REDELIVERED: Span = Span::from_mins(10);
+/// crashes has forgotten what it was acknowledged since it last saved its state, which it does every 1,800 s where `autosave_interval`
+/// says nothing else, and sends that again.
+const REDELIVERED: Span = Span::from_mins(35);
 /// A long replay says how far it is, once per so many readings.
 const PROGRESS: u64 = 1_000_000;
 
 /// A value older than a week says nothing of today, and looking for it costs.
 const SHOWN: Span = Span::from_mins(7 * 24 * 60);
+/// Keys of one question: a statement has its limit of length.
+const ASKED: usize = 200;
 /// A start does not wait longer for values that are old anyway.
 const PATIENCE: Span = Span::from_secs(10);
 
@@ -98,8 +101,14 @@ pub(crate) fn recover(brain: &mut Brain, dir: &Path, recovered: &Recovered, now:
 /// back, but not for more than [`SHOWN`].
 pub(crate) async fn older(past: &Past, registry: &Registry, queries: &Queries, now: Timestamp) -> Result<Vec<Reading>, StoreError> {
     let places = registry.stations.iter().flat_map(|station| station.streams.iter().map(|stream| (stream.clone(), station.id.clone())));
-    let wanted = places.filter(|place| !past.latest.contains_key(place)).collect();
-    let asker = Asker { who: "huong".to_owned(), via: "start", at: now };
-    let asked = queries.latest(asker, &wanted, now - SHOWN);
+    let wanted: Vec<(Name, Name)> = places.filter(|place| !past.latest.contains_key(place)).collect();
+    let asked = async {
+        let mut found = Vec::new();
+        for wanted in wanted.chunks(ASKED) {
+            let asker = Asker { who: "huong".to_owned(), via: "start", at: now };
+            found.extend(queries.latest(asker, &wanted.iter().cloned().collect(), now - SHOWN).await?);
+        }
+        Ok(found)
+    };
     tokio::time::timeout(PATIENCE.to_std(), asked).await.unwrap_or(Err(StoreError::TooSlow(PATIENCE)))
 }

@@ -111,6 +111,7 @@ impl System {
             book: Arc::default(),
             store: StoreStats::default(),
             recovery: past.figures,
+            reach: ArcSwap::from_pointee(brain.reach()),
             ring: Arc::clone(&ring),
             batches: Arc::clone(&batches),
             latency: ArcSwapOption::empty(),
@@ -174,7 +175,8 @@ impl System {
         };
 
         let sealer = {
-            let keeper = Keeper { store: config.store.clone(), reach: brain.reach(), clock, shared: Arc::clone(&shared) };
+            let folders = config.folders.clone();
+            let keeper = Keeper { store: config.store.clone(), folders, clock, shared: Arc::clone(&shared) };
             stage("sealer", |stop| move || sealer::run(&closed, &keeper, &stop))?
         };
         let writer_gone = Stop::new();

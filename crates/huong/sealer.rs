@@ -3,13 +3,13 @@
 //!
 //! Invariant: a segment that waits comes before everything else, and a stop is heeded between two merges and within one.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use huong_flow::{Ring, Stop};
-use huong_store::{ClosedSegment, StoreConfig, compact, retain, seal, ship, sweep, use_objects};
-use huong_types::{Name, Span, Timestamp};
+use huong_ingest::FolderConfig;
+use huong_store::{ClosedSegment, StoreConfig, compact, discard, retain, seal, ship, sweep, use_objects};
+use huong_types::{Name, Timestamp};
 
 use crate::clock::Clock;
 use crate::shared::Shared;
@@ -26,8 +26,7 @@ const DELETIONS: Duration = Duration::from_secs(10 * 60);
 /// What the thread needs to know besides the segments.
 pub(crate) struct Keeper {
     pub(crate) store: StoreConfig,
-    /// By stream, how long readings are needed by the rules.
-    pub(crate) reach: BTreeMap<Name, Span>,
+    pub(crate) folders: Vec<FolderConfig>,
     pub(crate) clock: Clock,
     pub(crate) shared: Arc<Shared>,
 }
@@ -83,12 +82,13 @@ impl Keeper {
         }
     }
 
-    /// Makes one merge; false when none is due or it failed.
+    /// Makes some merges; false when none is due or it failed.
     fn merge(&self, segments: &Ring<ClosedSegment>, stop: &Stop) -> bool {
         let stopped = || stop.is_set() || !segments.is_empty();
         match compact(&self.store.dir, &self.store.compact, self.clock.now(), &stopped) {
             Ok(Some(merge)) => {
                 tracing::debug!(
+                    merges = merge.merges,
                     parts = merge.parts,
                     rows = merge.rows,
                     before = merge.bytes_before,
@@ -118,7 +118,7 @@ impl Keeper {
 
     /// From which arrival on the readings of `stream` may be replayed at a start.
     fn needed(&self, stream: &Name) -> Option<Timestamp> {
-        self.reach.get(stream).map(|reach| self.clock.now() - *reach)
+        self.shared.reach.load().get(stream).map(|reach| self.clock.now() - *reach)
     }
 
     fn delete(&self) {
@@ -130,6 +130,17 @@ impl Keeper {
         }
         if let Err(error) = sweep(dir, self.store.compact.grace, now) {
             tracing::error!(%error, "the files of parts that are out of use could not be removed");
+        }
+        for folder in &self.folders {
+            for left in folder.left() {
+                match discard(dir, &left, folder.keep, "kept by the folder's setting", now) {
+                    Ok(0) => {}
+                    Ok(files) => {
+                        tracing::info!(folder = %left.display(), files, "removed files that were kept long enough; deletions.jsonl has them")
+                    }
+                    Err(error) => tracing::error!(%error, folder = %left.display(), "old files could not be removed"),
+                }
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What threads tell each other without waiting: counters and whole values swapped in one step. Also the wall's view of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -9,7 +10,7 @@ use huong_ingest::IngestStats;
 use huong_mirror::Mirror;
 use huong_notify::Sinks;
 use huong_store::{Asker, Queries, TransitionTail};
-use huong_types::{Alert, Frame, Inbound, LoadFigures, Order, Registry, Transition};
+use huong_types::{Alert, Frame, Inbound, LoadFigures, Name, Order, Registry, Span, Transition};
 use huong_wall::{
     AccountLedger, Backend, CameraNow, Family, Figures, FrameFigures, Latency, MirrorFigures, OrderError, Picture, QueryError, QueryFormat,
     Rows, RuleFigures, SinkFigures, WallClock,
@@ -60,6 +61,8 @@ pub(crate) struct Shared {
     pub(crate) book: Arc<Book>,
     pub(crate) store: StoreStats,
     pub(crate) recovery: Recovery,
+    /// By stream, how long readings are needed by the rules that run.
+    pub(crate) reach: ArcSwap<BTreeMap<Name, Span>>,
     /// Readings that wait for the brain, and its turns that wait for the disk.
     pub(crate) ring: Arc<Ring<Inbound>>,
     pub(crate) batches: Arc<Ring<Batch>>,

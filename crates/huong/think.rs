@@ -3,6 +3,7 @@
 //! Invariant: an alarm stands in the batch before the reading that caused it, what is computed from a reading after it, and the right
 //! to acknowledge a message behind all that it caused.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use huong_flow::{Ring, Stop};
@@ -121,6 +122,7 @@ fn reload(brain: &mut Brain, engine: Box<Engine>, transitions: &mut Vec<Transiti
     let rules = engine.rules().len();
     match brain.on(Event::Reload(engine), shared.clock.now(), transitions) {
         Ok(_) => {
+            shared.reach.store(Arc::new(brain.reach()));
             shared.reload.taken.add(1);
             tracing::info!(rules, "the changed rules run");
         }

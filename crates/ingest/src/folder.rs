@@ -40,6 +40,14 @@ pub struct FolderConfig {
     /// Where files go that gave no reading; the table `quarantine` says why. Default: `bad` in `dir`.
     #[serde(default)]
     pub bad: Option<PathBuf>,
+    /// How long files stay in `done`, `bad` and `pictures`. What they said is in the store, and goes there by its own rules; they may
+    /// hold what is kept for a day only, such as number plates.
+    #[serde(default = "keep")]
+    pub keep: Span,
+}
+
+fn keep() -> Span {
+    Span::from_mins(24 * 60)
 }
 
 fn settle() -> Span {
@@ -56,6 +64,9 @@ impl FolderConfig {
         if self.topic.is_empty() || self.topic.contains(['+', '#', '\0']) || self.topic.ends_with('/') {
             add("topic", format!("`{}`", self.topic), "a topic without wildcards and without `/` at its end");
         }
+        if self.keep < Span::from_mins(1) {
+            add("keep", format!("`{}`", self.keep), "at least 1m");
+        }
         if self.settle < Span::from_millis(10) {
             add("settle", format!("`{}`", self.settle), "at least 10ms");
         }
@@ -71,6 +82,11 @@ impl FolderConfig {
         Self { topic: self.topic.replacen("{prefix}", prefix, 1), ..self }
     }
 
+    /// Where files lie that are done with.
+    pub fn left(&self) -> [PathBuf; 3] {
+        [self.done(), self.bad(), self.dir.join(PICTURES)]
+    }
+
     fn done(&self) -> PathBuf {
         self.done.clone().unwrap_or_else(|| self.dir.join("done"))
     }
@@ -80,6 +96,8 @@ impl FolderConfig {
     }
 }
 
+/// Below a folder: the pictures of the events that were posted to it.
+pub(crate) const PICTURES: &str = "pictures";
 /// Acknowledgement tokens of folders: their `connection` is at least this, which no count of connections reaches.
 pub(crate) const FIRST_FOLDER: u64 = 1 << 63;
 /// Files fed and not yet stored.

@@ -29,6 +29,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::folder::PICTURES;
 use crate::multipart::{boundary, parts};
 use crate::{Clock, IngestError, IngestStats};
 
@@ -46,7 +47,7 @@ pub struct PostsConfig {
     /// Bytes of a post with its pictures.
     #[serde(default = "max_body")]
     pub max_body: usize,
-    /// Keeps the pictures, in `pictures` of `dir`; nothing deletes them.
+    /// Keeps the pictures, in `pictures` of `dir`, as long as the folder's files are kept.
     #[serde(default)]
     pub pictures: bool,
     /// Cameras served at once.
@@ -205,7 +206,7 @@ impl Desk {
         // Two posts of one moment, and one after a restart within it, get names of their own.
         let name = format!("{}-{}-{:04}", (self.clock)().as_millis(), std::process::id(), self.count.fetch_add(1, Ordering::Relaxed));
         if self.config.pictures {
-            let to = self.config.dir.join("pictures");
+            let to = self.config.dir.join(PICTURES);
             // Only this one: where the spool itself is gone nobody watches.
             if let Err(error) = fs::create_dir(&to).await
                 && error.kind() != io::ErrorKind::AlreadyExists

@@ -8,12 +8,12 @@ use std::path::Path;
 
 use arrow::compute::concat_batches;
 use arrow::record_batch::RecordBatch;
-use huong_types::{Problems, Span, Timestamp};
+use huong_types::{Name, Problems, Span, Timestamp};
 use serde::Deserialize;
 
 use crate::manifest::{self, Manifest, Part};
 use crate::part::Pending;
-use crate::table::{Partition, local_day};
+use crate::table::{Partition, Table, local_day};
 use crate::{StoreError, part, rollup};
 
 /// Section `[store.compact]`: when small parts are merged.
@@ -35,9 +35,11 @@ const LATE: Span = Span::from_mins(60);
 /// for every late reading.
 const SHARE: u64 = 4;
 
-/// What one merge did.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What merges did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Compacted {
+    pub merges: usize,
+    /// That there were before.
     pub parts: usize,
     pub rows: u64,
     pub bytes_before: u64,
@@ -65,30 +67,48 @@ impl Default for Compact {
     }
 }
 
-/// Makes one merge that is due; `None` when there is none, or `stopped` said so before it was done. Blocking.
+/// Makes the merges that are due, of [`Compact::rows`] rows together or of one run that is larger; `None` when there is none, or `stopped`
+/// said so before the first was done. Blocking.
 ///
 /// # Errors
 /// When a part cannot be read or written; nothing has changed then.
 pub fn compact(dir: &Path, config: &Compact, now: Timestamp, stopped: &dyn Fn() -> bool) -> Result<Option<Compacted>, StoreError> {
     let _lock = manifest::lock(dir)?;
     let mut manifest = Manifest::read(dir)?;
-    let Some(run) = next_run(&manifest.parts, config, local_day(now - LATE)) else { return Ok(None) };
-    let Some(merged) = merge(dir, &run, manifest.generation + 1, stopped)? else { return Ok(None) };
-    let compacted =
-        Compacted { parts: run.len(), rows: merged.rows, bytes_before: run.iter().map(|part| part.bytes).sum(), bytes_after: merged.bytes };
-    manifest.retire(&run.iter().map(|part| part.path.as_str()).collect());
-    manifest.parts.push(merged);
+    let mut merged = Pending::new(dir);
+    let (mut sources, mut compacted) = (Vec::new(), Compacted::default());
+    for run in due(&manifest.parts, config, local_day(now - LATE)) {
+        let rows: u64 = run.iter().map(|part| part.rows).sum();
+        if compacted.merges > 0 && compacted.rows + rows > config.rows {
+            break;
+        }
+        if !merge(dir, &run, manifest.generation + 1, &mut merged, stopped)? {
+            break;
+        }
+        compacted.merges += 1;
+        compacted.rows += rows;
+        sources.extend(run);
+    }
+    if sources.is_empty() {
+        return Ok(None);
+    }
+    let merged = merged.publish()?;
+    compacted.parts = sources.len();
+    compacted.bytes_before = sources.iter().map(|part| part.bytes).sum();
+    compacted.bytes_after = merged.iter().map(|part| part.bytes).sum();
+    manifest.retire(&sources.iter().map(|part| part.path.as_str()).collect());
+    manifest.parts.extend(merged);
     manifest.publish(dir)?;
     Ok(Some(compacted))
 }
 
-/// Neighbours in the order of the log that are worth one part together; the oldest day first.
-fn next_run(parts: &[Part], config: &Compact, today: i32) -> Option<Vec<Part>> {
+/// Neighbours in the order of the log that are worth one part together, one run of each table, stream and day; the oldest day first.
+fn due(parts: &[Part], config: &Compact, today: i32) -> Vec<Vec<Part>> {
     let mut partitions: BTreeMap<_, Vec<&Part>> = BTreeMap::new();
     for part in parts {
         partitions.entry((part.day, part.table, part.stream.as_ref())).or_default().push(part);
     }
-    partitions.into_iter().find_map(|((day, ..), mut parts)| {
+    let first_run = |((day, ..), mut parts): ((i32, Table, Option<&Name>), Vec<&Part>)| {
         parts.sort_by_key(|part| part.span);
         let runs = runs(&parts, config.rows);
         let run = runs.into_iter().find(|run| {
@@ -97,7 +117,8 @@ fn next_run(parts: &[Part], config: &Compact, today: i32) -> Option<Vec<Part>> {
             run.len() >= config.parts || (run.len() > 1 && day < today && (rows - largest) * SHARE >= largest)
         });
         run.map(|run| run.iter().copied().cloned().collect())
-    })
+    };
+    partitions.into_iter().filter_map(first_run).collect()
 }
 
 /// `parts` cut into runs of at most `rows` rows together.
@@ -115,15 +136,16 @@ fn runs<'a, 'p>(parts: &'a [&'p Part], rows: u64) -> Vec<&'a [&'p Part]> {
     runs
 }
 
-/// Writes the rows of `run` as one part, durable but not in the manifest yet. `generation` makes its name one that no part ever had.
-fn merge(dir: &Path, run: &[Part], generation: u64, stopped: &dyn Fn() -> bool) -> Result<Option<Part>, StoreError> {
+/// Writes the rows of `run` as one part of `merged`; false when `stopped` said so before. `generation` makes its name one that no part
+/// ever had.
+fn merge(dir: &Path, run: &[Part], generation: u64, merged: &mut Pending<'_>, stopped: &dyn Fn() -> bool) -> Result<bool, StoreError> {
     let first = &run[0];
     let (table, stream, day) = (first.table, first.stream.clone(), first.day);
     let schema = table.schema();
     let mut batches = Vec::new();
     for source in run {
         if stopped() {
-            return Ok(None);
+            return Ok(false);
         }
         part::read(dir, source, &[], &mut |batch| {
             batches.push(batch);
@@ -136,9 +158,8 @@ fn merge(dir: &Path, run: &[Part], generation: u64, stopped: &dyn Fn() -> bool) 
     let rows = if table.bin().is_some() { rollup::merge(table, &rows)?.unwrap_or(RecordBatch::new_empty(schema)) } else { rows };
     let span = run.iter().fold(first.span, |span, part| (span.0.min(part.span.0), span.1.max(part.span.1)));
     let name = format!("{:020}-{generation:010}", span.0);
-    let mut merged = Pending::new(dir);
     merged.write(&Partition { table, stream, day }, &name, span, &rows)?;
-    Ok(merged.publish()?.pop())
+    Ok(true)
 }
 
 #[cfg(test)]

@@ -36,6 +36,8 @@ pub(crate) enum Step {
     Planned(Box<Planned>),
     /// The file is gone.
     Done { path: String },
+    /// Files of a folder that was read, old enough to go; a crash may leave them to be named again.
+    Discarded { folder: PathBuf, files: Vec<Discarded>, rule: String },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,6 +56,13 @@ pub(crate) struct Planned {
     pub(crate) sha256: String,
     /// The rule of retention, in words.
     pub(crate) rule: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Discarded {
+    pub(crate) name: String,
+    pub(crate) bytes: u64,
+    pub(crate) sha256: String,
 }
 
 /// The log, open to be appended to.

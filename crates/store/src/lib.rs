@@ -68,7 +68,7 @@ pub use output::{Encoder, Format};
 pub use query::{Answer, Asker, Queries, QueryLog};
 pub use record::{Counts, Record, StreamCounts, StreamSource};
 pub use replay::{newest_arrival, replay_readings, transitions_after, transitions_of};
-pub use retention::{Keep, retain};
+pub use retention::{Keep, discard, retain};
 pub use seal::{ClosedSegment, Sealed, seal};
 pub use starts::{note_start, starts};
 pub use tail::TransitionTail;

@@ -29,8 +29,6 @@ use crate::{StoreError, disk, objects};
 
 /// Of a row group: what a reader holds of one column at a time, and the least that a second thread of a query takes over.
 const GROUP_ROWS: usize = 1 << 17;
-/// Threads that wait for the disk together.
-const SYNCERS: usize = 8;
 
 /// Parts on their way to the disk: written one by one, made durable together.
 ///
@@ -38,14 +36,7 @@ const SYNCERS: usize = 8;
 pub(crate) struct Pending<'a> {
     dir: &'a Path,
     parts: Vec<Part>,
-    files: Vec<Unnamed>,
-}
-
-/// A file that is neither synced nor has its name.
-struct Unnamed {
-    file: File,
-    temporary: PathBuf,
-    path: PathBuf,
+    files: Vec<PathBuf>,
 }
 
 impl<'a> Pending<'a> {
@@ -61,8 +52,8 @@ impl<'a> Pending<'a> {
         if let Some(parent) = file_path.parent() {
             disk::create_dirs(self.dir, parent)?;
         }
-        let (file, bytes, sha256) = write_file(file_path, batch, properties(table, batch)?)?;
-        self.files.push(file);
+        let (bytes, sha256) = write_file(&file_path, batch, properties(table, batch)?)?;
+        self.files.push(file_path);
         let (first, last) = (0, batch.num_rows().saturating_sub(1));
         let key = batch.column(batch.schema().index_of(table.key_column())?).as_string::<i32>();
         let seq = batch.column(batch.schema().index_of("seq")?).as_primitive::<UInt64Type>();
@@ -88,23 +79,14 @@ impl<'a> Pending<'a> {
 
     /// Makes them durable under their names; no manifest has them yet.
     pub(crate) fn publish(self) -> Result<Vec<Part>, StoreError> {
-        // Syncs that come at once share the commits of the file system's journal.
-        let each = self.files.len().div_ceil(SYNCERS).max(1);
-        std::thread::scope(|scope| {
-            let syncing: Vec<_> =
-                self.files.chunks(each).map(|files| scope.spawn(move || files.iter().try_for_each(Unnamed::publish))).collect();
-            syncing.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-        })?;
-        let directories: BTreeSet<&Path> = self.files.iter().filter_map(|file| file.path.parent()).collect();
-        directories.into_iter().try_for_each(disk::sync_dir)?;
+        for path in &self.files {
+            let temporary = disk::temporary(path);
+            fs::rename(&temporary, path).during("rename", &temporary)?;
+        }
+        if !self.files.is_empty() {
+            disk::sync_everything(&self.dir.join("parquet"))?;
+        }
         Ok(self.parts)
-    }
-}
-
-impl Unnamed {
-    fn publish(&self) -> Result<(), StoreError> {
-        self.file.sync_all().during("sync", &self.temporary)?;
-        fs::rename(&self.temporary, &self.path).during("rename", &self.temporary)
     }
 }
 
@@ -130,14 +112,14 @@ pub(crate) fn sorted(table: Table, batch: &RecordBatch) -> Result<RecordBatch, S
     Ok(take_record_batch(batch, &UInt32Array::from_iter_values(order.into_iter().map(|(_, row)| row)))?)
 }
 
-/// Returns the file, its size and its SHA-256.
-fn write_file(path: PathBuf, batch: &RecordBatch, properties: WriterProperties) -> Result<(Unnamed, u64, String), StoreError> {
-    let temporary = disk::temporary(&path);
+/// Writes the file under its temporary name, not synced. Returns its size and its SHA-256.
+fn write_file(path: &Path, batch: &RecordBatch, properties: WriterProperties) -> Result<(u64, String), StoreError> {
+    let temporary = disk::temporary(path);
     let file = Summed { file: File::create(&temporary).during("create", &temporary)?, sum: Sha256::new(), bytes: 0 };
     let mut writer = ArrowWriter::try_new(file, batch.schema(), Some(properties))?;
     writer.write(batch)?;
-    let Summed { file, sum, bytes } = writer.into_inner()?;
-    Ok((Unnamed { file, temporary, path }, bytes, hex(&sum.finalize())))
+    let Summed { sum, bytes, .. } = writer.into_inner()?;
+    Ok((bytes, hex(&sum.finalize())))
 }
 
 /// A file that is summed up while it is written.

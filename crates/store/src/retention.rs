@@ -4,18 +4,23 @@
 //! data does not; and nothing without a line in the deletion log that stood there before.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
 
 use arrow::array::Array;
 use huong_types::{Name, Problems, Span, Timestamp};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
-use crate::deletions::{Deletions, Planned, Step};
+use crate::deletions::{Deletions, Discarded, Planned, Step};
+use crate::error::Context;
 use crate::manifest::{self, Manifest, Part};
+use crate::part::hex;
 use crate::restore::text;
 use crate::snapshot::Snapshot;
 use crate::table::{Table, day_name, local_day};
-use crate::{Record, StoreError, part};
+use crate::{Record, StoreError, disk, part};
 
 /// One `[[store.keep]]`: how long a class of data stays. Of several that match, the first counts.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -34,6 +39,9 @@ pub struct Keep {
 
 /// Data ends at most so long before the clock, or else the clock is not to be believed: the longest stop after which nobody need look.
 const QUIET: Span = Span::from_mins(2 * 24 * 60);
+
+/// Files looked at in one go; the others come with a later one.
+const MOST_DISCARDED: usize = 10_000;
 
 impl Keep {
     /// What holds where the configuration says nothing. Measurements, alerts and rollups stay: they are the city's record, and small.
@@ -137,6 +145,37 @@ pub fn retain(dir: &Path, keep: &[Keep], now: Timestamp, needed: &dyn Fn(&Name) 
         manifest.publish(dir)?;
     }
     Ok(paths)
+}
+
+/// Removes the files of `folder` that were written more than `keep` before the machine's clock, after a line in the deletion log of `dir`,
+/// which gives `why`. Returns how many; a folder that is not there has none. Blocking.
+pub fn discard(dir: &Path, folder: &Path, keep: Span, why: &str, now: Timestamp) -> Result<usize, StoreError> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        entries => entries.during("list", folder)?,
+    };
+    let mut old = Vec::new();
+    for entry in entries.take(MOST_DISCARDED) {
+        let path = entry.during("list", folder)?.path();
+        let found = fs::symlink_metadata(&path).during("look at", &path)?;
+        let age = found.modified().during("look at", &path)?.elapsed().unwrap_or_default();
+        if found.is_file() && age > keep.to_std() {
+            let mut sum = Sha256::new();
+            let bytes = File::open(&path).and_then(|mut file| io::copy(&mut file, &mut sum)).during("read", &path)?;
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            old.push((path, Discarded { name, bytes, sha256: hex(&sum.finalize()) }));
+        }
+    }
+    let (paths, files): (Vec<PathBuf>, Vec<Discarded>) = old.into_iter().unzip();
+    if paths.is_empty() {
+        return Ok(0);
+    }
+    let _lock = manifest::lock(dir)?;
+    let rule = format!("{keep}: {why}");
+    Deletions::read(dir)?.append(now.as_millis(), vec![Step::Discarded { folder: folder.to_owned(), files, rule }])?;
+    paths.iter().try_for_each(|path| disk::remove(path))?;
+    disk::sync_dir(folder)?;
+    Ok(paths.len())
 }
 
 /// Records of a part by stream.

@@ -17,6 +17,7 @@ fn folder(dir: &TempDir) -> FolderConfig {
         settle: Span::from_millis(10),
         done: None,
         bad: None,
+        keep: Span::from_mins(24 * 60),
     }
 }
 
@@ -121,15 +122,20 @@ async fn many_files_come_in_the_order_of_their_names_beside_the_broker() {
 #[test]
 fn every_mistake_of_a_folder_is_named() {
     let dir = TempDir::new().expect("a folder");
-    let wrong = FolderConfig { topic: "a/#".into(), settle: Span::ZERO, done: Some(dir.path().to_owned()), ..folder(&dir) };
+    let wrong =
+        FolderConfig { topic: "a/#".into(), settle: Span::ZERO, keep: Span::ZERO, done: Some(dir.path().to_owned()), ..folder(&dir) };
     let lost = FolderConfig { dir: dir.path().join("nowhere"), ..folder(&dir) };
     let mut problems = Problems::default();
     wrong.check("huong.toml", "folder[0]", &mut problems);
     lost.check("huong.toml", "folder[1]", &mut problems);
     let text = problems.to_string();
-    for expected in
-        ["folder[0].topic: found `a/#`", "folder[0].settle: found `0s`", "folder[0].done: found", "folder[1].dir: found no folder"]
-    {
+    for expected in [
+        "folder[0].topic: found `a/#`",
+        "folder[0].settle: found `0s`",
+        "folder[0].keep: found `0s`",
+        "folder[0].done: found",
+        "folder[1].dir: found no folder",
+    ] {
         assert!(text.contains(expected), "{expected} not in {text}");
     }
     problems = Problems::default();

@@ -16,8 +16,8 @@ fn eager() -> Compact {
 
 fn merge_all(dir: &Path, config: &Compact) -> usize {
     let mut merges = 0;
-    while compact(dir, config, minute(0), &|| false).expect("a sound disk").is_some() {
-        merges += 1;
+    while let Some(made) = compact(dir, config, minute(0), &|| false).expect("a sound disk") {
+        merges += made.merges;
     }
     merges
 }
@@ -61,8 +61,10 @@ fn a_day_is_left_until_it_is_over_or_has_many_parts() {
     assert!(!merges(&Compact::default(), 59), "the day of all four is not over");
     assert!(!merges(&Compact::default(), 60 + 59), "and what is late still comes");
     assert!(compact(dir.path(), &Compact::default(), minute(500), &|| true).expect("a sound disk").is_none(), "stopped");
+    let other = copy(dir.path());
     assert!(merges(&Compact::default(), 60 + 60));
-    assert!(merges(&Compact { parts: 4, ..Compact::default() }, 0), "four are many");
+    let many = compact(other.path(), &Compact { parts: 4, ..Compact::default() }, minute(0), &|| false);
+    assert!(many.expect("a sound disk").is_some(), "four are many");
 }
 
 #[test]
@@ -98,11 +100,14 @@ fn a_crash_between_the_steps_of_a_merge_neither_loses_nor_doubles() {
     let all = segments.concat();
     let mut states = vec![copy(dir.path())];
     let mut manifest = Manifest::read(dir.path()).expect("a manifest");
-    let run = next_run(&manifest.parts, &eager(), 0).expect("two neighbours");
-    let merged = merge(dir.path(), &run, manifest.generation + 1, &|| false).expect("a sound disk").expect("not stopped");
+    let run = due(&manifest.parts, &eager(), 0).swap_remove(0);
+    let mut merged = Pending::new(dir.path());
+    assert!(merge(dir.path(), &run, manifest.generation + 1, &mut merged, &|| false).expect("a sound disk"));
+    states.push(copy(dir.path()));
+    let merged = merged.publish().expect("a sound disk");
     states.push(copy(dir.path()));
     manifest.retire(&run.iter().map(|part| part.path.as_str()).collect());
-    manifest.parts.push(merged);
+    manifest.parts.extend(merged);
     manifest.publish(dir.path()).expect("a sound disk");
     states.push(copy(dir.path()));
     // A sweep that got as far as one file.

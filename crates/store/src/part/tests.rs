@@ -56,7 +56,7 @@ fn a_bloom_filter_costs_less_than_a_hundredth_of_its_part() {
         let with = properties(Table::Readings, &batch).expect("properties");
         let without = with.clone().into_builder().set_column_bloom_filter_enabled(ColumnPath::from("key"), false).build();
         let path = dir.path().join("part");
-        let bytes = |properties| write_file(path.clone(), &batch, properties).expect("a sound disk").1;
+        let bytes = |properties| write_file(&path, &batch, properties).expect("a sound disk").0;
         let (with, without) = (bytes(with), bytes(without));
         assert!(without < with && (with - without) * 100 < without, "{count} rows: {without} bytes, with a bloom filter {with}");
     }

@@ -138,7 +138,7 @@ const ENDLESS: &str = "SELECT count(*) FROM readings a, readings b, readings c, 
 #[tokio::test]
 async fn a_query_that_takes_too_long_is_given_up() {
     let dir = filled(&(1..200).map(reading).collect::<Vec<_>>());
-    let queries = queries(dir.path(), &QueryLimits { time: Span::from_secs(1), concurrent: 2, ..QueryLimits::default() });
+    let queries = queries(dir.path(), &QueryLimits { time: Span::from_secs(4), concurrent: 2, ..QueryLimits::default() });
     let long = queries.ask(asker(), ENDLESS.to_owned()).await;
     let mut long = long.expect("it is planned in time");
     let short = queries.ask(asker(), "SELECT 1".to_owned()).await.expect("beside the long one").gather().await;

@@ -35,6 +35,27 @@ fn tables(dir: &Path) -> Vec<&'static str> {
 }
 
 #[test]
+fn files_that_were_read_go_once_they_are_old_and_the_log_proves_it() {
+    let (dir, folder) = (tempfile::tempdir().expect("a temporary directory"), tempfile::tempdir().expect("a temporary directory"));
+    let files = ["old", "new", "b/older"].map(|name| folder.path().join(name));
+    fs::create_dir(folder.path().join("b")).expect("a writable directory");
+    for file in &files {
+        fs::write(file, "75A12345").expect("a writable directory");
+    }
+    let yesterday = std::time::SystemTime::now() - std::time::Duration::from_secs(25 * 3600);
+    for file in [&files[0], &files[2]] {
+        File::options().write(true).open(file).and_then(|file| file.set_modified(yesterday)).expect("a file of ours");
+    }
+    let tidy = || discard(dir.path(), folder.path(), Span::from_mins(DAY), "a test", minute(0)).expect("a sound disk");
+    assert_eq!((tidy(), tidy()), (1, 0));
+    assert_eq!(files.map(|file| file.exists()), [false, true, true], "sub-folders are not ours");
+    let log = Deletions::read(dir.path()).expect("a sound log");
+    let Step::Discarded { files, .. } = &log.lines[0].step else { panic!("{:?}", log.lines) };
+    assert_eq!((files[0].name.as_str(), files[0].bytes, &files[0].sha256[..8]), ("old", 8, &hex(&Sha256::digest("75A12345"))[..8]));
+    assert_eq!(discard(dir.path(), &folder.path().join("none"), Span::ZERO, "a test", minute(0)).expect("no folder, no files"), 0);
+}
+
+#[test]
 fn old_parts_go_and_the_log_proves_it() {
     let (dir, _writer) = aged(95);
     assert!(retain(dir.path(), &[], minute(90 * DAY), &never).expect("a sound disk").is_empty(), "the 90th day");
