@@ -1,7 +1,7 @@
 //! One place per camera in which the newest frame wins: an old picture of a junction is worth nothing beside a new one.
 //!
-//! Invariant: a slot's index is in `ready` exactly when the slot is full and no consumer has claimed it. So `ready` cannot
-//! overflow, memory is at most one value per slot, slots are served in the order in which they became full (a fast camera
+//! Invariant: a slot's index is in the `ready` of its lane exactly when the slot is full and no consumer has claimed it. So `ready`
+//! cannot overflow, memory is at most one value per slot, slots are claimed in the order in which they became full (a fast camera
 //! cannot starve the others), and published = taken + replaced + waiting.
 
 use std::fmt;
@@ -12,10 +12,15 @@ use crate::{Counter, Waker};
 /// Many producers, many consumers, newest wins per slot.
 pub struct Mailbox<T> {
     slots: Box<[AtomicCell<Option<Box<T>>>]>,
-    ready: ArrayQueue<usize>,
-    waker: Waker,
+    lanes: Box<[Lane]>,
     published: Counter,
     replaced: Counter,
+}
+
+/// The slots of one group of consumers: every `lanes`-th.
+struct Lane {
+    ready: ArrayQueue<usize>,
+    waker: Waker,
 }
 
 /// What became of the slot's earlier value.
@@ -30,8 +35,14 @@ pub enum Published {
 impl<T: Send> Mailbox<T> {
     /// A mailbox of `slots` places, at least one.
     pub fn new(slots: usize) -> Self {
+        Self::with_lanes(slots, 1)
+    }
+
+    /// The same, for consumers each of which has slots of its own: slot `s` is served by lane `s % lanes`.
+    pub fn with_lanes(slots: usize, lanes: usize) -> Self {
         let slots: Box<[_]> = (0..slots.max(1)).map(|_| AtomicCell::new(None)).collect();
-        Self { ready: ArrayQueue::new(slots.len()), slots, waker: Waker::new(), published: Counter::new(), replaced: Counter::new() }
+        let lanes = (0..lanes.max(1)).map(|_| Lane { ready: ArrayQueue::new(slots.len()), waker: Waker::new() }).collect();
+        Self { slots, lanes, published: Counter::new(), replaced: Counter::new() }
     }
 
     /// Puts `value` in `slot`, dropping an older one that waits there, and wakes the consumers. Never waits.
@@ -46,18 +57,30 @@ impl<T: Send> Mailbox<T> {
             self.replaced.add(1);
             return Published::Replaced;
         }
-        let queued = self.ready.push(slot);
+        let lane = &self.lanes[slot % self.lanes.len()];
+        let queued = lane.ready.push(slot);
         debug_assert!(queued.is_ok(), "a slot is queued once at a time");
-        self.waker.wake();
+        lane.waker.wake();
         Published::Stored
     }
 
-    /// The newest value of the slot that has waited longest.
+    /// The newest value of the slot that has waited longest, of a mailbox with one lane.
     pub fn take(&self) -> Option<(usize, T)> {
-        let slot = self.ready.pop()?;
+        let slot = self.claim(0)?;
+        self.collect(slot).map(|value| (slot, value))
+    }
+
+    /// The slot of this lane that has waited longest, from now on the caller's to [`Mailbox::collect`], sooner or later: what is published
+    /// meanwhile replaces the value in it.
+    pub fn claim(&self, lane: usize) -> Option<usize> {
+        self.lanes[lane].ready.pop()
+    }
+
+    /// The newest value of a slot that the caller has claimed.
+    pub fn collect(&self, slot: usize) -> Option<T> {
         let value = self.slots[slot].swap(None);
-        debug_assert!(value.is_some(), "a queued slot is full");
-        value.map(|value| (slot, *value))
+        debug_assert!(value.is_some(), "a claimed slot is full");
+        value.map(|value| *value)
     }
 
     /// Values that a newer one displaced before anyone took them.
@@ -72,11 +95,16 @@ impl<T: Send> Mailbox<T> {
 
     /// Slots that hold a value not yet claimed; exact when nobody publishes or takes meanwhile.
     pub fn waiting(&self) -> usize {
-        self.ready.len()
+        self.lanes.iter().map(|lane| lane.ready.len()).sum()
     }
 
+    /// Of a mailbox with one lane.
     pub fn waker(&self) -> &Waker {
-        &self.waker
+        self.waker_of(0)
+    }
+
+    pub fn waker_of(&self, lane: usize) -> &Waker {
+        &self.lanes[lane].waker
     }
 }
 

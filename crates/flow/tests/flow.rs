@@ -35,6 +35,20 @@ fn the_newest_value_wins_and_cameras_are_served_in_turn() {
 }
 
 #[test]
+fn each_lane_has_its_own_cameras_and_what_is_claimed_is_still_replaced() {
+    let mailbox = Mailbox::with_lanes(4, 2);
+    for slot in 0..4 {
+        mailbox.publish(slot, slot * 10);
+    }
+    assert_eq!([0, 0, 0].map(|lane| mailbox.claim(lane)), [Some(0), Some(2), None]);
+    assert_eq!([1, 1, 1].map(|lane| mailbox.claim(lane)), [Some(1), Some(3), None]);
+    assert_eq!(mailbox.publish(2, 21), Published::Replaced);
+    assert_eq!((mailbox.collect(2), mailbox.claim(0)), (Some(21), None));
+    assert_eq!(mailbox.publish(2, 22), Published::Stored);
+    assert_eq!(mailbox.claim(0), Some(2));
+}
+
+#[test]
 fn frames_are_conserved_between_many_threads() {
     const CAMERAS: usize = 5;
     const EACH: u64 = 20_000;

@@ -68,6 +68,29 @@ fn one_camera_newest_wins_and_the_sleeper_wakes() {
 }
 
 #[test]
+fn a_claimed_slot_gives_the_newest_and_is_queued_again_after() {
+    check(|| {
+        let mailbox = Arc::new(Mailbox::with_lanes(2, 2));
+        let consumer = {
+            let mailbox = mailbox.clone();
+            thread::spawn(move || {
+                mailbox.waker_of(1).register();
+                let mut newest = 0;
+                while newest != 2 {
+                    match mailbox.claim(1) {
+                        Some(slot) => newest = mailbox.collect(slot).expect("a claimed slot is full"),
+                        None => mailbox.waker_of(1).wait(FOREVER),
+                    }
+                }
+            })
+        };
+        publish_all(&mailbox, 1, &[1, 2]);
+        consumer.join().expect("the consumer asserts that the slot is full");
+        assert_eq!(mailbox.waiting(), 0);
+    });
+}
+
+#[test]
 fn a_published_frame_alone_wakes_the_sleeper() {
     check(|| {
         let mailbox = Arc::new(Mailbox::new(2));
