@@ -63,6 +63,11 @@ impl Letterbox {
         (outer.width > 0.0 && outer.height > 0.0).then_some(outer)
     }
 
+    /// A point of the input in pixels of the frame; not cut off.
+    pub fn point_to_frame(&self, (x, y): (f32, f32)) -> (f32, f32) {
+        (x * self.frame.0 as f32 / self.content.0 as f32, y * self.frame.1 as f32 / self.content.1 as f32)
+    }
+
     /// From pixels of the frame to pixels of the input.
     pub fn to_input(&self, outer: &BoundingBox) -> BoundingBox {
         let x = self.content.0 as f32 / self.frame.0 as f32;

@@ -7,18 +7,19 @@
 
 mod counts;
 mod decode;
-mod detector;
+
 mod gate;
 mod jpeg;
 mod letterbox;
+mod model;
 mod nms;
 mod pipeline;
 mod yolox;
 mod zone;
 
-pub use detector::{DetectError, Detector};
 pub use gate::GateConfig;
 pub use jpeg::{FrameLimits, validate_jpeg};
 pub use letterbox::{ChannelOrder, InputSpec, Letterbox, Letterboxed};
+pub use model::{Ctc, DetectError, Detector, FoundPlate, ModelId, PlateFinder, PlateImage, PlateReader, PlateRows, PlateSight};
 pub use pipeline::{FrameError, Outcome, Pipeline, VisionConfig};
 pub use yolox::YoloxHead;

@@ -112,7 +112,7 @@ impl Pipeline {
             at: frame.at,
             received: frame.received,
             fields: counter.fields(&detections, picture.size()).collect(),
-            source: self.eye.detector.name().clone(),
+            source: self.eye.detector.model().name.clone(),
             origin: Origin::Vision,
             orphan: false,
         });

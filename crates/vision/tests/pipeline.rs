@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use huong_types::{BoundingBox, Detection, Frame, Name, Origin, Problems, Registry, RejectReason, Timestamp};
-use huong_vision::{ChannelOrder, DetectError, Detector, FrameError, InputSpec, Letterboxed, Pipeline, VisionConfig};
+use huong_vision::{ChannelOrder, DetectError, Detector, FrameError, InputSpec, Letterboxed, ModelId, Pipeline, VisionConfig};
 use turbojpeg::{Compressor, Image, PixelFormat};
 
 const WIDTH: usize = 640;
@@ -12,19 +12,19 @@ const HEIGHT: usize = 360;
 
 /// Calls the black pixels of the input one car; fails on an almost white picture, as a model might on any.
 struct BlackBlob {
-    name: Name,
+    model: ModelId,
     labels: Vec<Name>,
 }
 
 impl BlackBlob {
     fn boxed() -> Box<Self> {
-        Box::new(Self { name: "black-blob".into(), labels: vec!["car".into(), "bus".into()] })
+        Box::new(Self { model: ModelId { name: "black-blob".into(), sha256: "00".into() }, labels: vec!["car".into(), "bus".into()] })
     }
 }
 
 impl Detector for BlackBlob {
-    fn name(&self) -> &Name {
-        &self.name
+    fn model(&self) -> &ModelId {
+        &self.model
     }
 
     fn input(&self) -> InputSpec {
