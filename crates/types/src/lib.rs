@@ -21,6 +21,7 @@ mod registry;
 mod stream;
 mod time;
 pub mod units;
+mod violation;
 
 pub use alert::{
     About, Ack, Alert, AlertState, Cause, Escalation, Flap, RuleInfo, Severity, Shelf, Signal, SignalKind, Text, Transition,
@@ -38,3 +39,4 @@ pub use reading::{AckToken, Check, Field, Flag, Inbound, Origin, Publish, Qualit
 pub use registry::{Camera, Registry, Row, Station, Ward, Zone};
 pub use stream::{FieldSpec, FlatLine, SourceStatus, Step, Stream};
 pub use time::{Span, Timestamp};
+pub use violation::{Act, Candidate, EvidenceFrame, ModelId, PlateText, SignalSight, SignalState, VoidReason};

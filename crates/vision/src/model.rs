@@ -2,18 +2,10 @@
 //!
 //! Invariant: a model that fails says so; it never answers with an empty list instead.
 
-use huong_types::{BoundingBox, Detection, Name};
+use huong_types::{BoundingBox, Detection, ModelId, Name};
 use serde::{Deserialize, Serialize};
 
 use crate::{InputSpec, Letterboxed};
-
-/// Which model said something: evidence names it, and readings carry its name as their source.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModelId {
-    pub name: Name,
-    /// Of the model file, in lower case hexadecimal.
-    pub sha256: Name,
-}
 
 /// Finds objects in one letterboxed picture. One detector per worker: it may keep buffers.
 pub trait Detector: Send {
