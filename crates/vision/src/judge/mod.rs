@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashSet, VecDeque};
 use bytes::Bytes;
 use huong_types::{Act, BoundingBox, Candidate, EvidenceFrame, ModelId, Name, SignalSight, SignalState, Timestamp, VoidReason};
 
-use case::{Case, Stage};
+use case::{Case, Stage, first_middle_last};
 pub use config::JudgeConfig;
 pub use waste::{WasteConfig, WasteWatch};
 
@@ -282,6 +282,8 @@ impl Judge {
         if case.frames.len() < self.config.frames {
             void.insert(VoidReason::TooFewFrames);
         }
+        let stays = matches!(case.stage, Stage::Stays { .. });
+        let frames = if stays { first_middle_last(case.frames) } else { case.frames };
         Candidate {
             id: Name::from(format!("{}-{}-{}-{}", self.camera, case.act.as_str(), case.track, case.began.as_millis())),
             act: case.act,
@@ -292,7 +294,7 @@ impl Judge {
             at: case.at,
             track: Some(case.track),
             label: case.label,
-            frames: case.frames,
+            frames,
             plate: None,
             rule_version: self.versions.0.clone(),
             view_version: self.versions.1.clone(),

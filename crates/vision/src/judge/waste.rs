@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use huong_types::{Act, BoundingBox, Candidate, Detection, EvidenceFrame, ModelId, Name, Problems, Span, Timestamp};
 use serde::Deserialize;
 
+use super::case::{first_middle_last, keep};
 use super::{Shot, covered, evidence};
 use crate::check::in_range;
 use crate::view::View;
@@ -165,7 +166,7 @@ impl WasteWatch {
                 if let Some(persisting) = ready {
                     state.told[kind] = Some(shot.at);
                     persisting.told = true;
-                    let (label, since, frames) = (persisting.label.clone(), persisting.since, persisting.frames.clone());
+                    let (label, since, frames) = (persisting.label.clone(), persisting.since, first_middle_last(persisting.frames.clone()));
                     candidates.push(self.candidate(act, i, label, since, shot.at, frames));
                 }
             }
@@ -261,13 +262,6 @@ fn persist(config: &WasteConfig, slot: &mut Option<Persisting>, seen: Option<&De
     };
     persisting.hits += 1;
     persisting.clear = 0;
-    persisting.frames.push(evidence("last", shot, thing.bbox, None));
-    if persisting.frames.len() > 3 {
-        // The first, one about the middle, the latest.
-        let middle = shot.at.since(persisting.since).as_millis() / 2;
-        let off = |frame: &EvidenceFrame| (frame.at.since(persisting.since).as_millis() - middle).abs();
-        let spare = if off(&persisting.frames[1]) > off(&persisting.frames[2]) { 1 } else { 2 };
-        persisting.frames.remove(spare);
-    }
+    keep(&mut persisting.frames, evidence("last", shot, thing.bbox, None));
     false
 }
