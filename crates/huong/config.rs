@@ -15,8 +15,10 @@ use huong_mirror::MirrorConfig;
 use huong_notify::SinkConfig;
 use huong_store::{QueryLimits, StoreConfig};
 use huong_types::decode::{Decoder, Limits, SourceConfig};
-use huong_types::{Name, Problems, Registry, Stream, load_toml};
-use huong_vision::{FrameLimits, GateConfig, VisionConfig};
+use huong_types::{Name, Problems, Registry, Span, Stream, load_toml};
+use huong_vision::{
+    FrameLimits, GateConfig, JudgeConfig, LookConfig, SignalConfig, TrackerConfig, Views, VisionConfig, ZoneConfig, plate::PlateConfig,
+};
 use huong_wall::{Tokens, WallConfig};
 use serde::Deserialize;
 
@@ -56,25 +58,63 @@ pub(crate) struct VisionSection {
     pub(crate) model: PathBuf,
     /// ONNX Runtime's shared library, or the folder of its Python wheel.
     pub(crate) runtime: PathBuf,
+    /// Zones, lines and signals of the cameras; without it none is judged.
+    cameras: Option<PathBuf>,
     limits: FrameLimits,
     gate: GateConfig,
+    look: LookConfig,
+    tracker: TrackerConfig,
+    zones: ZoneConfig,
+    signals: SignalConfig,
+    plates: PlateConfig,
+    judge: JudgeConfig,
+    plate_wait: Span,
+    riders: usize,
+    rider_width: f32,
+    waste_every: Span,
 }
 
 impl Default for VisionSection {
     fn default() -> Self {
+        let VisionConfig { limits, gate, look, tracker, zones, signals, plates, judge, plate_wait, riders, rider_width, waste_every } =
+            VisionConfig::default();
         Self {
             enabled: true,
             model: "models/vehicles.toml".into(),
             runtime: "vendor/ort".into(),
-            limits: FrameLimits::default(),
-            gate: GateConfig::default(),
+            cameras: None,
+            limits,
+            gate,
+            look,
+            tracker,
+            zones,
+            signals,
+            plates,
+            judge,
+            plate_wait,
+            riders,
+            rider_width,
+            waste_every,
         }
     }
 }
 
 impl VisionSection {
     pub(crate) fn pipeline(&self) -> VisionConfig {
-        VisionConfig { limits: self.limits, gate: self.gate }
+        VisionConfig {
+            limits: self.limits,
+            gate: self.gate,
+            look: self.look,
+            tracker: self.tracker.clone(),
+            zones: self.zones,
+            signals: self.signals,
+            plates: self.plates,
+            judge: self.judge.clone(),
+            plate_wait: self.plate_wait,
+            riders: self.riders,
+            rider_width: self.rider_width,
+            waste_every: self.waste_every,
+        }
     }
 }
 
@@ -122,6 +162,7 @@ pub(crate) struct Config {
     pub(crate) query: QueryLimits,
     pub(crate) flight: Option<FlightConfig>,
     pub(crate) vision: VisionSection,
+    pub(crate) views: Views,
     pub(crate) wall: WallConfig,
     pub(crate) alerts: TableConfig,
     pub(crate) sinks: Vec<SinkConfig>,
@@ -192,6 +233,7 @@ impl Config {
         let Some(raw) = raw else { return Err(problems) };
         let pipelines = read_pipelines(std::slice::from_ref(&raw.pipelines), &mut problems).into_iter().map(|(file, _)| file.into());
         let mut files = vec![path.to_owned(), raw.registry, raw.streams, raw.sources];
+        files.extend(raw.vision.cameras);
         files.extend(pipelines);
         if problems.is_empty() { Ok((raw.store.dir, files)) } else { Err(problems) }
     }
@@ -247,8 +289,11 @@ impl Config {
         let streams = Stream::parse_all(&name, &content, problems);
         let (name, content) = read(&raw.sources, problems);
         let sources = SourceConfig::parse_all(&name, &content, problems);
+        let views = raw.vision.cameras.as_deref().map(|path| read(path, problems));
+        let views = views.map(|(name, content)| Views::parse(&name, &content, &registry, problems)).unwrap_or_default();
         let mut config = Config {
             registry,
+            views,
             streams,
             sources: (name, sources),
             pipelines: read_pipelines(std::slice::from_ref(&raw.pipelines), problems),

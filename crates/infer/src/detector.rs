@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use huong_types::{Detection, Name};
-use huong_vision::{DetectError, Detector, InputSpec, Letterboxed, YoloxHead};
+use huong_vision::{DetectError, Detector, InputSpec, Letterboxed, ModelId, YoloxHead};
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{Outlet, TensorElementType, TensorRef};
@@ -18,7 +18,7 @@ use crate::{InferError, Layout, ModelManifest};
 /// A checked model, ready to run.
 #[derive(Debug)]
 pub struct OnnxDetector {
-    name: Name,
+    model: ModelId,
     input: InputSpec,
     session: Session,
     head: YoloxHead,
@@ -57,13 +57,13 @@ impl OnnxDetector {
         };
         check_tensor(&path, "input", session.inputs(), [1, 3, i64::from(input.height), i64::from(input.width)])?;
         check_tensor(&path, "output", session.outputs(), [1, head.rows() as i64, head.columns() as i64])?;
-        Ok(Self { name: described.name, input, session, head })
+        Ok(Self { model: ModelId { name: described.name, sha256: found.into() }, input, session, head })
     }
 }
 
 impl Detector for OnnxDetector {
-    fn name(&self) -> &Name {
-        &self.name
+    fn model(&self) -> &ModelId {
+        &self.model
     }
 
     fn input(&self) -> InputSpec {

@@ -170,7 +170,7 @@ fn look_at_the_junction(manifest: &Path, traffic: &Path) -> (usize, usize) {
         let at = Timestamp::from_millis(second as i64 * 1000);
         let jpeg = std::fs::read(&image).expect("a readable picture").into();
         let outcome = pipeline.process(0, &Frame { camera: "junction".into(), at, received: at, jpeg }).expect("a good frame");
-        let reading = outcome.reading.expect("the junction moves");
+        let reading = outcome.readings.first().expect("the junction moves");
         let vehicles = ["car", "bus", "truck", "motorbike"];
         let total = outcome.detections.iter().filter(|d| vehicles.contains(&d.label.as_str())).count();
         assert_eq!(reading.number("total"), Some(total as f64));

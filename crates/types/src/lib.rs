@@ -22,6 +22,7 @@ mod remembered;
 mod stream;
 mod time;
 pub mod units;
+mod violation;
 
 pub use alert::{
     About, Ack, Alert, AlertState, Cause, Escalation, Flap, RuleInfo, Severity, Shelf, Signal, SignalKind, Text, Transition,
@@ -40,3 +41,4 @@ pub use registry::{Camera, Registry, Row, Station, Ward, Zone};
 pub use remembered::Remembered;
 pub use stream::{FieldSpec, FlatLine, SourceStatus, Step, Stream};
 pub use time::{Span, Timestamp};
+pub use violation::{Act, Candidate, EvidenceFrame, ModelId, PlateText, SignalSight, SignalState, VoidReason};

@@ -4,12 +4,11 @@
 
 use huong_types::{Camera, Detection, Field, Name};
 
+use crate::judge::VEHICLES;
 use crate::zone::contains;
 
-/// The labels that are vehicles; `total` is their sum. Others (a person, a signal head) are detections but no traffic.
-const VEHICLES: [&str; 4] = ["car", "bus", "truck", "motorbike"];
-
-/// How one camera's vehicles are counted.
+/// How one camera's objects are counted; `total` is their sum. Of the labels of a street's model only vehicles count: a person or a
+/// signal head is a detection but no traffic.
 ///
 /// A vehicle is where its foot point is. A camera without zones counts the whole picture. With zones, `car`, `total` and the
 /// others count what stands in any of them (once, however many overlap), because a zone is drawn to leave the rest out; and
@@ -22,9 +21,18 @@ pub(crate) struct Counter {
 }
 
 impl Counter {
-    /// `labels` are those of the model.
-    pub(crate) fn new(camera: &Camera, labels: &[Name]) -> Self {
-        let classes: Vec<Name> = VEHICLES.iter().filter_map(|vehicle| labels.iter().find(|label| **label == **vehicle)).cloned().collect();
+    /// Of the vehicles among the model's `labels`.
+    pub(crate) fn of_vehicles(camera: &Camera, labels: &[Name]) -> Self {
+        let classes = VEHICLES.iter().filter_map(|vehicle| labels.iter().find(|label| **label == **vehicle)).cloned().collect();
+        Self::of(camera, classes)
+    }
+
+    /// Of everything that the model knows.
+    pub(crate) fn of_all(camera: &Camera, labels: &[Name]) -> Self {
+        Self::of(camera, labels.to_vec())
+    }
+
+    fn of(camera: &Camera, classes: Vec<Name>) -> Self {
         let prefixes = std::iter::once(String::new()).chain(camera.zones.keys().map(|zone| format!("zone_{zone}_")));
         let of_area = |prefix: String| {
             classes.iter().map(Name::as_str).chain(["total"]).map(move |name| Name::from(format!("{prefix}{name}"))).collect::<Vec<_>>()
@@ -113,7 +121,7 @@ mod tests {
 
     #[test]
     fn the_whole_picture_counts_without_zones() {
-        let counter = Counter::new(&camera(&[]), &labels(&["motorbike", "person", "car", "bus"]));
+        let counter = Counter::of_vehicles(&camera(&[]), &labels(&["motorbike", "person", "car", "bus"]));
         let seen = [
             vehicle("car", 10.0, 500.0),
             vehicle("person", 50.0, 50.0),
@@ -126,14 +134,14 @@ mod tests {
             expected.map(|(name, n)| (name.to_owned(), n)),
             "no field for trucks, which this model cannot see"
         );
-        assert!(!Counter::new(&camera(&[]), &labels(&["helmet"])).counts_anything());
+        assert!(!Counter::of_vehicles(&camera(&[]), &labels(&["helmet"])).counts_anything());
     }
 
     #[test]
     fn zones_count_feet_and_their_union_is_the_total() {
         let left = ("a", [(0.0, 0.5), (0.5, 0.5), (0.5, 1.0), (0.0, 1.0)]);
         let overlapping = ("b", [(0.4, 0.5), (1.0, 0.5), (1.0, 1.0), (0.4, 1.0)]);
-        let counter = Counter::new(&camera(&[left, overlapping]), &labels(&["car", "bus"]));
+        let counter = Counter::of_vehicles(&camera(&[left, overlapping]), &labels(&["car", "bus"]));
         let seen = [
             vehicle("car", 450.0, 400.0), // in both
             vehicle("bus", 800.0, 500.0), // foot on the lower edge of the picture

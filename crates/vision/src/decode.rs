@@ -39,13 +39,13 @@ impl<'a> Picture<'a> {
         self.decode(PixelFormat::GRAY, ScalingFactor::ONE_EIGHTH, luma)
     }
 
-    /// Interleaved pixels into `pixels` at the smallest scale that is at least `wanted` (width, height), or at full size when
+    /// Interleaved RGB into `pixels` at the smallest scale that is at least `wanted` (width, height), or at full size when
     /// the frame is smaller; returns the decoded width and height.
-    pub(crate) fn at_least(&mut self, wanted: (u32, u32), format: PixelFormat, pixels: &mut Vec<u8>) -> Result<(u32, u32), FrameError> {
+    pub(crate) fn at_least(&mut self, wanted: (u32, u32), pixels: &mut Vec<u8>) -> Result<(u32, u32), FrameError> {
         let size = self.size;
         let enough = |scale: &&ScalingFactor| scaled(**scale, size.0) >= wanted.0 && scaled(**scale, size.1) >= wanted.1;
         let scale = SCALES.iter().find(enough).copied().unwrap_or(ScalingFactor::ONE);
-        self.decode(format, scale, pixels)
+        self.decode(PixelFormat::RGB, scale, pixels)
     }
 
     fn decode(&mut self, format: PixelFormat, scale: ScalingFactor, pixels: &mut Vec<u8>) -> Result<(u32, u32), FrameError> {
@@ -57,6 +57,14 @@ impl<'a> Picture<'a> {
         self.decompressor.decompress(self.jpeg, output)?;
         Ok((width, height))
     }
+}
+
+/// The brightness of each 8x8 block of a JPEG into `luma`, as the gate takes it; returns columns and rows.
+///
+/// # Errors
+/// When the picture is refused or does not decode.
+pub fn luma_eighth(jpeg: &[u8], limits: &FrameLimits, luma: &mut Vec<u8>) -> Result<(u32, u32), FrameError> {
+    Picture::open(jpeg, limits)?.luma_eighth(luma)
 }
 
 fn scaled(scale: ScalingFactor, length: u32) -> u32 {
@@ -90,7 +98,7 @@ mod tests {
             let bytes = jpeg(size.0, size.1);
             let mut picture = Picture::open(&bytes, &FrameLimits::default()).expect("valid");
             let mut pixels = Vec::new();
-            assert_eq!(picture.at_least(wanted, PixelFormat::BGR, &mut pixels).expect("decodes"), expected, "{size:?}");
+            assert_eq!(picture.at_least(wanted, &mut pixels).expect("decodes"), expected, "{size:?}");
             assert_eq!(pixels.len(), (expected.0 * expected.1 * 3) as usize);
             let mut luma = Vec::new();
             let cells = picture.luma_eighth(&mut luma).expect("decodes");

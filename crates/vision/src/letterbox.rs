@@ -7,6 +7,8 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeError, ResizeOpt
 use huong_types::BoundingBox;
 use serde::Deserialize;
 
+use crate::Pixels;
+
 /// The picture a model wants.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct InputSpec {
@@ -63,6 +65,11 @@ impl Letterbox {
         (outer.width > 0.0 && outer.height > 0.0).then_some(outer)
     }
 
+    /// A point of the input in pixels of the frame; not cut off.
+    pub fn point_to_frame(&self, (x, y): (f32, f32)) -> (f32, f32) {
+        (x * self.frame.0 as f32 / self.content.0 as f32, y * self.frame.1 as f32 / self.content.1 as f32)
+    }
+
     /// From pixels of the frame to pixels of the input.
     pub fn to_input(&self, outer: &BoundingBox) -> BoundingBox {
         let x = self.content.0 as f32 / self.frame.0 as f32;
@@ -92,15 +99,20 @@ impl Letterboxer {
         }
     }
 
-    /// `decoded` holds interleaved samples, three a pixel, in the model's channel order, of `size` pixels: some scaled copy of
-    /// the frame that `geometry` describes.
-    pub(crate) fn fill(&mut self, decoded: &[u8], size: (u32, u32), geometry: Letterbox) -> Result<&Letterboxed, ResizeError> {
+    /// The part of the frame within `crop` (pixels of the full frame), whose copy `geometry` describes, out of `pixels` in RGB.
+    pub(crate) fn fill(&mut self, pixels: &Pixels<'_>, crop: &BoundingBox, geometry: Letterbox) -> Result<&Letterboxed, ResizeError> {
         let (width, height) = geometry.content;
         self.resized.resize(width as usize * height as usize * 3, 0);
-        let source = ImageRef::new(size.0, size.1, decoded, PixelType::U8x3).map_err(|_| ResizeError::PixelTypesAreDifferent)?;
+        let (across, down) = pixels.scale;
+        let side = |at: f32, scale: f32, most: u32| f64::from(at / scale).clamp(0.0, f64::from(most));
+        let (left, top) = (side(crop.x, across, pixels.size.0), side(crop.y, down, pixels.size.1));
+        let (right, bottom) = (side(crop.x + crop.width, across, pixels.size.0), side(crop.y + crop.height, down, pixels.size.1));
+        let source = ImageRef::new(pixels.size.0, pixels.size.1, pixels.samples, PixelType::U8x3);
+        let source = source.map_err(|_| ResizeError::PixelTypesAreDifferent)?;
         let mut target =
             Image::from_slice_u8(width, height, &mut self.resized, PixelType::U8x3).map_err(|_| ResizeError::PixelTypesAreDifferent)?;
-        self.resizer.resize(&source, &mut target, &self.options)?;
+        let options = self.options.crop(left, top, right - left, bottom - top);
+        self.resizer.resize(&source, &mut target, &options)?;
         self.write_planes(geometry);
         Ok(&self.out)
     }
@@ -116,6 +128,11 @@ impl Letterboxer {
         self.out.geometry = geometry;
         let (first, rest) = self.out.pixels.split_at_mut(plane);
         let (second, third) = rest.split_at_mut(plane);
+        // Decoded pixels are RGB; a model of BGR gets its planes the other way round.
+        let (first, third) = match self.spec.channels {
+            ChannelOrder::Rgb => (first, third),
+            ChannelOrder::Bgr => (third, first),
+        };
         for (row, pixels) in self.resized.chunks_exact(3 * width).enumerate() {
             let range = row * stride..row * stride + width;
             let planes = first[range.clone()].iter_mut().zip(&mut second[range.clone()]).zip(&mut third[range]);
@@ -157,7 +174,9 @@ mod tests {
         let mut letterboxer = Letterboxer::new(spec);
         let geometry = Letterbox::fit((2, 2), &spec);
         let pixels = [10, 20, 30, 11, 21, 31, 12, 22, 32, 13, 23, 33];
-        let out = letterboxer.fill(&pixels, (2, 2), geometry).expect("sizes agree");
+        let whole = |width, height| BoundingBox { x: 0.0, y: 0.0, width, height };
+        let pixels = Pixels { samples: &pixels, size: (2, 2), scale: (1.0, 1.0) };
+        let out = letterboxer.fill(&pixels, &whole(2.0, 2.0), geometry).expect("sizes agree");
         let plane = |p: usize| &out.pixels[p * 8..p * 8 + 8];
         assert_eq!(plane(0), [5.0, 5.5, 50.0, 50.0, 6.0, 6.5, 50.0, 50.0]);
         assert_eq!(plane(1), [10.0, 10.5, 50.0, 50.0, 11.0, 11.5, 50.0, 50.0]);
@@ -165,9 +184,22 @@ mod tests {
 
         // A flat frame of another shape: nothing of the earlier one is left.
         let geometry = Letterbox::fit((8, 2), &spec);
-        let out = letterboxer.fill(&[80; 48], (8, 2), geometry).expect("sizes agree");
+        let pixels = Pixels { samples: &[80; 48], size: (8, 2), scale: (1.0, 1.0) };
+        let out = letterboxer.fill(&pixels, &whole(8.0, 2.0), geometry).expect("sizes agree");
         assert_eq!(geometry.content, (4, 1));
         assert_eq!(out.pixels[..8], [40.0, 40.0, 40.0, 40.0, 50.0, 50.0, 50.0, 50.0]);
+    }
+
+    #[test]
+    fn a_crop_is_taken_in_pixels_of_the_frame_and_bgr_turns_the_planes() {
+        let spec = InputSpec { width: 2, height: 1, channels: ChannelOrder::Bgr, scale: 1.0, pad: 0 };
+        // A frame of 8x2 pixels decoded at half its size: 4x1.
+        let samples = [10, 20, 30, 11, 21, 31, 12, 22, 32, 13, 23, 33];
+        let pixels = Pixels { samples: &samples, size: (4, 1), scale: (2.0, 2.0) };
+        let crop = BoundingBox { x: 4.0, y: 0.0, width: 4.0, height: 2.0 };
+        let mut letterboxer = Letterboxer::new(spec);
+        let out = letterboxer.fill(&pixels, &crop, Letterbox::fit((4, 2), &spec)).expect("sizes agree");
+        assert_eq!(out.pixels, [32.0, 33.0, 22.0, 23.0, 12.0, 13.0]);
     }
 
     #[test]

@@ -5,20 +5,45 @@
 //! Invariant: a frame that could not be looked at is an `Err`, never a count of zero. Nothing here keeps a clock, a thread
 //! or a file; all state belongs to one [`Pipeline`], which one worker owns.
 
+mod appearance;
+mod assign;
+mod blobs;
+mod check;
 mod counts;
 mod decode;
-mod detector;
+
+mod events;
 mod gate;
 mod jpeg;
+mod judge;
+mod lens;
 mod letterbox;
+mod look;
+mod model;
 mod nms;
+mod observe;
 mod pipeline;
+pub mod plate;
+mod signal;
+#[cfg(test)]
+mod testing;
+mod tracker;
+mod view;
 mod yolox;
 mod zone;
 
-pub use detector::{DetectError, Detector};
-pub use gate::GateConfig;
+pub use appearance::{Appearance, Pixels};
+pub use decode::luma_eighth;
+pub use events::{Happening, ZoneConfig, ZoneEvent, ZoneWatch};
+pub use gate::{Gate, GateConfig, Glance};
+pub use huong_types::ModelId;
 pub use jpeg::{FrameLimits, validate_jpeg};
+pub use judge::{HeadSight, Judge, JudgeConfig, Shot, WasteConfig, WasteWatch};
 pub use letterbox::{ChannelOrder, InputSpec, Letterbox, Letterboxed};
+pub use look::LookConfig;
+pub use model::{Ctc, DetectError, Detector, FoundPlate, PlateFinder, PlateImage, PlateReader, PlateRows, PlateSight};
 pub use pipeline::{FrameError, Outcome, Pipeline, VisionConfig};
+pub use signal::{SignalConfig, Signals};
+pub use tracker::{Sight, Track, Tracker, TrackerConfig};
+pub use view::{Area, LineKind, LineSpec, Point, SignalSpec, View, Views, ZoneKind, ZoneSpec};
 pub use yolox::YoloxHead;

@@ -21,6 +21,25 @@ fn crosses(a: (f32, f32), b: (f32, f32), point: (f32, f32)) -> bool {
     point.0 < upper.0 + part * (lower.0 - upper.0)
 }
 
+/// How far the point is from the polygon's edge, in its units.
+pub(crate) fn edge_distance(polygon: &[(f32, f32)], point: (f32, f32)) -> f32 {
+    let edges = polygon.iter().zip(polygon.iter().cycle().skip(1));
+    edges.map(|(&a, &b)| segment_distance(a, b, point)).fold(f32::INFINITY, f32::min)
+}
+
+fn segment_distance(a: (f32, f32), b: (f32, f32), point: (f32, f32)) -> f32 {
+    let (dx, dy) = (b.0 - a.0, b.1 - a.1);
+    let length = dx * dx + dy * dy;
+    let part = if length > 0.0 { (((point.0 - a.0) * dx + (point.1 - a.1) * dy) / length).clamp(0.0, 1.0) } else { 0.0 };
+    (point.0 - a.0 - part * dx).hypot(point.1 - a.1 - part * dy)
+}
+
+/// Whether two segments have a point in common; those that lie in one line have none.
+pub(crate) fn meets((a, b): ((f32, f32), (f32, f32)), (c, d): ((f32, f32), (f32, f32))) -> bool {
+    let turn = |p: (f32, f32), q: (f32, f32), r: (f32, f32)| (q.0 - p.0) * (r.1 - p.1) - (q.1 - p.1) * (r.0 - p.0);
+    (turn(a, b, c) > 0.0) != (turn(a, b, d) > 0.0) && (turn(c, d, a) > 0.0) != (turn(c, d, b) > 0.0)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -49,6 +68,24 @@ mod tests {
         ];
         for (name, polygon, point, expected) in cases {
             assert_eq!(contains(polygon, point), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn distances_and_meetings() {
+        let square = [(0.2, 0.2), (0.6, 0.2), (0.6, 0.6), (0.2, 0.6)];
+        for (point, expected) in [((0.4, 0.3), 0.1), ((0.4, 0.0), 0.2), ((0.9, 1.0), 0.5), ((0.2, 0.2), 0.0)] {
+            assert!((edge_distance(&square, point) - expected).abs() < 1e-6, "{point:?}");
+        }
+        let line = ((0.2, 0.5), (0.8, 0.5));
+        let cases = [
+            ((0.5, 0.4), (0.5, 0.6), true),
+            ((0.1, 0.4), (0.1, 0.6), false),
+            ((0.1, 0.4), (0.4, 0.6), true),
+            ((0.5, 0.1), (0.5, 0.2), false),
+        ];
+        for (from, to, expected) in cases {
+            assert_eq!(meets(line, (from, to)), expected, "{from:?} to {to:?}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use huong_types::{BoundingBox, Detection, Frame, Name, Origin, Problems, Registry, RejectReason, Timestamp};
-use huong_vision::{ChannelOrder, DetectError, Detector, FrameError, InputSpec, Letterboxed, Pipeline, VisionConfig};
+use huong_vision::{ChannelOrder, DetectError, Detector, FrameError, InputSpec, Letterboxed, ModelId, Pipeline, VisionConfig};
 use turbojpeg::{Compressor, Image, PixelFormat};
 
 const WIDTH: usize = 640;
@@ -12,19 +12,19 @@ const HEIGHT: usize = 360;
 
 /// Calls the black pixels of the input one car; fails on an almost white picture, as a model might on any.
 struct BlackBlob {
-    name: Name,
+    model: ModelId,
     labels: Vec<Name>,
 }
 
 impl BlackBlob {
     fn boxed() -> Box<Self> {
-        Box::new(Self { name: "black-blob".into(), labels: vec!["car".into(), "bus".into()] })
+        Box::new(Self { model: ModelId { name: "black-blob".into(), sha256: "00".into() }, labels: vec!["car".into(), "bus".into()] })
     }
 }
 
 impl Detector for BlackBlob {
-    fn name(&self) -> &Name {
-        &self.name
+    fn model(&self) -> &ModelId {
+        &self.model
     }
 
     fn input(&self) -> InputSpec {
@@ -103,7 +103,7 @@ fn a_moving_vehicle_is_boxed_and_counted_where_it_stands() {
         for (found, expected) in [(found.x, x as f32), (found.y, 200.0), (found.width, 64.0), (found.height, 48.0)] {
             assert!((found - expected).abs() < 5.0, "second {second}: found {found}, expected {expected}");
         }
-        let reading = outcome.reading.expect("a looked-at frame gives a reading");
+        let reading = outcome.readings.first().expect("a looked-at frame gives a reading");
         assert_eq!((reading.stream.as_str(), reading.key.as_str(), reading.source.as_str()), ("vehicles", "cam-2", "black-blob"));
         assert_eq!((reading.at.as_millis(), reading.origin, reading.orphan), (second * 1000, Origin::Vision, false));
         for (field, expected) in
@@ -121,7 +121,7 @@ fn a_still_camera_gives_no_reading_until_it_is_time_to_look_again() {
     let looked_at: Vec<i64> = (0..25)
         .filter(|&second| {
             let outcome = pipeline.process(0, &frame(second, still.clone())).expect("a good frame");
-            assert_eq!(outcome.gated, outcome.reading.is_none());
+            assert_eq!(outcome.gated, outcome.readings.is_empty());
             !outcome.gated
         })
         .collect();

@@ -1,0 +1,74 @@
+//! The settings of the judge.
+//!
+//! Invariant: no provision of law is in the code: which act of which vehicle is which, the configuration says with its source.
+
+use std::collections::BTreeMap;
+
+use huong_types::{Act, Name, Problems, Span};
+use serde::Deserialize;
+
+use super::WasteConfig;
+use crate::check::in_range;
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JudgeConfig {
+    /// Pictures that a candidate needs.
+    pub frames: usize,
+    /// How long the light must have been red in the frame before the line.
+    pub red_margin: Span,
+    /// How long a frame after the line is waited for.
+    pub after: Span,
+    /// Standing for so long is stopping, where the zone does not say.
+    pub standing: Span,
+    /// Being on a pavement or in a bus lane for so long is driving there.
+    pub passing: Span,
+    /// Another vehicle that covers more than this part of one, or is covered, makes it two candidates.
+    pub overlap: f32,
+    /// The least score of a head.
+    pub helmet_score: f32,
+    /// Looks kept for the frames before.
+    pub recent: usize,
+    /// Provisions by act, then by `car` (also bus and truck) or `motorbike`.
+    pub codes: BTreeMap<Act, BTreeMap<Name, Name>>,
+    pub waste: WasteConfig,
+}
+
+impl Default for JudgeConfig {
+    /// Three frames: the practice of red-light evidence (before, on, after the line). One second of red: this project's margin for the
+    /// clock of a camera and a driver who cannot stop. Two minutes, two seconds, 0.3: choices of this project.
+    fn default() -> Self {
+        Self {
+            frames: 3,
+            red_margin: Span::from_secs(1),
+            after: Span::from_secs(6),
+            standing: Span::from_mins(2),
+            passing: Span::from_secs(2),
+            overlap: 0.3,
+            helmet_score: 0.5,
+            recent: 6,
+            codes: BTreeMap::new(),
+            waste: WasteConfig::default(),
+        }
+    }
+}
+
+impl JudgeConfig {
+    pub fn check(&self, file: &str, path: &str, problems: &mut Problems) {
+        in_range(file, path, problems, "frames", self.frames, 1..=3);
+        in_range(file, path, problems, "overlap", self.overlap, 0.0..=1.0);
+        in_range(file, path, problems, "helmet_score", self.helmet_score, 0.0..=1.0);
+        in_range(file, path, problems, "recent", self.recent, 2..=64);
+        for (act, codes) in &self.codes {
+            for vehicle in codes.keys().filter(|vehicle| !["car", "motorbike"].contains(&vehicle.as_str())) {
+                problems.add(file, format!("{path}.codes.{}", act.as_str()), format!("`{vehicle}`"), "`car` or `motorbike`");
+            }
+        }
+        self.waste.check(file, &format!("{path}.waste"), problems);
+    }
+
+    pub(super) fn code(&self, act: Act, label: &str) -> Option<Name> {
+        let vehicle = if label == "motorbike" { "motorbike" } else { "car" };
+        self.codes.get(&act)?.get(vehicle).cloned()
+    }
+}

@@ -1,0 +1,323 @@
+//! From what objects did to candidates of violations, each with its pictures and with every reason against it.
+//!
+//! A pure state machine per camera: looks in, candidates out.
+//!
+//! Invariant: a candidate is given once per act, vehicle and place; without a reason against it, it has at least `frames` pictures in
+//! the order of time, in each of which the vehicle was seen. Nothing here fines anybody: a person looks at each.
+
+mod case;
+mod config;
+mod waste;
+
+use std::collections::{BTreeSet, HashSet, VecDeque};
+
+use bytes::Bytes;
+use huong_types::{Act, BoundingBox, Candidate, EvidenceFrame, ModelId, Name, SignalSight, SignalState, Timestamp, VoidReason};
+
+use case::{Case, Stage, first_middle_last};
+pub use config::JudgeConfig;
+pub use waste::{WasteConfig, WasteWatch};
+
+use crate::events::side;
+use crate::view::View;
+use crate::{Happening, LineKind, Track, ZoneEvent, ZoneKind, ZoneSpec, ZoneWatch};
+
+/// The labels of vehicles.
+pub(crate) const VEHICLES: [&str; 4] = ["car", "bus", "truck", "motorbike"];
+
+/// One look as evidence.
+#[derive(Clone, Debug)]
+pub struct Shot {
+    pub at: Timestamp,
+    pub received: Timestamp,
+    pub jpeg: Bytes,
+    /// In pixels.
+    pub size: (u32, u32),
+    pub signals: Vec<SignalSight>,
+}
+
+/// What a look at a rider's head said: the best scores of both labels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HeadSight {
+    pub track: u64,
+    pub with_helmet: f32,
+    pub without_helmet: f32,
+}
+
+/// A shot with the vehicles that were in it.
+#[derive(Clone, Debug)]
+struct Seen {
+    shot: Shot,
+    boxes: Vec<(u64, BoundingBox)>,
+}
+
+/// The violations of one camera.
+#[derive(Clone, Debug)]
+pub struct Judge {
+    config: JudgeConfig,
+    camera: Name,
+    view: View,
+    versions: (Name, Name),
+    models: Vec<ModelId>,
+    recent: VecDeque<Seen>,
+    open: Vec<Case>,
+    told: HashSet<(Act, u64, Name)>,
+}
+
+impl Judge {
+    /// `models` are those whose word it takes.
+    pub fn new(config: JudgeConfig, camera: Name, view: View, models: Vec<ModelId>) -> Self {
+        let versions = (crate::view::checksum(&config), view.version());
+        Self { config, camera, view, versions, models, recent: VecDeque::new(), open: Vec::new(), told: HashSet::new() }
+    }
+
+    /// Takes one look into account: the tracks of the camera, what they did, and what their heads showed. `ended` are gone.
+    pub fn look(
+        &mut self,
+        shot: Shot,
+        tracks: &[&Track],
+        events: &[ZoneEvent],
+        watch: &ZoneWatch,
+        heads: &[HeadSight],
+        ended: &[Track],
+    ) -> Vec<Candidate> {
+        let here: Vec<&Track> =
+            tracks.iter().copied().filter(|track| track.is_here() && VEHICLES.contains(&track.label().as_str())).collect();
+        let boxes = here.iter().map(|track| (track.id, track.sight().bbox)).collect();
+        let now = shot.at;
+        self.recent.push_back(Seen { shot, boxes });
+        while self.recent.len() > self.config.recent {
+            self.recent.pop_front();
+        }
+        self.follow(&here, now);
+        for event in events {
+            if let Happening::Crossed { forward } = event.happening {
+                self.crossed(event, forward, watch, &here);
+            }
+        }
+        for track in &here {
+            self.stays(track, watch, now);
+        }
+        for head in heads {
+            if let Some(track) = here.iter().find(|track| track.id == head.track) {
+                self.head(track, head, now);
+            }
+        }
+        let given = self.close(now, |case| ended.iter().any(|track| track.id == case.track));
+        self.told.retain(|(_, told, _)| ended.iter().all(|track| track.id != *told));
+        given
+    }
+
+    /// A vehicle crossed a line in the latest look.
+    fn crossed(&mut self, event: &ZoneEvent, forward: bool, watch: &ZoneWatch, here: &[&Track]) {
+        let Some(track) = here.iter().find(|track| track.id == event.track) else { return };
+        let (act, signal) = if let Some(line) = watch.line(&event.place, LineKind::Stop).filter(|_| forward) {
+            let Some(signal) = &line.signal else { return };
+            (Act::RedLight, Some(signal.clone()))
+        } else if watch.line(&event.place, LineKind::Direction).is_some() && !forward {
+            (Act::WrongWay, None)
+        } else {
+            return;
+        };
+        let mut seen = self.recent.iter().rev();
+        let Some(on) = seen.next() else { return };
+        let before = seen.find(|seen| seen.boxes.iter().any(|(id, _)| *id == track.id));
+        let mut case = Case::new(act, track, event.place.clone(), before.map_or(event.at, |seen| seen.shot.at), signal);
+        case.stage = Stage::AwaitsAfter { until: event.at + self.config.after };
+        match before {
+            Some(before) => case.add("before", &before.shot, &before.boxes, self.config.overlap),
+            None => _ = case.void.insert(VoidReason::TooFewFrames),
+        }
+        case.add("on", &on.shot, &on.boxes, self.config.overlap);
+        if act == Act::RedLight {
+            let states: Vec<Option<&SignalSight>> = case.frames.iter().map(|frame| frame.signal.as_ref()).collect();
+            let is = |sight: &Option<&SignalSight>, state| sight.is_some_and(|sight| sight.state == state);
+            let red = states.iter().filter(|sight| is(sight, SignalState::Red)).count();
+            // A light that was green or yellow in either frame, or not red for longer than the margin, accuses nobody.
+            let lawful = states.iter().any(|sight| is(sight, SignalState::Green) || is(sight, SignalState::Yellow));
+            let fresh = case.frames.first().is_some_and(|frame| {
+                frame.signal.as_ref().is_some_and(|s| s.state == SignalState::Red && frame.at.since(s.since) < self.config.red_margin)
+            });
+            if lawful || fresh || red == 0 {
+                return;
+            }
+            if red < states.len() {
+                case.void.insert(VoidReason::SignalUnknown);
+            }
+        }
+        self.begin(case);
+    }
+
+    /// Opens and feeds the cases of a vehicle that stays in a zone where it must not.
+    fn stays(&mut self, track: &Track, watch: &ZoneWatch, now: Timestamp) {
+        for (zone, _) in watch.inside(track.id) {
+            let Some((act, standing, least)) = self.forbidden(zone, track) else { continue };
+            if standing && track.still_for(now).as_millis() == 0 {
+                continue;
+            }
+            let known = self.open.iter().any(|case| case.is(act, track.id, &zone.name));
+            if !known {
+                let mut case = Case::new(act, track, zone.name.clone(), now, None);
+                case.stage = Stage::Stays { standing, least };
+                self.begin(case);
+            }
+        }
+        let inside: Vec<&Name> = watch.inside(track.id).map(|(zone, _)| &zone.name).collect();
+        // Who left the zone, or drives again, has stopped doing it.
+        self.open.retain(|case| match case.stage {
+            Stage::Stays { standing, .. } if case.track == track.id => {
+                inside.contains(&&case.place) && (!standing || track.still_for(now) >= now.since(case.began))
+            }
+            _ => true,
+        });
+        let Some(seen) = self.recent.back() else { return };
+        for case in self.open.iter_mut().filter(|case| case.track == track.id && matches!(case.stage, Stage::Stays { .. })) {
+            case.add("stay", &seen.shot, &seen.boxes, self.config.overlap);
+        }
+    }
+
+    /// What a vehicle in a zone of this kind does wrong, whether only by standing, and after how long.
+    fn forbidden(&self, zone: &ZoneSpec, track: &Track) -> Option<(Act, bool, huong_types::Span)> {
+        let standing = zone.dwell.unwrap_or(self.config.standing);
+        let passing = zone.dwell.unwrap_or(self.config.passing);
+        match zone.kind {
+            ZoneKind::NoStopping => Some((Act::StopPark, true, standing)),
+            ZoneKind::Lane | ZoneKind::Junction => Some((Act::StoppedVehicle, true, standing)),
+            ZoneKind::Pavement => Some((Act::Pavement, false, passing)),
+            ZoneKind::BusLane if !zone.allowed.contains(track.label()) && track.label().as_str() != "bus" => {
+                Some((Act::WrongLane, false, passing))
+            }
+            ZoneKind::BusLane | ZoneKind::Waste | ZoneKind::Mask | ZoneKind::Plate => None,
+        }
+    }
+
+    /// A rider's head was looked at.
+    fn head(&mut self, track: &Track, head: &HeadSight, now: Timestamp) {
+        let place = Name::new("rider");
+        let bare = head.without_helmet >= self.config.helmet_score && head.without_helmet > head.with_helmet;
+        let covered = head.with_helmet >= self.config.helmet_score && !bare;
+        if bare && !self.open.iter().any(|case| case.is(Act::NoHelmet, track.id, &place)) {
+            let mut case = Case::new(Act::NoHelmet, track, place.clone(), now, None);
+            case.stage = Stage::Votes { against: 0 };
+            self.begin(case);
+        }
+        let Some(seen) = self.recent.back() else { return };
+        if let Some(case) = self.open.iter_mut().find(|case| case.is(Act::NoHelmet, track.id, &place)) {
+            if bare {
+                case.add("bare", &seen.shot, &seen.boxes, self.config.overlap);
+            } else if covered && let Stage::Votes { against } = &mut case.stage {
+                *against += 1;
+            }
+        }
+    }
+
+    fn begin(&mut self, case: Case) {
+        let key = (case.act, case.track, case.place.clone());
+        if !self.told.contains(&key) && !self.open.iter().any(|open| open.is(case.act, case.track, &case.place)) {
+            self.open.push(case);
+        }
+    }
+
+    /// The frame after, for those who crossed a line; and doubts about who is who.
+    fn follow(&mut self, here: &[&Track], now: Timestamp) {
+        let Some(seen) = self.recent.back() else { return };
+        for case in &mut self.open {
+            let Some(track) = here.iter().find(|track| track.id == case.track) else { continue };
+            if track.doubted.is_some_and(|doubted| doubted >= case.began) {
+                case.void.insert(VoidReason::IdentityDoubtful);
+            }
+            let Stage::AwaitsAfter { .. } = case.stage else { continue };
+            let line = self.view.lines.iter().find(|line| line.name == case.place);
+            let foot = track.sight().bbox.foot();
+            let at = (foot.0 / seen.shot.size.0 as f32, foot.1 / seen.shot.size.1 as f32);
+            let beyond = line.is_some_and(|line| (side(line, at) > 0.0) == (case.act == Act::RedLight));
+            if !beyond {
+                // It came back over the line: whatever that was, it was not driving on.
+                case.stage = Stage::Dropped;
+                continue;
+            }
+            case.add("after", &seen.shot, &seen.boxes, self.config.overlap);
+            if case.act == Act::RedLight {
+                match case.frames.last().and_then(|frame| frame.signal.as_ref()).map(|signal| signal.state) {
+                    Some(SignalState::Red) => {}
+                    Some(SignalState::Green | SignalState::Yellow) => _ = case.void.insert(VoidReason::TooFewFrames),
+                    Some(SignalState::Unknown) | None => _ = case.void.insert(VoidReason::SignalUnknown),
+                }
+            }
+            case.stage = Stage::Complete;
+            case.at = now;
+        }
+    }
+
+    /// Gives what is complete, and what can no longer become so.
+    fn close(&mut self, now: Timestamp, gone: impl Fn(&Case) -> bool) -> Vec<Candidate> {
+        let mut given = Vec::new();
+        for mut case in std::mem::take(&mut self.open) {
+            let gone = gone(&case);
+            let full = case.frames.len() >= self.config.frames;
+            let complete = match case.stage {
+                Stage::Complete => true,
+                Stage::Stays { least, .. } => full && now.since(case.began) >= least,
+                Stage::Votes { against } => full && against * 2 < case.frames.len(),
+                Stage::AwaitsAfter { until } if gone || now > until => {
+                    case.void.insert(VoidReason::TooFewFrames);
+                    true
+                }
+                Stage::AwaitsAfter { .. } => false,
+                Stage::Dropped => continue,
+            };
+            if complete {
+                case.at = now;
+                self.told.insert((case.act, case.track, case.place.clone()));
+                given.push(self.candidate(case));
+            } else if !gone {
+                self.open.push(case);
+            }
+        }
+        given
+    }
+
+    fn candidate(&self, case: Case) -> Candidate {
+        let mut void = case.void;
+        if case.frames.len() < self.config.frames {
+            void.insert(VoidReason::TooFewFrames);
+        }
+        let stays = matches!(case.stage, Stage::Stays { .. });
+        let frames = if stays { first_middle_last(case.frames) } else { case.frames };
+        Candidate {
+            id: Name::from(format!("{}-{}-{}-{}", self.camera, case.act.as_str(), case.track, case.began.as_millis())),
+            act: case.act,
+            code: self.config.code(case.act, &case.label),
+            camera: self.camera.clone(),
+            place: case.place,
+            began: case.began,
+            at: case.at,
+            track: Some(case.track),
+            label: case.label,
+            frames,
+            plate: None,
+            rule_version: self.versions.0.clone(),
+            view_version: self.versions.1.clone(),
+            models: self.models.clone(),
+            void: void.into_iter().collect(),
+        }
+    }
+}
+
+/// A vehicle in one shot, as evidence.
+fn evidence(moment: &str, shot: &Shot, bbox: BoundingBox, signal: Option<&Name>) -> EvidenceFrame {
+    let signal = signal.and_then(|name| shot.signals.iter().find(|sight| sight.signal == *name)).cloned();
+    EvidenceFrame { moment: Name::new(moment), at: shot.at, received: shot.received, jpeg: shot.jpeg.clone(), bbox, signal }
+}
+
+/// The part of the smaller box that the other covers, 0 to 1.
+fn covered(a: &BoundingBox, b: &BoundingBox) -> f32 {
+    let w = (a.x + a.width).min(b.x + b.width) - a.x.max(b.x);
+    let h = (a.y + a.height).min(b.y + b.height) - a.y.max(b.y);
+    if w <= 0.0 || h <= 0.0 { 0.0 } else { w * h / a.area().min(b.area()).max(1.0) }
+}
+
+type Reasons = BTreeSet<VoidReason>;
+
+#[cfg(test)]
+mod tests;

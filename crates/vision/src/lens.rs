@@ -1,0 +1,259 @@
+//! All that is known of one camera: its gate, tracks, zones, signals, plates and cases.
+//!
+//! Invariant: its time never goes back, whatever the camera's clock does, so ages and speeds mean something.
+
+use std::collections::HashMap;
+
+use huong_types::{BoundingBox, Camera, Candidate, Detection, Frame, Name, Reading, SignalSight, Timestamp};
+
+use crate::counts::Counter;
+use crate::gate::Gate;
+use crate::judge::{HeadSight, Judge, Shot, WasteWatch};
+use crate::observe::{self, Moment};
+use crate::pipeline::{Kit, VisionConfig};
+use crate::plate::{Kinds, Votes};
+use crate::view::View;
+use crate::zone::contains;
+use crate::{Appearance, FrameError, Pixels, Point, Signals, Track, Tracker, ZoneKind, ZoneWatch};
+
+/// Labels of what moves by itself: the rest (lights, waste) is found, not followed.
+const FOLLOWED: [&str; 5] = ["car", "bus", "truck", "motorbike", "person"];
+
+pub(crate) struct Lens {
+    pub(crate) camera: Name,
+    pub(crate) gate: Gate,
+    pub(crate) counter: Counter,
+    pub(crate) waste_counter: Counter,
+    view: View,
+    tracker: Tracker,
+    watch: ZoneWatch,
+    signals: Signals,
+    judge: Judge,
+    waste: WasteWatch,
+    waste_looked: Option<Timestamp>,
+    votes: HashMap<u64, Votes>,
+    /// Tracks whose plate was told.
+    told: Vec<u64>,
+    /// Candidates that wait for their plate, and until when.
+    waiting: Vec<(Candidate, Timestamp)>,
+    /// Of the latest frame: this lens's time, the frame's own, its arrival.
+    clock: Option<(Timestamp, Timestamp, Timestamp)>,
+}
+
+/// What one frame gave beyond its count.
+#[derive(Default)]
+pub(crate) struct Gains {
+    pub(crate) readings: Vec<Reading>,
+    pub(crate) candidates: Vec<Candidate>,
+}
+
+impl Lens {
+    pub(crate) fn new(config: &VisionConfig, camera: &Camera, view: View, labels: &[Name], kit: &Kit) -> Self {
+        let models = kit.models();
+        let waste_labels = kit.waste.as_ref().map_or(&[][..], |eye| eye.detector.labels());
+        Self {
+            camera: camera.id.clone(),
+            gate: Gate::default(),
+            counter: Counter::of_vehicles(camera, labels),
+            waste_counter: Counter::of_all(camera, waste_labels),
+            tracker: Tracker::default(),
+            watch: ZoneWatch::new(config.zones, &view),
+            signals: Signals::new(config.signals, &view.signals),
+            judge: Judge::new(config.judge.clone(), camera.id.clone(), view.clone(), models.clone()),
+            waste: WasteWatch::new(config.judge.waste, camera.id.clone(), &view, models),
+            waste_looked: None,
+            votes: HashMap::new(),
+            told: Vec::new(),
+            waiting: Vec::new(),
+            clock: None,
+            view,
+        }
+    }
+
+    pub(crate) fn masks(&self) -> Vec<&[Point]> {
+        self.view.zones_of(ZoneKind::Mask).map(|zone| &zone.points[..]).collect()
+    }
+
+    pub(crate) fn signals(&mut self) -> &mut Signals {
+        &mut self.signals
+    }
+
+    /// Whether this frame is needed at full resolution, for lights, plates or heads.
+    pub(crate) fn needs_all_pixels(&self, kit: &Kit) -> bool {
+        !self.signals.is_empty() || kit.plates.is_some() || kit.helmets.is_some()
+    }
+
+    /// The time of this frame: its own while that moves forward, else as much later as it arrived later.
+    pub(crate) fn time_of(&mut self, frame: &Frame) -> Moment {
+        let at = match self.clock {
+            Some((_, own, _)) if frame.at > own => frame.at.max(self.clock.map_or(frame.at, |(now, ..)| now)),
+            Some((now, _, received)) => now + frame.received.since(received),
+            None => frame.at,
+        };
+        self.clock = Some((at, frame.at, frame.received));
+        Moment { at, received: frame.received }
+    }
+
+    /// The gate held the frame back.
+    pub(crate) fn rest(&mut self, config: &VisionConfig, kit: &Kit, when: Moment) -> Gains {
+        let mut gains = Gains::default();
+        let ended = self.tracker.rest(&config.tracker, when.at);
+        self.end(config, kit, &ended, when, &mut gains);
+        self.flush(config, when, &mut gains);
+        gains
+    }
+
+    /// The frame was looked at: `found` is in it, and `moved` where it changed.
+    pub(crate) fn look(
+        &mut self,
+        config: &VisionConfig,
+        kit: &mut Kit,
+        (frame, when, size): (&Frame, Moment, (u32, u32)),
+        pixels: &Pixels<'_>,
+        found: &[Detection],
+        moved: &[BoundingBox],
+    ) -> Result<Gains, FrameError> {
+        let mut gains = Gains::default();
+        let now = when.at;
+        let changed = self.signals.look(pixels, size, now);
+        gains.readings.extend(changed.iter().map(|sight| observe::signal(&self.camera, sight, when)));
+
+        let masks = self.masks();
+        let follows = |d: &&Detection| {
+            let (x, y) = d.bbox.foot();
+            FOLLOWED.contains(&d.label.as_str()) && !masks.iter().any(|mask| contains(mask, (x / size.0 as f32, y / size.1 as f32)))
+        };
+        let seen: Vec<(Detection, Appearance)> =
+            found.iter().filter(follows).map(|d| (d.clone(), Appearance::of(pixels, &d.bbox))).collect();
+        let quiet = |bbox: &BoundingBox| moved.iter().all(|region| region.iou(bbox) == 0.0);
+        let ended = self.tracker.look(&config.tracker, &seen, quiet, now);
+        let events = self.watch.look(self.tracker.tracks(), size, now);
+        gains.readings.extend(events.iter().map(|event| observe::zone_event(&self.camera, event, when.received, &kit.source())));
+
+        self.read_plates(config, kit, pixels, size, when, &mut gains)?;
+        let heads = self.look_at_heads(config, kit, pixels, size)?;
+        let signals: Vec<SignalSight> = self.signals.states(now).collect();
+        let shot = Shot { at: now, received: when.received, jpeg: frame.jpeg.clone(), size, signals };
+        let tracks: Vec<&Track> = self.tracker.tracks().collect();
+        let mut candidates = self.judge.look(shot.clone(), &tracks, &events, &self.watch, &heads, &ended);
+        let due = self.waste_looked.is_none_or(|looked| now.since(looked) >= config.waste_every);
+        if let Some(eye) = kit.waste.as_mut().filter(|_| due && !self.waste.is_empty()) {
+            self.waste_looked = Some(now);
+            let waste = eye.part(pixels, &BoundingBox { x: 0.0, y: 0.0, width: size.0 as f32, height: size.1 as f32 })?;
+            let (more, events) = self.waste.look(&shot, &waste, &tracks);
+            candidates.extend(more);
+            let source = &eye.detector.model().name;
+            gains.readings.extend(events.iter().map(|event| observe::zone_event(&self.camera, event, when.received, source)));
+            let fields = self.waste_counter.fields(&waste, size);
+            gains.readings.push(observe::reading(observe::WASTE, self.camera.clone(), when, source, fields));
+        }
+        for candidate in candidates {
+            let until = if kit.plates.is_some() && candidate.track.is_some() { now + config.plate_wait } else { now };
+            self.waiting.push((candidate, until));
+        }
+        self.end(config, kit, &ended, when, &mut gains);
+        self.flush(config, when, &mut gains);
+        Ok(gains)
+    }
+
+    /// Reads the plates of the vehicles here that are not read yet, the largest first.
+    fn read_plates(
+        &mut self,
+        config: &VisionConfig,
+        kit: &mut Kit,
+        pixels: &Pixels<'_>,
+        size: (u32, u32),
+        when: Moment,
+        gains: &mut Gains,
+    ) -> Result<(), FrameError> {
+        let source = kit.source();
+        let Some(eye) = &mut kit.plates else { return Ok(()) };
+        let zones: Vec<&[Point]> = self.view.zones_of(ZoneKind::Plate).map(|zone| &zone.points[..]).collect();
+        let in_zone = |bbox: &BoundingBox| {
+            let (x, y) = bbox.foot();
+            zones.is_empty() || zones.iter().any(|zone| contains(zone, (x / size.0 as f32, y / size.1 as f32)))
+        };
+        let mut here: Vec<&Track> = self
+            .tracker
+            .tracks()
+            .filter(|track| track.is_here() && track.sight().at == when.at && crate::judge::VEHICLES.contains(&track.label().as_str()))
+            .filter(|track| in_zone(&track.sight().bbox))
+            .filter(|track| self.votes.get(&track.id).is_none_or(|votes| !votes.is_settled(&config.plates.votes)))
+            .collect();
+        here.sort_by(|a, b| b.sight().bbox.area().total_cmp(&a.sight().bbox.area()));
+        for track in here.into_iter().take(config.plates.per_frame) {
+            let Some(shot) = eye.look(&config.plates, pixels, size, Some(&track.sight().bbox), Some(track.label()))? else { continue };
+            let votes = self.votes.entry(track.id).or_default();
+            votes.add(&config.plates.votes, &shot.spelling, &shot.characters, (when.at, shot.bbox));
+            if config.plates.report && votes.is_settled(&config.plates.votes) && !self.told.contains(&track.id) {
+                self.told.push(track.id);
+                let plate = votes.decide(&config.plates.votes, Kinds::of_vehicle(Some(track.label()), None));
+                gains.readings.extend(observe::plate(&self.camera, &plate, track.label(), when, &source));
+            }
+        }
+        Ok(())
+    }
+
+    /// The heads of riders: the upper part of a motorbike's box, and what is above it.
+    fn look_at_heads(
+        &mut self,
+        config: &VisionConfig,
+        kit: &mut Kit,
+        pixels: &Pixels<'_>,
+        size: (u32, u32),
+    ) -> Result<Vec<HeadSight>, FrameError> {
+        let Some(eye) = &mut kit.helmets else { return Ok(Vec::new()) };
+        let mut heads = Vec::new();
+        let riders = self.tracker.tracks().filter(|track| track.is_here() && track.label().as_str() == "motorbike");
+        for track in riders.filter(|track| track.sight().bbox.width >= config.rider_width).take(config.riders) {
+            let b = track.sight().bbox;
+            let (top, bottom) = ((b.y - 0.35 * b.height).max(0.0).floor(), (b.y + 0.5 * b.height).min(size.1 as f32).ceil());
+            let (left, right) = ((b.x - 0.1 * b.width).max(0.0).floor(), (b.x + 1.1 * b.width).min(size.0 as f32).ceil());
+            let crop = BoundingBox { x: left, y: top, width: right - left, height: bottom - top };
+            if crop.width < 8.0 || crop.height < 8.0 {
+                continue;
+            }
+            let found = eye.part(pixels, &crop)?;
+            let best = |label: &str| found.iter().filter(|d| d.label == *label).map(|d| d.score).fold(0.0, f32::max);
+            heads.push(HeadSight { track: track.id, with_helmet: best("with_helmet"), without_helmet: best("without_helmet") });
+        }
+        Ok(heads)
+    }
+
+    fn end(&mut self, config: &VisionConfig, kit: &Kit, ended: &[Track], when: Moment, gains: &mut Gains) {
+        let source = kit.source();
+        let left = self.watch.end(ended, when.at);
+        gains.readings.extend(left.iter().map(|event| observe::zone_event(&self.camera, event, when.received, &source)));
+        for track in ended {
+            let votes = self.votes.remove(&track.id);
+            if let Some(votes) = &votes
+                && config.plates.report
+                && !self.told.contains(&track.id)
+            {
+                let plate = votes.decide(&config.plates.votes, Kinds::of_vehicle(Some(track.label()), None));
+                gains.readings.extend(observe::plate(&self.camera, &plate, track.label(), when, &source));
+            }
+            self.told.retain(|told| *told != track.id);
+            for (candidate, until) in self.waiting.iter_mut().filter(|(candidate, _)| candidate.track == Some(track.id)) {
+                let kinds = Kinds::of_vehicle(Some(&candidate.label), None);
+                candidate.plate = votes.as_ref().map(|votes| votes.decide(&config.plates.votes, kinds));
+                *until = Timestamp::MIN;
+            }
+        }
+    }
+
+    /// Gives the candidates whose plate is read, or need not be waited for any longer.
+    fn flush(&mut self, config: &VisionConfig, when: Moment, gains: &mut Gains) {
+        let votes = &self.votes;
+        self.waiting.retain_mut(|(candidate, until)| {
+            let of = candidate.track.and_then(|track| votes.get(&track));
+            let ready = *until <= when.at || of.is_some_and(|votes| votes.is_settled(&config.plates.votes));
+            if ready {
+                let kinds = Kinds::of_vehicle(Some(&candidate.label), None);
+                candidate.plate = of.map(|votes| votes.decide(&config.plates.votes, kinds)).or(candidate.plate.take());
+                gains.candidates.push(candidate.clone());
+            }
+            !ready
+        });
+    }
+}
