@@ -170,6 +170,22 @@ impl Config {
         }
     }
 
+    /// The first level of every topic and the broker, for a process that needs no more.
+    ///
+    /// # Errors
+    /// When the file cannot be read, and with every mistake in what is asked of it.
+    pub(crate) fn broker(path: &Path) -> Result<(String, MqttConfig), Problems> {
+        let mut problems = Problems::default();
+        let file = path.display().to_string();
+        let raw: Option<Raw> = text(path, &mut problems).and_then(|text| load_toml(&file, &text, &mut problems));
+        let Some(mut raw) = raw else { return Err(problems) };
+        if raw.broker.embedded {
+            (raw.mqtt.host, raw.mqtt.port) = (raw.broker.listen.ip().to_string(), raw.broker.listen.port());
+        }
+        raw.mqtt.check(&file, "mqtt", &mut problems);
+        if problems.is_empty() { Ok((raw.prefix, raw.mqtt)) } else { Err(problems) }
+    }
+
     /// Where the store is and what a query may use, whatever else is wrong in the file or on this machine.
     ///
     /// # Errors
