@@ -59,6 +59,14 @@ impl<'a> Picture<'a> {
     }
 }
 
+/// The brightness of each 8x8 block of a JPEG into `luma`, as the gate takes it; returns columns and rows.
+///
+/// # Errors
+/// When the picture is refused or does not decode.
+pub fn luma_eighth(jpeg: &[u8], limits: &FrameLimits, luma: &mut Vec<u8>) -> Result<(u32, u32), FrameError> {
+    Picture::open(jpeg, limits)?.luma_eighth(luma)
+}
+
 fn scaled(scale: ScalingFactor, length: u32) -> u32 {
     (length * scale.num() as u32).div_ceil(scale.denom() as u32)
 }

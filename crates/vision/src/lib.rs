@@ -5,6 +5,8 @@
 //! Invariant: a frame that could not be looked at is an `Err`, never a count of zero. Nothing here keeps a clock, a thread
 //! or a file; all state belongs to one [`Pipeline`], which one worker owns.
 
+mod blobs;
+mod check;
 mod counts;
 mod decode;
 
@@ -17,7 +19,8 @@ mod pipeline;
 mod yolox;
 mod zone;
 
-pub use gate::GateConfig;
+pub use decode::luma_eighth;
+pub use gate::{Gate, GateConfig, Glance};
 pub use jpeg::{FrameLimits, validate_jpeg};
 pub use letterbox::{ChannelOrder, InputSpec, Letterbox, Letterboxed};
 pub use model::{Ctc, DetectError, Detector, FoundPlate, ModelId, PlateFinder, PlateImage, PlateReader, PlateRows, PlateSight};

@@ -98,7 +98,7 @@ impl Pipeline {
         };
         let mut picture = Picture::open(&frame.jpeg, &self.config.limits)?;
         let blocks = picture.luma_eighth(&mut self.luma)?;
-        if !gate.admits(&self.config.gate, &self.luma, blocks, frame.received) {
+        if !gate.glance(&self.config.gate, &self.luma, blocks, &[], frame.received).passes {
             // No reading: the last count may well still hold, but repeating it would store a guess as a measurement. The gate's
             // keep-alive bounds how old a count gets, and keeps a rule about silence from taking a quiet street for a dead camera.
             return Ok(Outcome { gated: true, detections: Vec::new(), reading: None });
