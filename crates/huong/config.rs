@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use huong_alerts::TableConfig;
 use huong_flight::FlightConfig;
+use huong_infer::Provider;
 use huong_ingest::{BrokerConfig, FolderConfig, MqttConfig, PostsConfig};
 use huong_mirror::MirrorConfig;
 use huong_notify::SinkConfig;
@@ -56,6 +57,10 @@ pub(crate) struct VisionSection {
     pub(crate) model: PathBuf,
     /// ONNX Runtime's shared library, or the folder of its Python wheel.
     pub(crate) runtime: PathBuf,
+    /// What computes.
+    pub(crate) provider: Provider,
+    /// The plugin of the provider `openvino`, or the folder of its Python wheel.
+    pub(crate) openvino: PathBuf,
     limits: FrameLimits,
     gate: GateConfig,
 }
@@ -66,6 +71,8 @@ impl Default for VisionSection {
             enabled: true,
             model: "models/vehicles.toml".into(),
             runtime: "vendor/ort".into(),
+            provider: Provider::default(),
+            openvino: "vendor/openvino".into(),
             limits: FrameLimits::default(),
             gate: GateConfig::default(),
         }
@@ -249,9 +256,15 @@ impl Config {
         }
         raw.vision.pipeline().check(&file, "vision", problems);
         if raw.vision.enabled {
-            for (field, path) in [("model", &raw.vision.model), ("runtime", &raw.vision.runtime)] {
+            let mut needed = vec![
+                ("model", &raw.vision.model, "a model manifest"),
+                ("runtime", &raw.vision.runtime, "ONNX Runtime (`make` fetches it)"),
+            ];
+            if raw.vision.provider == Provider::Openvino {
+                needed.push(("openvino", &raw.vision.openvino, "OpenVINO's plugin (`make openvino` fetches it)"));
+            }
+            for (field, path, expected) in needed {
                 if !path.exists() {
-                    let expected = if field == "model" { "a model manifest" } else { "ONNX Runtime (`make` fetches it)" };
                     problems.add(&file, format!("vision.{field}"), format!("no file `{}`", path.display()), expected);
                 }
             }

@@ -12,17 +12,17 @@ mod decode;
 
 mod gate;
 mod jpeg;
+mod layouts;
 mod letterbox;
 mod model;
 mod nms;
 mod pipeline;
-mod yolox;
 mod zone;
 
 pub use decode::luma_eighth;
 pub use gate::{Gate, GateConfig, Glance};
 pub use jpeg::{FrameLimits, validate_jpeg};
+pub use layouts::{Head, Layout, PlateHead, Tensor};
 pub use letterbox::{ChannelOrder, InputSpec, Letterbox, Letterboxed};
 pub use model::{Ctc, DetectError, Detector, FoundPlate, ModelId, PlateFinder, PlateImage, PlateReader, PlateRows, PlateSight};
 pub use pipeline::{FrameError, Outcome, Pipeline, VisionConfig};
-pub use yolox::YoloxHead;
