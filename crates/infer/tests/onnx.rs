@@ -123,7 +123,7 @@ fn a_model_of_another_shape_is_refused() {
     assert!(error.contains("has another input than its manifest says"), "{error}");
     assert!(error.contains("expected one tensor of f32 [1, 3, 320, 320]"), "{error}");
     let error = refusal(&model, &manifest(79, 416, START_MODEL_SHA256));
-    assert!(error.contains("has another output") && error.contains("expected one tensor of f32 [1, 3549, 84]"), "{error}");
+    assert!(error.contains("has another output") && error.contains("found [1, 3549, 85], expected f32 [1, 3549, 84]"), "{error}");
 }
 
 /// Labelled boxes of the traffic pictures, by file name.
