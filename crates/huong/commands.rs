@@ -209,7 +209,7 @@ pub(crate) fn query(sql: &str, format: Format, config: &Path, data: Option<&Path
 
 pub(crate) fn detect(images: &[PathBuf], config: &Path) -> Result<()> {
     let config = Config::load(config)?;
-    let mut pipeline = vision::open(&config.vision, Views::default(), &Arc::new(Registry::default()))?;
+    let mut pipeline = vision::open(&config.vision, &Views::default(), &Arc::new(Registry::default()))?.swap_remove(0);
     let mut failed = 0;
     for image in images {
         let found = std::fs::read(image).map_err(anyhow::Error::from).and_then(|jpeg| Ok(pipeline.detect(&jpeg)?));

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use huong_alerts::TableConfig;
 use huong_flight::FlightConfig;
+use huong_infer::Provider;
 use huong_ingest::{BrokerConfig, FolderConfig, MqttConfig, PostsConfig};
 use huong_mirror::MirrorConfig;
 use huong_notify::SinkConfig;
@@ -17,7 +18,8 @@ use huong_store::{QueryLimits, StoreConfig};
 use huong_types::decode::{Decoder, Limits, SourceConfig};
 use huong_types::{Name, Problems, Registry, Span, Stream, load_toml};
 use huong_vision::{
-    FrameLimits, GateConfig, JudgeConfig, LookConfig, SignalConfig, TrackerConfig, Views, VisionConfig, ZoneConfig, plate::PlateConfig,
+    FrameLimits, GateConfig, JudgeConfig, LookConfig, ScheduleConfig, SignalConfig, TrackerConfig, Views, VisionConfig, ZoneConfig,
+    plate::PlateConfig,
 };
 use huong_wall::{Tokens, WallConfig};
 use serde::Deserialize;
@@ -56,8 +58,23 @@ pub(crate) struct VisionSection {
     pub(crate) enabled: bool,
     /// The model's manifest.
     pub(crate) model: PathBuf,
+    /// Those of the models that find and read number plates; without both no plate is read.
+    pub(crate) plate_finder: Option<PathBuf>,
+    pub(crate) plate_reader: Option<PathBuf>,
+    /// Of the model that looks at riders' heads, and of that which looks for waste.
+    pub(crate) helmets: Option<PathBuf>,
+    pub(crate) waste: Option<PathBuf>,
+    /// Threads that look at frames, each with its own sessions.
+    pub(crate) workers: usize,
+    pub(crate) schedule: ScheduleConfig,
+    /// While an alarm of one of these rules stands, time goes to the cameras of floods.
+    pub(crate) flood_rules: Vec<Name>,
     /// ONNX Runtime's shared library, or the folder of its Python wheel.
     pub(crate) runtime: PathBuf,
+    /// What computes.
+    pub(crate) provider: Provider,
+    /// The plugin of the provider `openvino`, or the folder of its Python wheel.
+    pub(crate) openvino: PathBuf,
     /// Zones, lines and signals of the cameras; without it none is judged.
     cameras: Option<PathBuf>,
     limits: FrameLimits,
@@ -81,7 +98,16 @@ impl Default for VisionSection {
         Self {
             enabled: true,
             model: "models/vehicles.toml".into(),
+            plate_finder: None,
+            plate_reader: None,
+            helmets: None,
+            waste: None,
+            workers: 1,
+            schedule: ScheduleConfig::default(),
+            flood_rules: ["river-bd1", "river-bd2", "river-bd3"].map(Name::from).to_vec(),
             runtime: "vendor/ort".into(),
+            provider: Provider::default(),
+            openvino: "vendor/openvino".into(),
             cameras: None,
             limits,
             gate,
@@ -211,6 +237,22 @@ impl Config {
         }
     }
 
+    /// The first level of every topic and the broker, for a process that needs no more.
+    ///
+    /// # Errors
+    /// When the file cannot be read, and with every mistake in what is asked of it.
+    pub(crate) fn broker(path: &Path) -> Result<(String, MqttConfig), Problems> {
+        let mut problems = Problems::default();
+        let file = path.display().to_string();
+        let raw: Option<Raw> = text(path, &mut problems).and_then(|text| load_toml(&file, &text, &mut problems));
+        let Some(mut raw) = raw else { return Err(problems) };
+        if raw.broker.embedded {
+            (raw.mqtt.host, raw.mqtt.port) = (raw.broker.listen.ip().to_string(), raw.broker.listen.port());
+        }
+        raw.mqtt.check(&file, "mqtt", &mut problems);
+        if problems.is_empty() { Ok((raw.prefix, raw.mqtt)) } else { Err(problems) }
+    }
+
     /// Where the store is and what a query may use, whatever else is wrong in the file or on this machine.
     ///
     /// # Errors
@@ -274,10 +316,30 @@ impl Config {
             mirror.check(&file, "mirror", problems);
         }
         raw.vision.pipeline().check(&file, "vision", problems);
+        raw.vision.schedule.check(&file, "vision.schedule", problems);
+        if !(1..=64).contains(&raw.vision.workers) {
+            problems.add(&file, "vision.workers", format!("`{}`", raw.vision.workers), "1 to 64");
+        }
+        if raw.vision.plate_finder.is_some() != raw.vision.plate_reader.is_some() {
+            problems.add(&file, "vision.plate_reader", "one of plate_finder and plate_reader", "both or neither");
+        }
         if raw.vision.enabled {
-            for (field, path) in [("model", &raw.vision.model), ("runtime", &raw.vision.runtime)] {
+            let mut needed = vec![
+                ("model", &raw.vision.model, "a model manifest"),
+                ("runtime", &raw.vision.runtime, "ONNX Runtime (`make` fetches it)"),
+            ];
+            let more = [
+                ("plate_finder", &raw.vision.plate_finder),
+                ("plate_reader", &raw.vision.plate_reader),
+                ("helmets", &raw.vision.helmets),
+                ("waste", &raw.vision.waste),
+            ];
+            needed.extend(more.into_iter().filter_map(|(field, path)| Some((field, path.as_ref()?, "a model manifest"))));
+            if raw.vision.provider == Provider::Openvino {
+                needed.push(("openvino", &raw.vision.openvino, "OpenVINO's plugin (`make openvino` fetches it)"));
+            }
+            for (field, path, expected) in needed {
                 if !path.exists() {
-                    let expected = if field == "model" { "a model manifest" } else { "ONNX Runtime (`make` fetches it)" };
                     problems.add(&file, format!("vision.{field}"), format!("no file `{}`", path.display()), expected);
                 }
             }

@@ -13,12 +13,14 @@ use huong_wall::{Backend, Family, Ledger};
 
 use crate::ledger::{Tally, by_stream};
 use crate::process::Process;
-use crate::shared::Shared;
+use crate::shared::{Shared, VisionStats};
 
 /// From an idle disk to one that the alarms must not wait for, seconds.
 const COMMIT: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
 /// From receipt to decision, seconds.
 const LATENCY: &[f64] = &[0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// From a frame's arrival to the end of the look at it, seconds.
+const AGE: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
 const SEAL: &[f64] = &[0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
 /// What the threads behind the brain count.
@@ -42,6 +44,13 @@ pub(crate) struct Recovery {
     pub(crate) readings: u64,
     pub(crate) cut_bytes: u64,
     pub(crate) damaged: u64,
+}
+
+impl Default for VisionStats {
+    fn default() -> Self {
+        let [inferred, gated, errors, observations, candidates] = std::array::from_fn(|_| Counter::new());
+        Self { inferred, gated, errors, observations, candidates, age: Histogram::new(AGE) }
+    }
 }
 
 impl Default for StoreStats {
@@ -166,6 +175,8 @@ fn frames(shared: &Shared, all: &mut Vec<Family>) {
         frames,
         gauge("huong_frames_waiting", "Cameras whose newest frame waits to be looked at.", shared.mailbox.waiting() as f64),
         counter("huong_observations_total", "Readings made of frames.", vision.observations.get()),
+        counter("huong_candidates_total", "Candidates of violations and waste, void ones included.", vision.candidates.get()),
+        Family::histogram("huong_frame_age_seconds", "From a frame's arrival to the end of the look at it.", &vision.age.read()),
     ]);
 }
 

@@ -29,6 +29,7 @@ use crate::mirror::Followed;
 use crate::reload::{self, Folder, Reload};
 use crate::sealer::Keeper;
 use crate::shared::{Journal, Lens, Shared, VisionStats};
+use crate::vision::Looker;
 use crate::writer::{Batch, Outlets};
 use crate::{mirror, recovery, sealer, think, vision, writer};
 
@@ -64,7 +65,7 @@ struct Stages {
     entrance: Stop,
     /// Looks at the folder of the rules.
     rules: (Stop, Worker),
-    vision: (Stop, Worker),
+    vision: Vec<(Stop, Worker)>,
     /// Looks at the store's disk and size.
     health: (Stop, Worker),
     brain: (Stop, Worker),
@@ -82,8 +83,8 @@ impl System {
         let decoder = config.decoder(&mut problems);
         let brain = config.brain(&mut problems);
         let mut brain = brain.filter(|_| problems.is_empty()).with_context(|| problems.to_string())?;
-        let pipeline =
-            if config.vision.enabled { Some(vision::open(&config.vision, config.views.clone(), &config.registry)?) } else { None };
+        let pipelines = if config.vision.enabled { vision::open(&config.vision, &config.views, &config.registry)? } else { Vec::new() };
+        let workers = pipelines.len().max(1);
 
         let (log, recovered) = Writer::open(config.store.clone()).context("the store cannot be opened")?;
         let past = recovery::recover(&mut brain, &config.store.dir, &recovered, clock.now())?;
@@ -107,7 +108,8 @@ impl System {
             queries,
             ingest: Arc::new(IngestStats::default()),
             vision: VisionStats::default(),
-            mailbox: Arc::new(Mailbox::new(config.registry.cameras.len())),
+            mailbox: Arc::new(Mailbox::with_lanes(config.registry.cameras.len(), workers)),
+            signals: (0..workers).map(|_| Ring::new(vision::SIGNALS)).collect(),
             lenses: config.registry.cameras.iter().map(|_| Lens::default()).collect(),
             book: Arc::default(),
             store: StoreStats::default(),
@@ -205,10 +207,14 @@ impl System {
             let shared = Arc::clone(&shared);
             stage("rules", |stop| move || reload::run(folder, &shared.reload, &stop))?
         };
-        let eye = {
+        let mut pipelines = pipelines.into_iter();
+        let look = |lane| {
+            let (pipeline, schedule, flood_rules) = (pipelines.next(), config.vision.schedule, config.vision.flood_rules.clone());
+            let looker = Looker { lane, pipeline, schedule, flood_rules };
             let (ring, shared) = (Arc::clone(&ring), Arc::clone(&shared));
-            stage("vision", |stop| move || vision::run(pipeline, &ring, &shared, &stop))?
+            stage(&format!("vision-{lane}"), |stop| move || looker.run(&ring, &shared, &stop))
         };
+        let eyes = (0..workers).map(look).collect::<Result<Vec<_>>>()?;
         let nurse = {
             let (store, ring, shared) = (config.store, Arc::clone(&ring), Arc::clone(&shared));
             stage("health", |stop| move || health::run(&store, &ring, &shared, &stop))?
@@ -255,7 +261,7 @@ impl System {
         let workers = Stages {
             entrance,
             rules: watcher,
-            vision: eye,
+            vision: eyes,
             health: nurse,
             brain: thinker,
             writer,
@@ -313,7 +319,8 @@ impl System {
         };
         entrance.set();
         let mut outcome = drain(&mut ingest);
-        for (stop, worker) in [rules, vision, health, brain, writer, sealer] {
+        let before = [rules].into_iter().chain(vision);
+        for (stop, worker) in before.chain([health, brain, writer, sealer]) {
             stop.set();
             outcome = outcome.and(worker.join().map_err(anyhow::Error::from));
         }
@@ -336,8 +343,8 @@ impl System {
 impl Stages {
     /// A thread that has ended though nobody stopped it.
     fn dead(&self, shared: &Shared) -> Option<String> {
-        let workers = [&self.rules, &self.vision, &self.health, &self.brain, &self.writer, &self.sealer];
-        let worker = workers.iter().map(|(_, worker)| worker).find(|worker| worker.is_finished()).map(|worker| worker.name().to_owned());
+        let workers = [&self.rules, &self.health, &self.brain, &self.writer, &self.sealer].into_iter().chain(&self.vision);
+        let worker = workers.map(|(_, worker)| worker).find(|worker| worker.is_finished()).map(|worker| worker.name().to_owned());
         let sink = || shared.sinks.load().as_ref().and_then(|sinks| sinks.ended().map(str::to_owned));
         let mirror = || shared.mirror.load().as_ref().filter(|mirror| mirror.ended()).map(|_| "mirror".to_owned());
         worker.or_else(sink).or_else(mirror)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use futures_util::future::BoxFuture;
-use huong_flow::{Counter, Mailbox, Ring};
+use huong_flow::{Counter, Histogram, Mailbox, Ring};
 use huong_ingest::IngestStats;
 use huong_mirror::Mirror;
 use huong_notify::Sinks;
@@ -23,6 +23,7 @@ use crate::health::DiskHealth;
 use crate::ledger::{Balance, Book, by_stream};
 use crate::metrics::{self, Recovery, StoreStats};
 use crate::reload::Reload;
+use crate::vision::SignalWord;
 use crate::writer::{Batch, Reply};
 
 /// An operator's order on its way to the brain.
@@ -32,7 +33,6 @@ pub(crate) struct Command {
 }
 
 /// Counters of the camera path.
-#[derive(Default)]
 pub(crate) struct VisionStats {
     pub(crate) inferred: Counter,
     pub(crate) gated: Counter,
@@ -40,6 +40,10 @@ pub(crate) struct VisionStats {
     pub(crate) errors: Counter,
     /// Observations handed to the brain: the camera path's part of the ledger's entrance.
     pub(crate) observations: Counter,
+    /// What a person should look at, the void ones included.
+    pub(crate) candidates: Counter,
+    /// From arrival to having been looked at.
+    pub(crate) age: Histogram,
 }
 
 /// The latest frame of one camera.
@@ -56,6 +60,8 @@ pub(crate) struct Shared {
     pub(crate) ingest: Arc<IngestStats>,
     pub(crate) vision: VisionStats,
     pub(crate) mailbox: Arc<Mailbox<Frame>>,
+    /// What signal controllers say, for each thread that looks at frames.
+    pub(crate) signals: Vec<Ring<SignalWord>>,
     pub(crate) lenses: Vec<Lens>,
     /// What came in at the brain's door and left behind the commit.
     pub(crate) book: Arc<Book>,

@@ -14,6 +14,7 @@ use huong_types::{Inbound, Quarantined, Reading, Reject, RejectReason, Timestamp
 use crate::brain::{Brain, Event};
 use crate::ledger::Pen;
 use crate::shared::{Command, Shared};
+use crate::vision;
 use crate::writer::Batch;
 
 /// Messages of one turn: large enough to share a commit, small enough that an alarm does not wait behind them.
@@ -77,6 +78,7 @@ fn take(brain: &mut Brain, inbound: Inbound, batch: &mut Batch, entrance: &mut P
         match brain.on(Event::Reading(&mut reading), now, transitions) {
             Ok(Verdict::Duplicate) => batch.records.push(Record::Quarantined(duplicate(&reading))),
             Ok(Verdict::Judged | Verdict::History) => {
+                vision::hear(&reading, shared);
                 batch.records.extend(transitions.drain(..).map(Record::from));
                 batch.records.push(Record::Reading(reading));
                 derived(brain, batch, entrance, shared);

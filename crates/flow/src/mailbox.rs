@@ -15,6 +15,7 @@ pub struct Mailbox<T> {
     lanes: Box<[Lane]>,
     published: Counter,
     replaced: Counter,
+    taken: Counter,
 }
 
 /// The slots of one group of consumers: every `lanes`-th.
@@ -42,7 +43,7 @@ impl<T: Send> Mailbox<T> {
     pub fn with_lanes(slots: usize, lanes: usize) -> Self {
         let slots: Box<[_]> = (0..slots.max(1)).map(|_| AtomicCell::new(None)).collect();
         let lanes = (0..lanes.max(1)).map(|_| Lane { ready: ArrayQueue::new(slots.len()), waker: Waker::new() }).collect();
-        Self { slots, lanes, published: Counter::new(), replaced: Counter::new() }
+        Self { slots, lanes, published: Counter::new(), replaced: Counter::new(), taken: Counter::new() }
     }
 
     /// Puts `value` in `slot`, dropping an older one that waits there, and wakes the consumers. Never waits.
@@ -80,6 +81,7 @@ impl<T: Send> Mailbox<T> {
     pub fn collect(&self, slot: usize) -> Option<T> {
         let value = self.slots[slot].swap(None);
         debug_assert!(value.is_some(), "a claimed slot is full");
+        self.taken.add(value.is_some().into());
         value.map(|value| *value)
     }
 
@@ -93,9 +95,10 @@ impl<T: Send> Mailbox<T> {
         self.published.get()
     }
 
-    /// Slots that hold a value not yet claimed; exact when nobody publishes or takes meanwhile.
+    /// Slots that hold a value; exact when nobody publishes or takes meanwhile.
     pub fn waiting(&self) -> usize {
-        self.lanes.iter().map(|lane| lane.ready.len()).sum()
+        let gone = self.taken.get() + self.replaced.get();
+        usize::try_from(self.published.get().saturating_sub(gone)).unwrap_or(usize::MAX)
     }
 
     /// Of a mailbox with one lane.

@@ -67,8 +67,9 @@ pub struct ZoneEvent {
     pub at: Timestamp,
     pub track: u64,
     pub label: Name,
-    /// The zone or line.
+    /// The zone or line, and its kind.
     pub place: Name,
+    pub kind: &'static str,
     pub happening: Happening,
 }
 
@@ -106,25 +107,25 @@ impl ZoneWatch {
                 .standing
                 .entry(track.id)
                 .or_insert_with(|| Standing { zones: vec![None; self.zones.len()], lines: vec![None; self.lines.len()] });
-            let mut tell = |place: &Name, happening| {
-                events.push(ZoneEvent { at: now, track: track.id, label: track.label().clone(), place: place.clone(), happening });
+            let mut tell = |place: &Name, kind, happening| {
+                events.push(ZoneEvent { at: now, track: track.id, label: track.label().clone(), place: place.clone(), kind, happening });
             };
             for (zone, inside) in self.zones.iter().zip(&mut standing.zones) {
                 let beyond = edge_distance(&zone.points, foot) > self.config.margin;
                 match (contains(&zone.points, foot), *inside) {
                     (true, None) if beyond => {
                         *inside = Some((now, false));
-                        tell(&zone.name, Happening::Entered);
+                        tell(&zone.name, zone.kind.as_str(), Happening::Entered);
                     }
                     (false, Some((since, _))) if beyond => {
                         *inside = None;
-                        tell(&zone.name, Happening::Left(now.since(since)));
+                        tell(&zone.name, zone.kind.as_str(), Happening::Left(now.since(since)));
                     }
                     (_, Some((since, false))) => {
                         let stayed = now.since(since).min(track.still_for(now));
                         if stayed >= zone.dwell.unwrap_or(self.config.dwell) {
                             *inside = Some((since, true));
-                            tell(&zone.name, Happening::Dwelt(stayed));
+                            tell(&zone.name, zone.kind.as_str(), Happening::Dwelt(stayed));
                         }
                     }
                     _ => {}
@@ -139,7 +140,7 @@ impl ZoneWatch {
                     && (side > 0.0) != (self::side(line, was) > 0.0)
                     && meets((line.from, line.to), (was, foot))
                 {
-                    tell(&line.name, Happening::Crossed { forward: side > 0.0 });
+                    tell(&line.name, line.kind.as_str(), Happening::Crossed { forward: side > 0.0 });
                 }
                 *last = Some(foot);
             }
@@ -158,6 +159,7 @@ impl ZoneWatch {
                 track: track.id,
                 label: track.label().clone(),
                 place: zone.name.clone(),
+                kind: zone.kind.as_str(),
                 happening: Happening::Left(track.sight().at.since(since)),
             }));
         }

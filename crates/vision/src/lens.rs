@@ -251,6 +251,8 @@ impl Lens {
             if ready {
                 let kinds = Kinds::of_vehicle(Some(&candidate.label), None);
                 candidate.plate = of.map(|votes| votes.decide(&config.plates.votes, kinds)).or(candidate.plate.take());
+                let source = candidate.models.first().map_or_else(|| Name::from("vision"), |model| model.name.clone());
+                gains.readings.push(observe::candidate(candidate, when.received, &source));
                 gains.candidates.push(candidate.clone());
             }
             !ready

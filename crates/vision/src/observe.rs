@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use huong_types::{Field, Name, Origin, PlateText, Quality, Reading, SignalSight, Timestamp, Value};
+use huong_types::{Candidate, Field, Name, Origin, PlateText, Quality, Reading, SignalSight, Timestamp, Value};
 
 use crate::{Happening, ZoneEvent};
 
@@ -12,6 +12,7 @@ use crate::{Happening, ZoneEvent};
 pub(crate) const VEHICLES: &str = "vehicles";
 pub(crate) const WASTE: &str = "waste";
 const ZONE_EVENTS: &str = "zone_events";
+const CANDIDATES: &str = "candidates";
 const PLATES: &str = "plates";
 const SIGNAL: &str = "signal";
 
@@ -49,6 +50,7 @@ pub(crate) fn zone_event(camera: &Name, event: &ZoneEvent, received: Timestamp, 
         text("event_id", &id),
         text("event", event.happening.as_str()),
         text("place", &event.place),
+        text("kind", event.kind),
         text("vehicle", &event.label),
         number("track", event.track as f64),
     ];
@@ -75,4 +77,20 @@ pub(crate) fn plate(camera: &Name, plate: &PlateText, vehicle: &str, when: Momen
         number("confidence", f64::from(100.0 * plate.confidence)),
     ];
     Some(reading(PLATES, camera.clone(), when, source, fields))
+}
+
+/// For rules and counts; the pictures, and the plate, go with the candidate alone.
+pub(crate) fn candidate(candidate: &Candidate, received: Timestamp, source: &Name) -> Reading {
+    let void: Vec<&str> = candidate.void.iter().map(|reason| reason.as_str()).collect();
+    let mut fields = vec![
+        text("id", &candidate.id),
+        text("act", candidate.act.as_str()),
+        text("place", &candidate.place),
+        text("vehicle", &candidate.label),
+        text("void", &void.join(" ")),
+        number("frames", candidate.frames.len() as f64),
+    ];
+    fields.extend(candidate.code.as_ref().map(|code| text("code", code)));
+    fields.extend(candidate.track.map(|track| number("track", track as f64)));
+    reading(CANDIDATES, candidate.camera.clone(), Moment { at: candidate.at, received }, source, fields)
 }

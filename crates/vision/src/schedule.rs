@@ -96,7 +96,8 @@ impl Schedule {
             let (_, served) = self.cameras[camera];
             served.map_or(f64::INFINITY, |served| now.since(served).as_millis() as f64 / self.period(camera))
         };
-        let (place, _) = self.waiting.iter().enumerate().map(|(place, camera)| (place, late(*camera))).max_by(|a, b| a.1.total_cmp(&b.1))?;
+        let (place, _) =
+            self.waiting.iter().enumerate().map(|(place, camera)| (place, late(*camera))).max_by(|a, b| a.1.total_cmp(&b.1))?;
         let camera = self.waiting.swap_remove(place);
         self.cameras[camera].1 = Some(now);
         Some(camera)

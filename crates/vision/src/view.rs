@@ -28,6 +28,21 @@ pub enum ZoneKind {
     Plate,
 }
 
+impl ZoneKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ZoneKind::NoStopping => "no-stopping",
+            ZoneKind::Pavement => "pavement",
+            ZoneKind::BusLane => "bus-lane",
+            ZoneKind::Junction => "junction",
+            ZoneKind::Lane => "lane",
+            ZoneKind::Waste => "waste",
+            ZoneKind::Mask => "mask",
+            ZoneKind::Plate => "plate",
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ZoneSpec {
@@ -52,6 +67,16 @@ pub enum LineKind {
     Direction,
     /// Counts.
     Count,
+}
+
+impl LineKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LineKind::Stop => "stop",
+            LineKind::Direction => "direction",
+            LineKind::Count => "count",
+        }
+    }
 }
 
 /// A line across the road. Forward is from its left to its right for who looks from `from` to `to`, as the picture shows it: a line

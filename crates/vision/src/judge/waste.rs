@@ -155,6 +155,7 @@ impl WasteWatch {
                         track: 0,
                         label: Name::new(act.as_str()),
                         place: state.zone.name.clone(),
+                        kind: state.zone.kind.as_str(),
                         happening: Happening::Cleared,
                     });
                 }
