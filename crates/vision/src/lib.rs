@@ -44,6 +44,6 @@ pub use look::LookConfig;
 pub use model::{Ctc, DetectError, Detector, FoundPlate, PlateFinder, PlateImage, PlateReader, PlateRows, PlateSight};
 pub use pipeline::{FrameError, Outcome, Pipeline, VisionConfig};
 pub use signal::{SignalConfig, Signals};
-pub use tracker::{Sight, Track, Tracker, TrackerConfig};
+pub use tracker::{Sight, Track, Tracker, TrackerConfig, Weights};
 pub use view::{Area, LineKind, LineSpec, Point, SignalSpec, View, Views, ZoneKind, ZoneSpec};
 pub use yolox::YoloxHead;
