@@ -35,7 +35,7 @@ mod zone;
 pub use appearance::{Appearance, Pixels};
 pub use decode::luma_eighth;
 pub use events::{Happening, ZoneConfig, ZoneEvent, ZoneWatch};
-pub use gate::{Gate, GateConfig, Glance};
+pub use gate::{Attention, Gate, GateConfig, Glance};
 pub use huong_types::ModelId;
 pub use jpeg::{FrameLimits, validate_jpeg};
 pub use judge::{HeadSight, Judge, JudgeConfig, Shot, WasteConfig, WasteWatch};

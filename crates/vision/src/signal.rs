@@ -82,6 +82,16 @@ impl Signals {
         self.signals.is_empty()
     }
 
+    /// Where the lights are.
+    pub fn areas(&self) -> impl Iterator<Item = Area> {
+        self.signals.iter().flat_map(|Watched { spec, .. }| [spec.red, spec.yellow, spec.green, spec.head]).flatten()
+    }
+
+    /// Whether a change waits for another look to hold.
+    pub fn is_unsettled(&self) -> bool {
+        self.signals.iter().any(|watched| watched.instead.1 > 0)
+    }
+
     /// Looks at the heads in a picture; returns the signals whose state changed.
     pub fn look(&mut self, pixels: &Pixels<'_>, frame: (u32, u32), now: Timestamp) -> Vec<SignalSight> {
         let config = self.config;
@@ -299,6 +309,7 @@ mod tests {
         let states: Vec<SignalState> =
             [&green, &green, &red, &red, &dark, &red].iter().enumerate().map(|(i, p)| look(&mut signals, p, i as i64)).collect();
         use SignalState::{Green, Red, Unknown};
+        assert!(!signals.is_unsettled() && signals.areas().count() == 3);
         assert_eq!(states, [Unknown, Green, Unknown, Red, Red, Red], "a lorry before the head for a moment changes nothing");
         let sight = signals.state("north", at(5)).expect("it is watched");
         assert_eq!((sight.since, sight.source.as_str()), (at(2), "camera"));

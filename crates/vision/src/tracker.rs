@@ -220,11 +220,6 @@ pub struct Tracker {
 type Seen<'a> = (&'a Detection, &'a Appearance);
 
 impl Tracker {
-    /// Ids begin after `last`, so that those of a process started again are others.
-    pub fn after(last: u64) -> Self {
-        Self { tracks: Vec::new(), next: last }
-    }
-
     /// The confirmed objects.
     pub fn tracks(&self) -> impl Iterator<Item = &Track> {
         self.tracks.iter().filter(|track| track.confirmed())

@@ -108,6 +108,11 @@ impl View {
         checksum(self)
     }
 
+    /// Whether there is anything to judge by.
+    pub(crate) fn judges(&self) -> bool {
+        !self.zones.is_empty() || !self.lines.is_empty()
+    }
+
     pub(crate) fn zones_of(&self, kind: ZoneKind) -> impl Iterator<Item = &ZoneSpec> {
         self.zones.iter().filter(move |zone| zone.kind == kind)
     }
