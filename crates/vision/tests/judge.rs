@@ -166,7 +166,7 @@ fn pipeline_with(report: bool, reader: impl PlateReader + 'static) -> Pipeline {
     "#;
     let mut problems = Problems::default();
     let registry = Registry::parse("registry.toml", registry, &mut problems);
-    let views = Views::parse("cameras.toml", view, &registry, &mut problems);
+    let views = Views::parse("views.toml", view, &registry, &mut problems);
     assert!(problems.is_empty(), "{problems}");
     let model = |name: &str| ModelId { name: name.into(), sha256: "00".into() };
     let mut config = VisionConfig::default();
