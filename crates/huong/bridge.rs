@@ -17,7 +17,7 @@ use crate::config::Config;
 #[derive(Debug, Args)]
 #[command(group = ArgGroup::new("what").required(true).args(["list", "rtsp", "mjpeg", "folder", "file"]))]
 pub(crate) struct BridgeArgs {
-    /// A file of cameras, such as config/bridge.toml.
+    /// A file of cameras, such as config/cameras.toml.
     #[arg(long)]
     list: Option<PathBuf>,
     /// An RTSP stream, without user and password.

@@ -76,7 +76,7 @@ pub(crate) struct VisionSection {
     /// The plugin of the provider `openvino`, or the folder of its Python wheel.
     pub(crate) openvino: PathBuf,
     /// Zones, lines and signals of the cameras; without it none is judged.
-    cameras: Option<PathBuf>,
+    views: Option<PathBuf>,
     limits: FrameLimits,
     gate: GateConfig,
     look: LookConfig,
@@ -108,7 +108,7 @@ impl Default for VisionSection {
             runtime: "vendor/ort".into(),
             provider: Provider::default(),
             openvino: "vendor/openvino".into(),
-            cameras: None,
+            views: None,
             limits,
             gate,
             look,
@@ -275,7 +275,7 @@ impl Config {
         let Some(raw) = raw else { return Err(problems) };
         let pipelines = read_pipelines(std::slice::from_ref(&raw.pipelines), &mut problems).into_iter().map(|(file, _)| file.into());
         let mut files = vec![path.to_owned(), raw.registry, raw.streams, raw.sources];
-        files.extend(raw.vision.cameras);
+        files.extend(raw.vision.views);
         files.extend(pipelines);
         if problems.is_empty() { Ok((raw.store.dir, files)) } else { Err(problems) }
     }
@@ -351,7 +351,7 @@ impl Config {
         let streams = Stream::parse_all(&name, &content, problems);
         let (name, content) = read(&raw.sources, problems);
         let sources = SourceConfig::parse_all(&name, &content, problems);
-        let views = raw.vision.cameras.as_deref().map(|path| read(path, problems));
+        let views = raw.vision.views.as_deref().map(|path| read(path, problems));
         let views = views.map(|(name, content)| Views::parse(&name, &content, &registry, problems)).unwrap_or_default();
         let mut config = Config {
             registry,

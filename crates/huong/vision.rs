@@ -112,6 +112,10 @@ fn look(pipeline: &mut Pipeline, camera: usize, frame: &Frame, shared: &Shared) 
         Ok(outcome) => {
             let counter = if outcome.gated { &shared.vision.gated } else { &shared.vision.inferred };
             counter.add(1);
+            shared.vision.errors.add(outcome.faults.len() as u64);
+            for fault in &outcome.faults {
+                tracing::debug!(camera = %frame.camera, %fault, "a model beside the detector failed");
+            }
             Some(outcome)
         }
         Err(error) => {

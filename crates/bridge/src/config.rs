@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::BridgeError;
 
-/// A file of cameras, such as `config/bridge.toml`.
+/// A file of cameras, such as `config/cameras.toml`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BridgeConfig {

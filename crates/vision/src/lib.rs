@@ -35,7 +35,7 @@ mod zone;
 pub use appearance::{Appearance, Pixels};
 pub use decode::luma_eighth;
 pub use events::{Happening, ZoneConfig, ZoneEvent, ZoneWatch};
-pub use gate::{Gate, GateConfig, Glance};
+pub use gate::{Attention, Gate, GateConfig, Glance};
 pub use huong_types::ModelId;
 pub use jpeg::{FrameLimits, validate_jpeg};
 pub use judge::{HeadSight, Judge, JudgeConfig, Shot, WasteConfig, WasteWatch};
@@ -46,5 +46,5 @@ pub use model::{Ctc, DetectError, Detector, FoundPlate, PlateFinder, PlateImage,
 pub use pipeline::{FrameError, Outcome, Pipeline, VisionConfig};
 pub use schedule::{Schedule, ScheduleConfig, Watch};
 pub use signal::{SignalConfig, Signals};
-pub use tracker::{Sight, Track, Tracker, TrackerConfig};
+pub use tracker::{Sight, Track, Tracker, TrackerConfig, Weights};
 pub use view::{Area, LineKind, LineSpec, Point, SignalSpec, View, Views, ZoneKind, ZoneSpec};

@@ -29,7 +29,9 @@ pub struct TrackerConfig {
     pub quiet_misses: u32,
     /// How far an object of unknown speed may get in a second, in sizes of its box.
     pub reach: f32,
-    /// The highest cost, 0 to 1, at which two boxes are one object.
+    /// What each difference costs at most: no overlap, as far as reach allows, no colour in common, another label.
+    pub weights: Weights,
+    /// The highest cost at which two boxes are one object.
     pub most_cost: f32,
     /// Another explanation that costs at most so much more puts the identity in doubt.
     pub doubt: f32,
@@ -39,9 +41,19 @@ pub struct TrackerConfig {
     pub alike: Vec<Vec<Name>>,
 }
 
+/// Parts of a cost.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Weights {
+    pub overlap: f32,
+    pub distance: f32,
+    pub colour: f32,
+    pub label: f32,
+}
+
 impl Default for TrackerConfig {
-    /// Scores and the two rounds as in ByteTrack, which has 0.6 and 0.1 for a model of persons. Reach 4: a motorbike of 2 m at 8 m/s.
-    /// The others: drawn sequences in the tests (crossing, occlusion, one frame a second); to be tuned on each site.
+    /// Scores and the two rounds as in ByteTrack, which has 0.6 and 0.1 for a model of persons. Reach and doubt by `track_eval` over labelled
+    /// frames of a junction: docs/accuracy.md. The others: drawn sequences in the tests (crossing, occlusion, one frame a second).
     fn default() -> Self {
         Self {
             high: 0.5,
@@ -49,9 +61,10 @@ impl Default for TrackerConfig {
             confirm: 2,
             lost_after: Span::from_secs(5),
             quiet_misses: 3,
-            reach: 4.0,
+            reach: 3.0,
+            weights: Weights { overlap: 0.25, distance: 0.4, colour: 0.35, label: 0.1 },
             most_cost: 0.8,
-            doubt: 0.08,
+            doubt: 0.12,
             still: 0.2,
             alike: vec![vec!["car".into(), "bus".into(), "truck".into()]],
         }
@@ -60,6 +73,11 @@ impl Default for TrackerConfig {
 
 impl TrackerConfig {
     pub fn check(&self, file: &str, path: &str, problems: &mut Problems) {
+        let Weights { overlap, distance, colour, label } = self.weights;
+        let weights = [("overlap", overlap), ("distance", distance), ("colour", colour), ("label", label)];
+        for (name, value) in weights {
+            in_range(file, &format!("{path}.weights"), problems, name, value, 0.0..=1.0);
+        }
         for (name, value) in [("high", self.high), ("low", self.low), ("most_cost", self.most_cost), ("doubt", self.doubt)] {
             in_range(file, path, problems, name, value, 0.0..=1.0);
         }
@@ -202,11 +220,6 @@ pub struct Tracker {
 type Seen<'a> = (&'a Detection, &'a Appearance);
 
 impl Tracker {
-    /// Ids begin after `last`, so that those of a process started again are others.
-    pub fn after(last: u64) -> Self {
-        Self { tracks: Vec::new(), next: last }
-    }
-
     /// The confirmed objects.
     pub fn tracks(&self) -> impl Iterator<Item = &Track> {
         self.tracks.iter().filter(|track| track.confirmed())
@@ -316,8 +329,9 @@ impl Tracker {
         if distance > reach {
             return f32::INFINITY;
         }
-        let other = if same { 0.0 } else { 0.1 };
-        0.25 * (1.0 - foretold.iou(&detection.bbox)) + 0.4 * distance / reach + 0.35 * track.appearance.distance(looks) + other
+        let Weights { overlap, distance: far, colour, label } = config.weights;
+        let other = if same { 0.0 } else { label };
+        overlap * (1.0 - foretold.iou(&detection.bbox)) + far * distance / reach + colour * track.appearance.distance(looks) + other
     }
 }
 

@@ -137,6 +137,10 @@ fn picture(y: Option<usize>, red: bool) -> Bytes {
 }
 
 fn pipeline(report: bool) -> Pipeline {
+    pipeline_with(report, Reader(ModelId { name: "reader".into(), sha256: "00".into() }))
+}
+
+fn pipeline_with(report: bool, reader: impl PlateReader + 'static) -> Pipeline {
     let registry = r#"
         [[camera]]
         id = "cam-1"
@@ -162,7 +166,7 @@ fn pipeline(report: bool) -> Pipeline {
     "#;
     let mut problems = Problems::default();
     let registry = Registry::parse("registry.toml", registry, &mut problems);
-    let views = Views::parse("cameras.toml", view, &registry, &mut problems);
+    let views = Views::parse("views.toml", view, &registry, &mut problems);
     assert!(problems.is_empty(), "{problems}");
     let model = |name: &str| ModelId { name: name.into(), sha256: "00".into() };
     let mut config = VisionConfig::default();
@@ -170,7 +174,7 @@ fn pipeline(report: bool) -> Pipeline {
     let blob = Blob(model("blob"), vec!["motorbike".into()]);
     Pipeline::new(config, Arc::new(registry), Box::new(blob))
         .with_views(views)
-        .with_plates(PlateEye::new(Box::new(White(model("white"))), Box::new(Reader(model("reader")))))
+        .with_plates(PlateEye::new(Box::new(White(model("white"))), Box::new(reader)))
 }
 
 /// Rides down over the line, 40 pixels a second, and out of the picture; one outcome a second.
@@ -217,4 +221,55 @@ fn the_same_ride_at_green_is_nobodys_business() {
     assert_eq!(plates[0].key, *"cam-1");
     let crossed = outcomes.iter().flat_map(|o| &o.readings).filter(|reading| reading.stream == *"zone_events").count();
     assert_eq!(crossed, 1);
+}
+
+#[test]
+fn a_light_that_changes_in_an_empty_street_is_seen_and_a_clock_that_stands_still_does_not_matter() {
+    let mut pipeline = pipeline(false);
+    let told: Vec<String> = (0..30)
+        .flat_map(|second| {
+            // The camera's own clock stands still; arrivals go on.
+            let (at, received) = (Timestamp::from_millis(5000), Timestamp::from_millis(5000 + second * 1000));
+            let frame = Frame { camera: "cam-1".into(), at, received, jpeg: picture(None, second >= 13) };
+            pipeline.process(0, &frame).expect("a good frame").readings
+        })
+        .filter(|reading| reading.stream == *"signal")
+        .map(|reading| format!("{} {:?}", reading.at.as_millis() / 1000, reading.fields[1].value))
+        .collect();
+    assert_eq!(told, [r#"6 Text("green")"#, r#"18 Text("unknown")"#, r#"19 Text("red")"#]);
+}
+
+/// Its session broke.
+struct Broken(ModelId);
+
+impl PlateReader for Broken {
+    fn model(&self) -> &ModelId {
+        &self.0
+    }
+
+    fn input(&self) -> InputSpec {
+        InputSpec { width: 32, height: 16, channels: ChannelOrder::Rgb, scale: 1.0, pad: 0 }
+    }
+
+    fn rows(&self) -> PlateRows {
+        PlateRows::Strip
+    }
+
+    fn alphabet(&self) -> &[u8] {
+        ALPHABET
+    }
+
+    fn read(&mut self, _: &PlateImage) -> Result<PlateSight, DetectError> {
+        Err(DetectError::Run("out of memory".to_owned()))
+    }
+}
+
+#[test]
+fn a_plate_model_that_fails_costs_the_plate_alone() {
+    let outcomes = ride(&mut pipeline_with(true, Broken(ModelId { name: "broken".into(), sha256: "00".into() })), true);
+    let candidates: Vec<_> = outcomes.iter().flat_map(|outcome| &outcome.candidates).collect();
+    assert_eq!(candidates.len(), 1);
+    assert_eq!(candidates[0].plate, None);
+    let faults: Vec<&String> = outcomes.iter().flat_map(|outcome| &outcome.faults).collect();
+    assert!(faults.len() >= 3 && faults.iter().all(|fault| fault.contains("out of memory")), "{faults:?}");
 }

@@ -53,11 +53,11 @@ fn the_shipped_file_is_valid_and_its_examples_are_the_defaults() {
 fn the_example_of_a_view_is_valid() {
     let mut problems = Problems::default();
     let registry = Registry::parse("registry.toml", &workspace("config/registry.toml"), &mut problems);
-    let text = workspace("config/cameras.toml");
-    assert_eq!(Views::parse("cameras.toml", &text, &registry, &mut problems), Views::default());
+    let text = workspace("config/views.toml");
+    assert_eq!(Views::parse("views.toml", &text, &registry, &mut problems), Views::default());
     let example: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# ")).skip_while(|line| !line.starts_with("[[")).collect();
     let id = registry.cameras.first().expect("the city has cameras").id.as_str();
-    let views = Views::parse("cameras.toml", &example.join("\n").replace("cam-001", id), &registry, &mut problems);
+    let views = Views::parse("views.toml", &example.join("\n").replace("cam-001", id), &registry, &mut problems);
     assert!(problems.is_empty(), "{problems}");
     let view = views.of(id);
     assert_eq!((view.zones.len(), view.lines.len(), view.signals.len()), (2, 1, 1));

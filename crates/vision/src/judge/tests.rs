@@ -81,7 +81,14 @@ impl Scene {
             .map(|((with_helmet, without_helmet), track)| HeadSight { track: track.id, with_helmet, without_helmet })
             .into_iter()
             .collect();
-        self.judge.look(shot, &tracks.iter().collect::<Vec<_>>(), &events, &self.watch, &heads, &ended)
+        self.judge.look(
+            shot,
+            &tracks.iter().collect::<Vec<_>>(),
+            &events,
+            &self.watch,
+            &heads,
+            &ended.iter().map(|track| track.id).collect::<Vec<_>>(),
+        )
     }
 }
 

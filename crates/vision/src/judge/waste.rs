@@ -2,8 +2,6 @@
 //!
 //! Invariant: one look never makes a heap, and one look without it never clears it; the same place is told again once a day at most.
 
-use std::collections::VecDeque;
-
 use huong_types::{Act, BoundingBox, Candidate, Detection, EvidenceFrame, ModelId, Name, Problems, Span, Timestamp};
 use serde::Deserialize;
 
@@ -108,7 +106,8 @@ pub struct WasteWatch {
     versions: (Name, Name),
     models: Vec<ModelId>,
     zones: Vec<ZoneState>,
-    recent: VecDeque<Shot>,
+    /// The latest look.
+    last: Option<Shot>,
 }
 
 impl WasteWatch {
@@ -116,7 +115,7 @@ impl WasteWatch {
         let state =
             |zone: &ZoneSpec| ZoneState { zone: zone.clone(), heap: None, overflow: None, told: [None; 2], known: None, fresh: Vec::new() };
         let zones = view.zones_of(ZoneKind::Waste).map(state).collect();
-        Self { versions: (crate::view::checksum(&config), view.version()), config, camera, models, zones, recent: VecDeque::new() }
+        Self { versions: (crate::view::checksum(&config), view.version()), config, camera, models, zones, last: None }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -127,7 +126,7 @@ impl WasteWatch {
     /// `cleared` for each zone that was told and is clean again.
     pub fn look(&mut self, shot: &Shot, found: &[Detection], tracks: &[&Track]) -> (Vec<Candidate>, Vec<ZoneEvent>) {
         let (mut candidates, mut events) = (Vec::new(), Vec::new());
-        let before = self.recent.back().cloned();
+        let before = self.last.replace(shot.clone());
         for i in 0..self.zones.len() {
             let inside = |detection: &&Detection| {
                 let (x, y) = detection.bbox.foot();
@@ -172,10 +171,6 @@ impl WasteWatch {
                 }
             }
             candidates.extend(self.left_behind(i, shot, before.as_ref(), &waste, tracks));
-        }
-        self.recent.push_back(shot.clone());
-        while self.recent.len() > 2 {
-            self.recent.pop_front();
         }
         (candidates, events)
     }
