@@ -39,7 +39,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
 use tracing_subscriber::EnvFilter;
+
+/// The system's keeps what a seal or a large query needed for a moment.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Real-time city monitoring: sensors and cameras in, the right alarms out.
 #[derive(Debug, Parser)]
