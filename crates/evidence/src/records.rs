@@ -334,3 +334,6 @@ pub(crate) fn plate_of<'a>(record: &'a Record, reviews: &'a [Review]) -> Option<
 fn plain(plate: &str) -> String {
     plate.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_uppercase).collect()
 }
+
+#[cfg(test)]
+mod tests;
