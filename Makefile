@@ -58,7 +58,8 @@ $(PEERS):
 	@touch $@
 
 setup-test:
-	@scripts/need mosquitto:mosquitto chromium:chromium victoria-metrics:victoria-metrics
+	@scripts/need mosquitto:mosquitto chromium:chromium victoria-metrics:victoria-metrics pdftotext:poppler-utils \
+	  /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core
 	@scripts/moto vendor/moto
 
 clean:

@@ -9,6 +9,7 @@ mod clock;
 mod commands;
 mod config;
 mod demo;
+mod evidence;
 mod explain;
 mod flood;
 mod health;
@@ -125,6 +126,10 @@ enum Command {
         #[arg(long, default_value = "config/huong.toml")]
         config: PathBuf,
     },
+    /// Records of possible violations: review, hand-over, upkeep.
+    Evidence(evidence::EvidenceArgs),
+    /// Check a package of violation records with nothing but the package. Exit code 1 when anything in it is not as it left.
+    Verify(evidence::VerifyArgs),
     /// The storm of 27 October 2025 at 600 times real speed, with 200 cameras, on this machine.
     Demo(demo::DemoArgs),
 }
@@ -147,6 +152,8 @@ fn main() -> ExitCode {
         Command::Restore { backup: from, dir, config_to } => backup::restore(&from, &dir, config_to.as_deref()),
         Command::Audit { config, data } => audit::command(&config, data),
         Command::Detect { images, config } => commands::detect(&images, &config),
+        Command::Evidence(args) => evidence::command(args),
+        Command::Verify(args) => evidence::verify(&args),
         Command::Demo(args) => demo::command(&args),
     };
     match outcome {

@@ -41,6 +41,8 @@ pub enum State {
 }
 
 impl State {
+    pub const ALL: [State; 5] = [State::New, State::Seconding, State::Accepted, State::Rejected, State::Void];
+
     pub fn as_str(self) -> &'static str {
         match self {
             State::New => "new",

@@ -229,6 +229,28 @@ fn the_sheet_is_text_in_vietnamese() {
     let pdf = apart.at(&name).clone();
     assert!(pdf.starts_with(b"%PDF-"));
     assert!(pdf.windows(10).filter(|ten| *ten == b"/DCTDecode").count() == 4, "three pictures and the plate, as they are");
+    let path = folder.dir.path().join("sheet.pdf");
+    fs::write(&path, &pdf).expect("writes");
+    let read = std::process::Command::new("pdftotext").args(["-layout", &path.display().to_string(), "-"]).output();
+    let read = read.expect("pdftotext is here (scripts/need)");
+    assert!(read.status.success() && read.stderr.is_empty(), "{}", String::from_utf8_lossy(&read.stderr));
+    let text = String::from_utf8_lossy(&read.stdout).split_whitespace().collect::<Vec<_>>().join(" ");
+    for expected in [
+        "PHIẾU DỮ LIỆU VI PHẠM GHI NHẬN QUA CAMERA",
+        "Biển kiểm soát 75A-123.45",
+        "Loại phương tiện Ô tô",
+        "Thời gian 11:50:01, 27/10/2025 (UTC 2025-10-27T04:50:01.000Z)",
+        "Địa điểm Ngã sáu Hùng Vương (16.463700, 107.590900); vach-dung-bac",
+        "Căn cứ 168/2024:6.9.b: Không chấp hành hiệu lệnh của đèn tín hiệu giao thông; Nghị định 168/2024/NĐ-CP",
+        "trừ 4 điểm",
+        "Lệch đồng hồ -180 ms",
+        "từng ký tự 0.99 0.99",
+        "đèn north đỏ (độ tin cậy 0.93, nguồn camera)",
+        "Người duyệt lan, 12:01:00, 27/10/2025: chấp nhận",
+        "picture-3.jpg",
+    ] {
+        assert!(text.contains(expected), "{expected} in {text}");
+    }
     let manifest: Manifest = serde_json::from_slice(apart.at(MANIFEST)).expect("a manifest");
     let kinds: BTreeSet<_> =
         manifest.files.iter().filter(|file| file.path.ends_with(".jpg")).map(|file| file.kind == Kind::Original).collect();
