@@ -248,6 +248,7 @@ fn audit(records: &mut Records) -> Result<()> {
 pub(crate) fn verify(args: &VerifyArgs) -> Result<()> {
     let keys: Vec<PublicKey> = args.key.as_deref().map_or(Ok(Vec::new()), read_lines)?;
     let heads: Vec<Head> = args.heads.as_deref().map_or(Ok(Vec::new()), read_lines)?;
+    let published = heads.len();
     let report = huong_evidence::verify(&args.package, &Trust { keys, heads })?;
     for fault in &report.faults {
         say(&format!("SAI / WRONG  {fault}"))?;
@@ -263,8 +264,11 @@ pub(crate) fn verify(args: &VerifyArgs) -> Result<()> {
         "gói hồ sơ KHÔNG nguyên vẹn / the package is NOT as it left: {}",
         count(report.faults.len(), "fault")
     );
-    if report.heads > 0 {
-        say(&format!("{} mốc đã công bố khớp / published heads agree", report.heads))?;
+    if published > 0 {
+        say(&format!(
+            "{} trong {published} mốc đã công bố nằm trong gói và khớp / of {published} published heads this many are in it and agree",
+            report.heads
+        ))?;
     }
     match report.trusted {
         Some(_) => say("NGUYÊN VẸN, đúng khóa ký / WHOLE, signed by a trusted key"),

@@ -3,6 +3,7 @@
 //! Invariant: names and contents in their order determine every byte, so that a container can be made again from what it holds and
 //! compared: whatever else stands in it is found. What is read here may come from anybody.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -86,14 +87,16 @@ fn put32(to: &mut Vec<u8>, values: &[u32]) {
 
 /// What a package is read from: its container, or a folder that it was unpacked into.
 #[derive(Debug)]
-pub(crate) enum Source {
-    Container { path: PathBuf, file: File, entries: Vec<Entry> },
-    Folder { path: PathBuf, names: Vec<String> },
+pub(crate) struct Source {
+    path: PathBuf,
+    /// In the order of the container; the same name may come twice.
+    names: Vec<String>,
+    /// By name, the last of that name; `None` for a folder.
+    container: Option<(File, BTreeMap<String, Entry>)>,
 }
 
 #[derive(Debug)]
-pub(crate) struct Entry {
-    name: String,
+struct Entry {
     method: u16,
     packed: u64,
     size: u64,
@@ -106,33 +109,36 @@ impl Source {
         if path.is_dir() {
             let mut names = Vec::new();
             walk(path, "", &mut names)?;
-            return Ok(Ok(Source::Folder { path: path.to_owned(), names }));
+            return Ok(Ok(Source { path: path.to_owned(), names, container: None }));
         }
         let mut file = File::open(path).during("open", path)?;
         let length = file.metadata().during("read", path)?.len();
         let entries = directory(&mut file, length).during("read", path)?;
-        Ok(entries.map(|entries| Source::Container { path: path.to_owned(), file, entries }))
+        Ok(entries.map(|entries| {
+            let names = entries.iter().map(|(name, _)| name.clone()).collect();
+            Source { path: path.to_owned(), names, container: Some((file, entries.into_iter().collect())) }
+        }))
     }
 
-    pub(crate) fn names(&self) -> Vec<&str> {
-        match self {
-            Source::Container { entries, .. } => entries.iter().map(|entry| entry.name.as_str()).collect(),
-            Source::Folder { names, .. } => names.iter().map(String::as_str).collect(),
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The last file of that name; `None` when there is none. The inner error says why it cannot be unpacked.
+    pub(crate) fn read(&self, name: &str) -> Result<Option<Result<Vec<u8>, String>>, EvidenceError> {
+        match &self.container {
+            Some((file, entries)) => entries.get(name).map(|entry| self.unpack(file, entry)).transpose(),
+            // Only what was found in the folder: a name may come from anybody.
+            None if !self.names.iter().any(|known| known == name) => Ok(None),
+            None => {
+                let path = self.path.join(name);
+                fs::read(&path).during("read", &path).map(|bytes| Some(Ok(bytes)))
+            }
         }
     }
 
-    /// The last file of that name. The inner error says why it cannot be unpacked.
-    pub(crate) fn read(&self, name: &str) -> Result<Result<Vec<u8>, String>, EvidenceError> {
-        let (path, mut file, entry) = match self {
-            Source::Folder { path, .. } => {
-                let path = path.join(name);
-                return fs::read(&path).during("read", &path).map(Ok);
-            }
-            Source::Container { path, file, entries } => match entries.iter().rfind(|entry| entry.name == name) {
-                Some(entry) => (path, file, entry),
-                None => return Ok(Err("it is not there".to_owned())),
-            },
-        };
+    fn unpack(&self, mut file: &File, entry: &Entry) -> Result<Result<Vec<u8>, String>, EvidenceError> {
+        let path = &self.path;
         let mut head = [0; 30];
         file.seek(SeekFrom::Start(entry.offset)).during("read", path)?;
         if file.read_exact(&mut head).is_err() || get32(&head, 0) != Some(LOCAL) {
@@ -156,12 +162,13 @@ impl Source {
 
     /// Where the container first differs from one with the files of `names`, in that order; `None` when it does not, or for a folder.
     pub(crate) fn differs(&self, names: &[&str]) -> Result<Option<u64>, EvidenceError> {
-        let Source::Container { path, file, .. } = self else { return Ok(None) };
+        let Some((file, _)) = &self.container else { return Ok(None) };
+        let path = &self.path;
         let mut all = Vec::new();
         let mut position = 0;
         let mut writer = Writer::new(Collect(&mut all));
         for name in names {
-            let Ok(bytes) = self.read(name)? else { return Ok(Some(position)) };
+            let Some(Ok(bytes)) = self.read(name)? else { return Ok(Some(position)) };
             writer.add(name, &bytes).during("compare", path)?;
             if let Some(at) = compare(file, writer.out.0, &mut position).during("read", path)? {
                 return Ok(Some(at));
@@ -203,7 +210,7 @@ fn compare(mut file: &File, expected: &mut Vec<u8>, position: &mut u64) -> io::R
 }
 
 /// The directory at the container's end. The inner error says why there is none.
-fn directory(file: &mut File, length: u64) -> io::Result<Result<Vec<Entry>, String>> {
+fn directory(file: &mut File, length: u64) -> io::Result<Result<Vec<(String, Entry)>, String>> {
     let mut tail = Vec::new();
     // The longest comment that may follow the end record.
     let from = length.saturating_sub(22 + u64::from(u16::MAX));
@@ -229,20 +236,20 @@ fn directory(file: &mut File, length: u64) -> io::Result<Result<Vec<Entry>, Stri
 }
 
 /// The directory entry that `bytes` begin with, and what follows it.
-fn entry(bytes: &[u8]) -> Option<(Entry, &[u8])> {
+fn entry(bytes: &[u8]) -> Option<((String, Entry), &[u8])> {
     if get32(bytes, 0)? != CENTRAL {
         return None;
     }
     let name_end = 46 + usize::from(get16(bytes, 28)?);
     let end = name_end + usize::from(get16(bytes, 30)?) + usize::from(get16(bytes, 32)?);
+    let name = String::from_utf8_lossy(bytes.get(46..name_end)?).into_owned();
     let entry = Entry {
-        name: String::from_utf8_lossy(bytes.get(46..name_end)?).into_owned(),
         method: get16(bytes, 10)?,
         packed: u64::from(get32(bytes, 20)?),
         size: u64::from(get32(bytes, 24)?),
         offset: u64::from(get32(bytes, 42)?),
     };
-    Some((entry, bytes.get(end..)?))
+    Some(((name, entry), bytes.get(end..)?))
 }
 
 fn get16(bytes: &[u8], at: usize) -> Option<u16> {

@@ -3,9 +3,9 @@
 //! Invariant: what a step has done survives a power cut once it has returned.
 
 use std::fmt::Debug;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
 use crate::EvidenceError;
@@ -45,7 +45,8 @@ pub(crate) trait Disk: Debug + Send {
 
     /// With what is missing above it.
     fn create_dir(&self, path: &Path) -> io::Result<()> {
-        fs::create_dir_all(path)?;
+        // Pictures of people: for the owner and their group alone.
+        DirBuilder::new().recursive(true).mode(0o750).create(path)?;
         // A day's folder and the one above it are new at once at most.
         sync_dir_of(path)?;
         path.parent().map_or(Ok(()), sync_dir_of)

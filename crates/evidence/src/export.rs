@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use huong_types::{Name, Timestamp};
@@ -222,7 +223,7 @@ impl Records {
 
 impl Package {
     fn create(path: &Path) -> Result<Package, EvidenceError> {
-        let file = File::create(path).during("create", path)?;
+        let file = File::options().write(true).create(true).truncate(true).mode(SHARED).open(path).during("create", path)?;
         let hashed = Hashed { out: BufWriter::new(file), hash: Sha256::new(), bytes: 0 };
         Ok(Package { writer: Writer::new(hashed), path: path.to_owned(), files: Vec::new() })
     }

@@ -98,8 +98,9 @@ pub fn verify(path: &Path, trust: &Trust) -> Result<Report, EvidenceError> {
     let Some(manifest) = report.manifest(&source, trust)? else { return Ok(report) };
     report.files(&source, &manifest)?;
     let lines = report.chain(&source, &manifest, trust)?;
+    let listed: BTreeMap<&str, &str> = manifest.files.iter().map(|file| (file.path.as_str(), file.sha256.as_str())).collect();
     for record in &manifest.records {
-        report.record(&source, &manifest, &lines, record)?;
+        report.record(&source, &listed, &lines, record)?;
     }
     let order: Vec<&str> = manifest.files.iter().map(|file| file.path.as_str()).chain([MANIFEST, SIGNATURE, KEY]).collect();
     if let Some(at) = source.differs(&order)? {
@@ -126,12 +127,12 @@ impl Report {
 
     /// The content of a file; what is wrong with it is noted.
     fn read(&mut self, source: &Source, name: &str) -> Result<Option<Vec<u8>>, EvidenceError> {
-        if !source.names().contains(&name) {
-            self.fault(Fault::Missing(name.to_owned()));
-            return Ok(None);
+        match source.read(name)? {
+            None => self.fault(Fault::Missing(name.to_owned())),
+            Some(Err(why)) => self.changed(name, why),
+            Some(Ok(bytes)) => return Ok(Some(bytes)),
         }
-        let bytes = source.read(name)?;
-        Ok(bytes.map_err(|why| self.changed(name, why)).ok())
+        Ok(None)
     }
 
     /// Manifest, signature and key.
@@ -195,8 +196,8 @@ impl Report {
         }
         let mut seen = BTreeSet::new();
         for name in source.names() {
-            if !known.contains(name) || !seen.insert(name) {
-                self.fault(Fault::Added(name.to_owned()));
+            if !known.contains(name.as_str()) || !seen.insert(name) {
+                self.fault(Fault::Added(name.clone()));
             }
         }
         Ok(())
@@ -205,7 +206,7 @@ impl Report {
     /// Line by line.
     fn chain(&mut self, source: &Source, manifest: &Manifest, trust: &Trust) -> Result<Lines, EvidenceError> {
         let mut lines = Lines::default();
-        let Some(bytes) = content(source, CHAIN)? else { return Ok(lines) };
+        let Some(Ok(bytes)) = source.read(CHAIN)? else { return Ok(lines) };
         let (first, last) = manifest.lines;
         let (mut n, mut sum) = (first.saturating_sub(1), None);
         let whole = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
@@ -245,8 +246,8 @@ impl Report {
     }
 
     /// A record against its pictures and against the chain.
-    fn record(&mut self, source: &Source, manifest: &Manifest, lines: &Lines, id: &Name) -> Result<(), EvidenceError> {
-        let Some(json) = content(source, &path_in(id, "record.json"))? else { return Ok(()) };
+    fn record(&mut self, source: &Source, listed: &BTreeMap<&str, &str>, lines: &Lines, id: &Name) -> Result<(), EvidenceError> {
+        let Some(Ok(json)) = source.read(&path_in(id, "record.json"))? else { return Ok(()) };
         let hash = sha256(&json);
         let record: Record = match serde_json::from_slice(&json) {
             Ok(record) => record,
@@ -264,7 +265,7 @@ impl Report {
             Some(kept) => wrong.push(format!("record.json is not what the chain says was kept, {kept}")),
             None => wrong.push("the chain does not say that it was kept".to_owned()),
         }
-        let listed = |name: &str| manifest.files.iter().find(|file| file.path == path_in(id, name)).map(|file| file.sha256.as_str());
+        let listed = |name: &str| listed.get(path_in(id, name).as_str()).copied();
         for (name, fact) in &record.files {
             if listed(name) != Some(fact.sha256.as_str()) {
                 wrong.push(format!("{name} in the manifest is not the file that was kept, {}", fact.sha256));
@@ -279,11 +280,6 @@ impl Report {
         self.faults.extend(wrong.into_iter().map(|what| Fault::Record { record: id.clone(), what }));
         Ok(())
     }
-}
-
-/// A file that was looked at before: what is wrong with it is told already.
-fn content(source: &Source, name: &str) -> Result<Option<Vec<u8>>, EvidenceError> {
-    if source.names().contains(&name) { Ok(source.read(name)?.ok()) } else { Ok(None) }
 }
 
 #[cfg(test)]

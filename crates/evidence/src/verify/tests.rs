@@ -21,7 +21,7 @@ struct Apart {
 impl Apart {
     fn of(package: &Path) -> Apart {
         let source = Source::open(package).expect("readable").expect("a container");
-        let read = |name: &&str| ((*name).to_owned(), source.read(name).expect("readable").expect("whole"));
+        let read = |name: &String| (name.clone(), source.read(name).expect("readable").expect("there").expect("whole"));
         Apart { dir: TempDir::new().expect("a folder"), files: source.names().iter().map(read).collect() }
     }
 
@@ -210,7 +210,7 @@ fn an_unpacked_package_is_as_good() {
     for name in source.names() {
         let path = unpacked.join(name);
         fs::create_dir_all(path.parent().expect("below")).expect("creates");
-        fs::write(&path, source.read(name).expect("readable").expect("whole")).expect("writes");
+        fs::write(&path, source.read(name).expect("readable").expect("there").expect("whole")).expect("writes");
     }
     let script = "import shutil,sys; shutil.make_archive(sys.argv[1], 'zip', sys.argv[2])";
     let (base, from) = (folder.dir.path().join("again"), unpacked.display().to_string());
