@@ -9,6 +9,7 @@ mod commands;
 mod crash;
 mod demo;
 mod disk;
+mod evidence;
 mod flood;
 mod metrics;
 mod mirror;

@@ -14,6 +14,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("huong-vision", &["huong-types", "huong-flow"]),
     ("huong-infer", &["huong-types", "huong-vision"]),
     ("huong-alerts", &["huong-types"]),
+    ("huong-evidence", &["huong-types"]),
     ("huong-store", &["huong-types", "huong-flow"]),
     ("huong-mirror", &["huong-types", "huong-flow", "huong-store"]),
     ("huong-flight", &["huong-types"]),
@@ -29,16 +30,18 @@ const ONLY: &[(&str, &[&str])] = &[
     ("rumqttd", &["huong-ingest"]),
     ("datafusion", &["huong-rules", "huong-store"]),
     ("parquet", &["huong-store"]),
-    ("turbojpeg", &["huong-vision", "sensor-sim"]),
+    ("turbojpeg", &["huong-vision", "huong-evidence", "sensor-sim"]),
     ("crossbeam", &["huong-flow"]),
     ("axum", &["huong-wall"]),
     ("ureq", &["huong-notify", "huong-mirror"]),
     ("tonic", &["huong-flight"]),
     ("object_store", &["huong-store"]),
+    ("pdf-writer", &["huong-evidence"]),
+    ("ring", &["huong-evidence"]),
 ];
 
 /// Crates that take time as an argument and know no runtime.
-const PURE: &[&str] = &["huong-types", "huong-rules", "huong-vision", "huong-alerts"];
+const PURE: &[&str] = &["huong-types", "huong-rules", "huong-vision", "huong-alerts", "huong-evidence"];
 
 fn uses() -> BTreeMap<String, BTreeSet<String>> {
     let metadata = MetadataCommand::new().no_deps().exec().expect("cargo metadata runs where cargo test runs");

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use huong_alerts::TableConfig;
+use huong_evidence::{EvidenceConfig, Laws};
 use huong_flight::FlightConfig;
 use huong_infer::Provider;
 use huong_ingest::{BrokerConfig, FolderConfig, MqttConfig, PostsConfig};
@@ -49,6 +50,7 @@ struct Raw {
     alerts: TableConfig,
     sink: Vec<SinkConfig>,
     mirror: Option<MirrorConfig>,
+    evidence: Option<EvidenceConfig>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -164,6 +166,7 @@ impl Default for Raw {
             alerts: TableConfig::default(),
             sink: Vec::new(),
             mirror: None,
+            evidence: None,
         }
     }
 }
@@ -265,6 +268,24 @@ impl Config {
         Ok((raw.store.dir, raw.query))
     }
 
+    /// Where the evidence is and how it is kept, whatever else is wrong in the file or on this machine.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or its section holds a mistake.
+    pub(crate) fn evidence(path: &Path) -> Result<EvidenceConfig, Problems> {
+        let mut problems = Problems::default();
+        let Some(text) = text(path, &mut problems) else { return Err(problems) };
+        let file = path.display().to_string();
+        let raw: Raw = load_toml(&file, &text, &mut problems).unwrap_or_default();
+        problems.list.retain(|problem| problem.path.starts_with("evidence"));
+        let Some(evidence) = raw.evidence else {
+            problems.add(&file, "evidence", "nothing", "an [evidence] section");
+            return Err(problems);
+        };
+        evidence.check(&file, "evidence", &mut problems);
+        if problems.is_empty() { Ok(evidence) } else { Err(problems) }
+    }
+
     /// Where the store is, and every file that the configuration is made of; secrets are in files of their own and not among them.
     ///
     /// # Errors
@@ -276,6 +297,7 @@ impl Config {
         let pipelines = read_pipelines(std::slice::from_ref(&raw.pipelines), &mut problems).into_iter().map(|(file, _)| file.into());
         let mut files = vec![path.to_owned(), raw.registry, raw.streams, raw.sources];
         files.extend(raw.vision.views);
+        files.extend(raw.evidence.map(|evidence| evidence.laws));
         files.extend(pipelines);
         if problems.is_empty() { Ok((raw.store.dir, files)) } else { Err(problems) }
     }
@@ -314,6 +336,11 @@ impl Config {
         SinkConfig::check_all(&raw.sink, &file, "sink", problems);
         if let Some(mirror) = &raw.mirror {
             mirror.check(&file, "mirror", problems);
+        }
+        if let Some(evidence) = &raw.evidence {
+            evidence.check(&file, "evidence", problems);
+            let laws = text(&evidence.laws, problems).unwrap_or_default();
+            Laws::parse(&evidence.laws.display().to_string(), &laws, problems);
         }
         raw.vision.pipeline().check(&file, "vision", problems);
         raw.vision.schedule.check(&file, "vision.schedule", problems);

@@ -10,6 +10,7 @@ mod clock;
 mod commands;
 mod config;
 mod demo;
+mod evidence;
 mod explain;
 mod flood;
 mod health;
@@ -133,6 +134,10 @@ enum Command {
     },
     /// Bring cameras that do not speak MQTT to the broker: RTSP, HTTP MJPEG, videos, folders of pictures.
     CameraBridge(bridge::BridgeArgs),
+    /// Records of possible violations: review, hand-over, upkeep.
+    Evidence(evidence::EvidenceArgs),
+    /// Check a package of violation records with nothing but the package. Exit code 1 when anything in it is not as it left.
+    Verify(evidence::VerifyArgs),
     /// The storm of 27 October 2025 at 600 times real speed, with 200 cameras, on this machine.
     Demo(demo::DemoArgs),
 }
@@ -156,6 +161,8 @@ fn main() -> ExitCode {
         Command::Audit { config, data } => audit::command(&config, data),
         Command::Detect { images, config } => commands::detect(&images, &config),
         Command::CameraBridge(args) => bridge::command(&args),
+        Command::Evidence(args) => evidence::command(args),
+        Command::Verify(args) => evidence::verify(&args),
         Command::Demo(args) => demo::command(&args),
     };
     match outcome {

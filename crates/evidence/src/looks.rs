@@ -1,0 +1,97 @@
+//! Who looked at what, and why: `looks.jsonl`.
+//!
+//! Invariant: whoever sees a plate through these functions stands in the journal before the answer is given.
+
+use huong_types::{Name, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::EvidenceError;
+use crate::chain::Entry;
+use crate::error::given;
+use crate::journal::{Journal, Line};
+use crate::record::Record;
+use crate::records::{Filter, Records};
+use crate::review::Review;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Look {
+    pub by: String,
+    pub why: String,
+    /// A plate was searched for,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub plate: Option<String>,
+    /// .. and these records were found; or one was opened.
+    pub records: Vec<Name>,
+}
+
+impl Records {
+    /// The records of a plate, as corrected or read.
+    ///
+    /// # Errors
+    /// Without a name and a reason.
+    pub fn find_plate(&mut self, plate: &str, by: &str, why: &str, now: Timestamp) -> Result<Vec<Entry>, EvidenceError> {
+        let plate = given("plate", plate)?.to_owned();
+        let (by, why) = (given("by", by)?.to_owned(), given("why", why)?.to_owned());
+        let found = self.select(&Filter { plate: Some(plate.clone()), ..Filter::default() })?;
+        let records = found.iter().map(|entry| entry.id.clone()).collect();
+        self.note(Look { by, why, plate: Some(plate), records }, now)?;
+        Ok(found)
+    }
+
+    /// A record with its reviews and the folder of its files.
+    ///
+    /// # Errors
+    /// When there is no such record, or without a name and a reason.
+    pub fn show(
+        &mut self,
+        id: &str,
+        by: &str,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<(Record, Vec<Review>, std::path::PathBuf), EvidenceError> {
+        let (by, why) = (given("by", by)?.to_owned(), given("why", why)?.to_owned());
+        self.catch_up()?;
+        let entry = self.entry(id)?.clone();
+        let (record, reviews) = self.read(id)?;
+        self.note(Look { by, why, plate: None, records: vec![entry.id.clone()] }, now)?;
+        Ok((record, reviews, self.folder(&entry)?))
+    }
+
+    /// Everything that was looked at.
+    pub fn looks(&self) -> Result<Vec<Line<Look>>, EvidenceError> {
+        let mut looks = Vec::new();
+        Journal::new(self.dir.join("looks.jsonl")).catch_up(|line, _, _| looks.push(line))?;
+        Ok(looks)
+    }
+
+    fn note(&mut self, look: Look, now: Timestamp) -> Result<(), EvidenceError> {
+        let _lock = self.lock()?;
+        let mut journal: Journal<Look> = Journal::new(self.dir.join("looks.jsonl"));
+        journal.catch_up(|_, _, _| {})?;
+        journal.append(&*self.disk, now, look).map(|_line| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{NOON, folder, violation};
+
+    #[test]
+    fn a_search_needs_a_reason_and_leaves_a_line() {
+        let folder = folder();
+        let mut records = folder.open();
+        let id = folder.keep(&mut records, &violation(1));
+        let mut other = violation(2);
+        other.plate = None;
+        folder.keep(&mut records, &other);
+        assert!(records.find_plate("75A-123.45", "lan", " ", NOON).is_err());
+        assert!(records.find_plate(" ", "lan", "complaint 12", NOON).is_err());
+        let found = records.find_plate("75a12345", "lan", "complaint 12", NOON).expect("works");
+        assert_eq!(found.iter().map(|entry| &entry.id).collect::<Vec<_>>(), [&id]);
+        assert!(records.find_plate("75A-000.00", "lan", "complaint 13", NOON).expect("works").is_empty());
+        records.show(&id, "minh", "review", NOON).expect("there");
+        let looks = records.looks().expect("readable");
+        let told: Vec<_> = looks.iter().map(|line| (line.n, &*line.step.by, &*line.step.why, line.step.records.len())).collect();
+        assert_eq!(told, [(1, "lan", "complaint 12", 1), (2, "lan", "complaint 13", 0), (3, "minh", "review", 1)]);
+    }
+}
