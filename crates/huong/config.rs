@@ -196,6 +196,7 @@ pub(crate) struct Config {
     pub(crate) alerts: TableConfig,
     pub(crate) sinks: Vec<SinkConfig>,
     pub(crate) mirror: Option<MirrorConfig>,
+    pub(crate) evidence: Option<EvidenceConfig>,
 }
 
 impl Config {
@@ -395,6 +396,7 @@ impl Config {
             query: raw.query,
             flight: raw.flight,
             vision: raw.vision,
+            evidence: raw.evidence,
             wall: raw.wall,
             alerts: raw.alerts,
             sinks: raw.sink,

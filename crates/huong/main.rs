@@ -11,6 +11,7 @@ mod commands;
 mod config;
 mod demo;
 mod evidence;
+mod exhibits;
 mod explain;
 mod flood;
 mod health;

@@ -48,8 +48,8 @@ pub(crate) struct Recovery {
 
 impl Default for VisionStats {
     fn default() -> Self {
-        let [inferred, gated, errors, observations, candidates] = std::array::from_fn(|_| Counter::new());
-        Self { inferred, gated, errors, observations, candidates, age: Histogram::new(AGE) }
+        let [inferred, gated, errors, observations, candidates, records, records_failed] = std::array::from_fn(|_| Counter::new());
+        Self { inferred, gated, errors, observations, candidates, records, records_failed, age: Histogram::new(AGE) }
     }
 }
 
@@ -176,6 +176,8 @@ fn frames(shared: &Shared, all: &mut Vec<Family>) {
         gauge("huong_frames_waiting", "Cameras whose newest frame waits to be looked at.", shared.mailbox.waiting() as f64),
         counter("huong_observations_total", "Readings made of frames.", vision.observations.get()),
         counter("huong_candidates_total", "Candidates of violations and waste, void ones included.", vision.candidates.get()),
+        counter("huong_records_total", "Candidates that became records of evidence.", vision.records.get()),
+        counter("huong_records_failed_total", "Candidates that could not be kept: lost.", vision.records_failed.get()),
         Family::histogram("huong_frame_age_seconds", "From a frame's arrival to the end of the look at it.", &vision.age.read()),
     ]);
 }

@@ -23,6 +23,7 @@ use tokio::task::JoinSet;
 use crate::answers::Tables;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::exhibits::Exhibits;
 use crate::health::{self, DiskHealth};
 use crate::metrics::StoreStats;
 use crate::mirror::Followed;
@@ -31,7 +32,7 @@ use crate::sealer::Keeper;
 use crate::shared::{Journal, Lens, Shared, VisionStats};
 use crate::vision::Looker;
 use crate::writer::{Batch, Outlets};
-use crate::{mirror, recovery, sealer, think, vision, writer};
+use crate::{exhibits, mirror, recovery, sealer, think, vision, writer};
 
 /// Readings that wait for the brain; a full ring withholds acknowledgements.
 const RING: usize = 8192;
@@ -66,6 +67,8 @@ struct Stages {
     /// Looks at the folder of the rules.
     rules: (Stop, Worker),
     vision: Vec<(Stop, Worker)>,
+    /// Keeps candidates of violations, where that is configured.
+    exhibits: Option<(Stop, Worker)>,
     /// Looks at the store's disk and size.
     health: (Stop, Worker),
     brain: (Stop, Worker),
@@ -207,10 +210,19 @@ impl System {
             let shared = Arc::clone(&shared);
             stage("rules", |stop| move || reload::run(folder, &shared.reload, &stop))?
         };
+        let candidates = config.evidence.as_ref().map(|_| Arc::new(Ring::new(exhibits::WAITING)));
+        let exhibits = match (&config.evidence, &candidates) {
+            (Some(evidence), Some(candidates)) => {
+                let exhibits = Exhibits::open(evidence, &config.vision.pipeline(), clock, Arc::clone(&shared))?;
+                let candidates = Arc::clone(candidates);
+                Some(stage("evidence", |stop| move || exhibits.run(&candidates, &stop))?)
+            }
+            _ => None,
+        };
         let mut pipelines = pipelines.into_iter();
         let look = |lane| {
             let (pipeline, schedule, flood_rules) = (pipelines.next(), config.vision.schedule, config.vision.flood_rules.clone());
-            let looker = Looker { lane, pipeline, schedule, flood_rules };
+            let looker = Looker { lane, pipeline, schedule, flood_rules, candidates: candidates.clone() };
             let (ring, shared) = (Arc::clone(&ring), Arc::clone(&shared));
             stage(&format!("vision-{lane}"), |stop| move || looker.run(&ring, &shared, &stop))
         };
@@ -262,6 +274,7 @@ impl System {
             entrance,
             rules: watcher,
             vision: eyes,
+            exhibits,
             health: nurse,
             brain: thinker,
             writer,
@@ -309,7 +322,7 @@ impl System {
     /// The first part that had died or failed.
     pub(crate) fn stop(self) -> Result<()> {
         let System { runtime, mut ingest, wall: mut wall_task, workers, shared, _broker, .. } = self;
-        let Stages { entrance, rules, vision, health, brain, writer, sealer, sinks, mirror, wall } = workers;
+        let Stages { entrance, rules, vision, exhibits, health, brain, writer, sealer, sinks, mirror, wall } = workers;
         let drain = |tasks: &mut JoinSet<Result<()>>| {
             let mut outcome = Ok(());
             while let Some(ended) = runtime.block_on(tasks.join_next()) {
@@ -319,7 +332,7 @@ impl System {
         };
         entrance.set();
         let mut outcome = drain(&mut ingest);
-        let before = [rules].into_iter().chain(vision);
+        let before = [rules].into_iter().chain(vision).chain(exhibits);
         for (stop, worker) in before.chain([health, brain, writer, sealer]) {
             stop.set();
             outcome = outcome.and(worker.join().map_err(anyhow::Error::from));
@@ -343,7 +356,8 @@ impl System {
 impl Stages {
     /// A thread that has ended though nobody stopped it.
     fn dead(&self, shared: &Shared) -> Option<String> {
-        let workers = [&self.rules, &self.health, &self.brain, &self.writer, &self.sealer].into_iter().chain(&self.vision);
+        let workers =
+            [&self.rules, &self.health, &self.brain, &self.writer, &self.sealer].into_iter().chain(&self.vision).chain(&self.exhibits);
         let worker = workers.map(|(_, worker)| worker).find(|worker| worker.is_finished()).map(|worker| worker.name().to_owned());
         let sink = || shared.sinks.load().as_ref().and_then(|sinks| sinks.ended().map(str::to_owned));
         let mirror = || shared.mirror.load().as_ref().filter(|mirror| mirror.ended()).map(|_| "mirror".to_owned());

@@ -42,6 +42,9 @@ pub(crate) struct VisionStats {
     pub(crate) observations: Counter,
     /// What a person should look at, the void ones included.
     pub(crate) candidates: Counter,
+    /// Of them, those that became records of evidence, and those that could not.
+    pub(crate) records: Counter,
+    pub(crate) records_failed: Counter,
     /// From arrival to having been looked at.
     pub(crate) age: Histogram,
 }

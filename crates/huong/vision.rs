@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use huong_flow::{Ring, Stop};
 use huong_infer::{OnnxDetector, OnnxPlateFinder, OnnxPlateReader, Provider, load_openvino, load_runtime};
 use huong_ingest::ShedReason;
-use huong_types::{Frame, Inbound, Name, Origin, Reading, Registry, SignalState, Timestamp, Value};
+use huong_types::{Candidate, Frame, Inbound, Name, Origin, Reading, Registry, SignalState, Timestamp, Value};
 use huong_vision::plate::PlateEye;
 use huong_vision::{Outcome, Pipeline, Schedule, ScheduleConfig, Views, Watch};
 
@@ -60,6 +60,8 @@ pub(crate) struct Looker {
     pub(crate) schedule: ScheduleConfig,
     /// Alarms of these rules are floods.
     pub(crate) flood_rules: Vec<Name>,
+    /// Where candidates go; without it they are counted and told, and their pictures dropped.
+    pub(crate) candidates: Option<Arc<Ring<Candidate>>>,
 }
 
 impl Looker {
@@ -98,11 +100,22 @@ impl Looker {
             let age = shared.clock.now().since(frame.received);
             shared.vision.age.add(Duration::from_millis(u64::try_from(age.as_millis()).unwrap_or(0)));
             shared.vision.candidates.add(outcome.candidates.len() as u64);
+            if let Some(keeper) = &self.candidates {
+                outcome.candidates.into_iter().for_each(|candidate| hand_over(keeper, candidate));
+            }
             if !outcome.readings.is_empty() {
                 shared.vision.observations.add(outcome.readings.len() as u64);
                 push(ring, Inbound { readings: outcome.readings.into_iter().collect(), ..Inbound::default() }, shared, stop);
             }
         }
+    }
+}
+
+/// Waits for room: frames that come meanwhile replace each other, a candidate is not to be had again. The keeper stops after this thread.
+fn hand_over(keeper: &Ring<Candidate>, mut candidate: Candidate) {
+    while let Err(back) = keeper.push(candidate) {
+        candidate = back;
+        std::thread::park_timeout(Duration::from_millis(5));
     }
 }
 
