@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use huong_alerts::TableConfig;
 use huong_flight::FlightConfig;
+use huong_infer::Provider;
 use huong_ingest::{BrokerConfig, FolderConfig, MqttConfig, PostsConfig};
 use huong_mirror::MirrorConfig;
 use huong_notify::SinkConfig;
@@ -58,6 +59,10 @@ pub(crate) struct VisionSection {
     pub(crate) model: PathBuf,
     /// ONNX Runtime's shared library, or the folder of its Python wheel.
     pub(crate) runtime: PathBuf,
+    /// What computes.
+    pub(crate) provider: Provider,
+    /// The plugin of the provider `openvino`, or the folder of its Python wheel.
+    pub(crate) openvino: PathBuf,
     /// Zones, lines and signals of the cameras; without it none is judged.
     views: Option<PathBuf>,
     limits: FrameLimits,
@@ -82,6 +87,8 @@ impl Default for VisionSection {
             enabled: true,
             model: "models/vehicles.toml".into(),
             runtime: "vendor/ort".into(),
+            provider: Provider::default(),
+            openvino: "vendor/openvino".into(),
             views: None,
             limits,
             gate,
@@ -211,6 +218,22 @@ impl Config {
         }
     }
 
+    /// The first level of every topic and the broker, for a process that needs no more.
+    ///
+    /// # Errors
+    /// When the file cannot be read, and with every mistake in what is asked of it.
+    pub(crate) fn broker(path: &Path) -> Result<(String, MqttConfig), Problems> {
+        let mut problems = Problems::default();
+        let file = path.display().to_string();
+        let raw: Option<Raw> = text(path, &mut problems).and_then(|text| load_toml(&file, &text, &mut problems));
+        let Some(mut raw) = raw else { return Err(problems) };
+        if raw.broker.embedded {
+            (raw.mqtt.host, raw.mqtt.port) = (raw.broker.listen.ip().to_string(), raw.broker.listen.port());
+        }
+        raw.mqtt.check(&file, "mqtt", &mut problems);
+        if problems.is_empty() { Ok((raw.prefix, raw.mqtt)) } else { Err(problems) }
+    }
+
     /// Where the store is and what a query may use, whatever else is wrong in the file or on this machine.
     ///
     /// # Errors
@@ -275,9 +298,15 @@ impl Config {
         }
         raw.vision.pipeline().check(&file, "vision", problems);
         if raw.vision.enabled {
-            for (field, path) in [("model", &raw.vision.model), ("runtime", &raw.vision.runtime)] {
+            let mut needed = vec![
+                ("model", &raw.vision.model, "a model manifest"),
+                ("runtime", &raw.vision.runtime, "ONNX Runtime (`make` fetches it)"),
+            ];
+            if raw.vision.provider == Provider::Openvino {
+                needed.push(("openvino", &raw.vision.openvino, "OpenVINO's plugin (`make openvino` fetches it)"));
+            }
+            for (field, path, expected) in needed {
                 if !path.exists() {
-                    let expected = if field == "model" { "a model manifest" } else { "ONNX Runtime (`make` fetches it)" };
                     problems.add(&file, format!("vision.{field}"), format!("no file `{}`", path.display()), expected);
                 }
             }

@@ -5,6 +5,7 @@ mod audit;
 mod backtest;
 mod backup;
 mod brain;
+mod bridge;
 mod clock;
 mod commands;
 mod config;
@@ -125,6 +126,8 @@ enum Command {
         #[arg(long, default_value = "config/huong.toml")]
         config: PathBuf,
     },
+    /// Bring cameras that do not speak MQTT to the broker: RTSP, HTTP MJPEG, videos, folders of pictures.
+    CameraBridge(bridge::BridgeArgs),
     /// The storm of 27 October 2025 at 600 times real speed, with 200 cameras, on this machine.
     Demo(demo::DemoArgs),
 }
@@ -147,6 +150,7 @@ fn main() -> ExitCode {
         Command::Restore { backup: from, dir, config_to } => backup::restore(&from, &dir, config_to.as_deref()),
         Command::Audit { config, data } => audit::command(&config, data),
         Command::Detect { images, config } => commands::detect(&images, &config),
+        Command::CameraBridge(args) => bridge::command(&args),
         Command::Demo(args) => demo::command(&args),
     };
     match outcome {

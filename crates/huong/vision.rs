@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use huong_flow::{Ring, Stop};
-use huong_infer::{OnnxDetector, load_runtime};
+use huong_infer::{OnnxDetector, Provider, load_openvino, load_runtime};
 use huong_ingest::ShedReason;
 use huong_types::{Frame, Inbound, Registry};
 use huong_vision::{Outcome, Pipeline, Views};
@@ -19,7 +19,10 @@ const IDLE: Duration = Duration::from_secs(1);
 /// Opens the model; slow enough to be done before anything listens.
 pub(crate) fn open(config: &VisionSection, views: Views, registry: &Arc<Registry>) -> Result<Pipeline> {
     load_runtime(&config.runtime).context("the ONNX runtime cannot be loaded")?;
-    let detector = OnnxDetector::open(&config.model).context("the model cannot be loaded")?;
+    if config.provider == Provider::Openvino {
+        load_openvino(&config.openvino).context("the provider cannot be loaded")?;
+    }
+    let detector = OnnxDetector::open(&config.model, config.provider).context("the model cannot be loaded")?;
     Ok(Pipeline::new(config.pipeline(), Arc::clone(registry), Box::new(detector)).with_views(views))
 }
 
