@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use huong_types::{BoundingBox, Camera, Candidate, Detection, Frame, Name, Reading, SignalSight, Span, Timestamp};
+use huong_types::{BoundingBox, Camera, Candidate, Detection, Frame, Name, Reading, SignalSight, SignalState, Span, Timestamp};
 
 use crate::counts::Counter;
 use crate::gate::{Attention, Gate, GateConfig, Glance};
@@ -86,8 +86,9 @@ impl Lens {
         Glance { passes: glance.passes || self.signals.is_unsettled(), ..glance }
     }
 
-    pub(crate) fn signals(&mut self) -> &mut Signals {
-        &mut self.signals
+    /// A signal controller reports.
+    pub(crate) fn hear(&mut self, feed: &str, state: SignalState, at: Timestamp) {
+        self.signals.hear(feed, state, at);
     }
 
     /// Whether this frame is needed at full resolution, for lights, plates or heads.

@@ -1,6 +1,7 @@
-//! From JPEG bytes to counts: header check, scaled decode, motion gate, letterbox, box decoding, zones.
+//! From JPEG bytes to counts, events and candidates of violations: header check, motion gate, scaled decode, letterbox, box decoding,
+//! tracks, zones and lines, signals, plates, the judge.
 //!
-//! The model itself is behind [`Detector`], so that everything here is tested without one.
+//! The models themselves are behind [`Detector`], [`PlateFinder`] and [`PlateReader`], so that everything here is tested without one.
 //!
 //! Invariant: a frame that could not be looked at is an `Err`, never a count of zero. Nothing here keeps a clock, a thread
 //! or a file; all state belongs to one [`Pipeline`], which one worker owns.

@@ -209,7 +209,7 @@ impl Pipeline {
     /// A signal controller reports: `feed` is its key in the stream `signal`.
     pub fn hear(&mut self, feed: &str, state: SignalState, at: Timestamp) {
         for lens in &mut self.lenses {
-            lens.signals().hear(feed, state, at);
+            lens.hear(feed, state, at);
         }
     }
 

@@ -210,7 +210,8 @@ fn colours(config: &SignalConfig, [x, y, width, height]: Area, pixels: &Pixels<'
 }
 
 /// 0 red, 1 yellow, 2 green, by hue in degrees: over the heads of a real junction (`scenes/traffic`) lit red lamps have 340 to 352, amber ones
-/// 17 to 38, green ones 131 to 145 (middle nine tenths). Between red and amber the line is drawn close to red: yellow taken for red would accuse somebody.
+/// 17 to 38, green ones 131 to 145 (middle nine tenths). Between red and amber the line is drawn close to red: yellow taken for red
+/// would accuse somebody.
 fn hue(config: &SignalConfig, rgb: [u8; 3]) -> Option<usize> {
     let [r, g, b] = rgb.map(|sample| f32::from(sample) / 255.0);
     let (most, least) = (r.max(g).max(b), r.min(g).min(b));

@@ -243,6 +243,8 @@ impl Tracker {
         quiet: impl Fn(&BoundingBox) -> bool,
         now: Timestamp,
     ) -> Vec<Track> {
+        // A clock set back ends everything before anything is compared: no speed and no age means anything across it.
+        let mut ended = if self.tracks.iter().any(|track| now < track.sight().at) { self.bury(config, now) } else { Vec::new() };
         let (sure, unsure): (Vec<Seen>, Vec<Seen>) = {
             let all = seen.iter().map(|(detection, looks)| (detection, looks)).filter(|(d, _)| d.score >= config.low);
             all.partition(|(detection, _)| detection.score >= config.high)
@@ -270,7 +272,7 @@ impl Tracker {
                 track.alive = now;
             }
         }
-        let ended = self.bury(config, now);
+        ended.extend(self.bury(config, now));
         for i in unmatched {
             self.begin(config, sure[i], now);
         }
@@ -298,7 +300,6 @@ impl Tracker {
 
     /// Takes out what is gone: the unconfirmed at once, the others after `lost_after`.
     fn bury(&mut self, config: &TrackerConfig, now: Timestamp) -> Vec<Track> {
-        // A clock set back ends everything: no speed and no age means anything across it.
         let gone = |track: &Track| {
             now < track.sight().at || now.since(track.alive) > config.lost_after || (track.missed > 0 && !track.confirmed())
         };

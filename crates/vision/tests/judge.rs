@@ -49,6 +49,33 @@ impl Detector for Blob {
     }
 }
 
+/// Calls the pixels that are red and not blue one object of its first label.
+struct Orange(ModelId, Vec<Name>);
+
+impl Detector for Orange {
+    fn model(&self) -> &ModelId {
+        &self.0
+    }
+
+    fn input(&self) -> InputSpec {
+        InputSpec { width: 160, height: 96, channels: ChannelOrder::Rgb, scale: 1.0, pad: 114 }
+    }
+
+    fn labels(&self) -> &[Name] {
+        &self.1
+    }
+
+    fn detect(&mut self, image: &Letterboxed) -> Result<Vec<Detection>, DetectError> {
+        let (red, blue) = (&image.pixels[..160 * 96], &image.pixels[2 * 160 * 96..]);
+        let warm = Letterboxed {
+            pixels: red.iter().zip(blue).map(|(r, b)| if *r > 200.0 && *b < 60.0 { 1.0 } else { 0.0 }).cycle().take(3 * 160 * 96).collect(),
+            geometry: image.geometry,
+        };
+        let found = around(&warm, 160, |v| v > 0.5).filter(|(_, pixels)| *pixels > 8);
+        Ok(found.into_iter().map(|(bbox, _)| Detection { label: self.1[0].clone(), score: 0.9, bbox }).collect())
+    }
+}
+
 /// Calls white pixels a plate.
 struct White(ModelId);
 
@@ -116,13 +143,20 @@ impl PlateReader for Reader {
 
 /// A grey street with a motorbike of 60x60 pixels, its upper left corner at (300, `y`), its white plate, and a lamp.
 fn picture(y: Option<usize>, red: bool) -> Bytes {
+    picture_with(y, red, None)
+}
+
+/// The same with an orange square, its upper left corner there.
+fn picture_with(y: Option<usize>, red: bool, orange: Option<(usize, usize)>) -> Bytes {
     let pixels: Vec<u8> = (0..WIDTH * HEIGHT)
         .flat_map(|i| {
             let (px, py) = (i % WIDTH, i / WIDTH);
             let on =
                 |x: std::ops::Range<usize>, from: usize, to: usize| y.is_some_and(|y| x.contains(&px) && (y + from..y + to).contains(&py));
             let lamp = |top: usize| (560..576).contains(&px) && (top..top + 16).contains(&py);
+            let orange = orange.is_some_and(|(x, y)| (x..x + 20).contains(&px) && (y..y + 20).contains(&py));
             match () {
+                () if orange => [250, 140, 10],
                 () if on(316..344, 30, 50) => [255, 255, 255],
                 () if on(300..360, 0, 60) => [0, 0, 0],
                 () if lamp(16) && red => [240, 50, 60],
@@ -163,6 +197,10 @@ fn pipeline_with(report: bool, reader: impl PlateReader + 'static) -> Pipeline {
         name = "north"
         red = [0.875, 0.0445, 0.025, 0.0444]
         green = [0.875, 0.1334, 0.025, 0.0444]
+        [[camera.zone]]
+        name = "bins"
+        kind = "waste"
+        points = [[0.0, 0.5], [0.3, 0.5], [0.3, 1.0], [0.0, 1.0]]
     "#;
     let mut problems = Problems::default();
     let registry = Registry::parse("registry.toml", registry, &mut problems);
@@ -272,4 +310,45 @@ fn a_plate_model_that_fails_costs_the_plate_alone() {
     assert_eq!(candidates[0].plate, None);
     let faults: Vec<&String> = outcomes.iter().flat_map(|outcome| &outcome.faults).collect();
     assert!(faults.len() >= 3 && faults.iter().all(|fault| fault.contains("out of memory")), "{faults:?}");
+}
+
+fn orange(label: &str) -> Box<Orange> {
+    Box::new(Orange(ModelId { name: "orange".into(), sha256: "00".into() }, vec![label.into()]))
+}
+
+#[test]
+fn a_bare_head_is_looked_for_above_the_motorbike() {
+    let ride = |label: &str, head: bool| -> Vec<Act> {
+        let mut pipeline = pipeline(false).with_helmets(orange(label));
+        let outcomes = (0..12).map(|second| {
+            let at = Timestamp::from_millis(second * 1000);
+            let y = 60 + 12 * second as usize;
+            // Over the shoulders of the black motorbike, which begins at `y`.
+            let jpeg = picture_with(Some(y), false, head.then_some((320, y - 20)));
+            pipeline.process(0, &Frame { camera: "cam-1".into(), at, received: at, jpeg }).expect("a good frame")
+        });
+        outcomes.flat_map(|outcome| outcome.candidates).map(|candidate| candidate.act).collect()
+    };
+    assert_eq!(ride("without_helmet", true), [Act::NoHelmet]);
+    assert!(ride("with_helmet", true).is_empty() && ride("without_helmet", false).is_empty());
+}
+
+#[test]
+fn a_heap_in_its_zone_is_counted_and_told_after_a_while() {
+    let watch = |x: usize| {
+        let mut pipeline = pipeline(false).with_waste(orange("garbage"));
+        let outcomes: Vec<Outcome> = (0..20)
+            .map(|minute| {
+                let at = Timestamp::from_millis(minute * 60_000);
+                let jpeg = picture_with(None, false, Some((x, 300)));
+                pipeline.process(0, &Frame { camera: "cam-1".into(), at, received: at, jpeg }).expect("a good frame")
+            })
+            .collect();
+        let acts: Vec<(Act, i64)> = outcomes.iter().flat_map(|o| &o.candidates).map(|c| (c.act, c.at.as_millis() / 60_000)).collect();
+        let counts: f64 =
+            outcomes.iter().flat_map(|o| &o.readings).filter(|r| r.stream == *"waste").filter_map(|r| r.number("garbage")).sum();
+        (acts, counts)
+    };
+    assert_eq!(watch(100), (vec![(Act::WasteHeap, 15)], 20.0));
+    assert_eq!(watch(400), (vec![], 20.0), "outside the zone it is counted and nothing more");
 }

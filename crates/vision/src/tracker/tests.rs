@@ -121,8 +121,10 @@ fn a_clock_set_back_begins_anew() {
     for second in [100.0, 101.0] {
         tracker.look(&TrackerConfig::default(), &car, |_| false, at(second));
     }
-    tracker.rest(&TrackerConfig::default(), at(5.0));
-    assert_eq!(tracker.tracks.len(), 0);
+    let ended = tracker.clone().rest(&TrackerConfig::default(), at(5.0));
+    assert_eq!(ended.len(), 1);
+    let ended = tracker.look(&TrackerConfig::default(), &car, |_| true, at(5.0));
+    assert_eq!((ended.len(), tracker.tracks.len(), tracker.tracks[0].id), (1, 1, 2));
 }
 
 #[test]
