@@ -5,7 +5,7 @@ SHELL := /bin/bash
 ORT := vendor/ort/.onnxruntime-1.31.1
 HUONG := target/release/huong
 
-.PHONY: demo run test bench lint setup-build setup-test setup-bench clean
+.PHONY: demo run test bench lint openvino setup-build setup-test setup-bench clean
 
 # The build of the tests serves the demo, so that the second of the two commands compiles nothing again: cargo shares packages only
 # between builds of the same set. The optimised build (`make run`) takes several times as long.
@@ -43,7 +43,12 @@ $(ORT):
 	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --only-binary=:all: --upgrade --target vendor/ort onnxruntime==1.31.1
 	@touch $@
 
-# cmake and nasm compile libjpeg-turbo; the tests start a real broker, a real browser and a real S3 server.
+# Intel's plugin for it, for `[vision] provider = "openvino"`. Not part of any other target.
+openvino: $(ORT)
+	@echo "[huong] fetching OpenVINO's plugin 1.8.1 into vendor/openvino (about 160 MB)"
+	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --only-binary=:all: --upgrade --target vendor/openvino onnxruntime-ep-openvino==1.8.1
+
+# cmake and nasm compile libjpeg-turbo; the tests start a real broker, a real browser, a real S3 server and a real RTSP server.
 setup-build:
 	@scripts/need cmake:cmake nasm:nasm
 
@@ -58,8 +63,10 @@ $(PEERS):
 	@touch $@
 
 setup-test:
-	@scripts/need mosquitto:mosquitto chromium:chromium victoria-metrics:victoria-metrics pdftotext:poppler-utils \
-	  /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core
+	@scripts/need mosquitto:mosquitto chromium:chromium victoria-metrics:victoria-metrics ffmpeg:ffmpeg pdftotext:poppler-utils \
+	  /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core \
+	  '/usr/lib/python3/dist-packages/gi/__init__.py:python3-gi' '/usr/lib/*/girepository-1.0/GstRtspServer-1.0.typelib:gir1.2-gst-rtsp-server-1.0' \
+	  '/usr/lib/*/gstreamer-1.0/libgstvideotestsrc.so:gstreamer1.0-plugins-base' '/usr/lib/*/gstreamer-1.0/libgstjpeg.so:gstreamer1.0-plugins-good'
 	@scripts/moto vendor/moto
 
 clean:

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::support::{Huong, Mosquitto, Publisher, get, shared_data, wait_for};
+use crate::support::{Huong, Mosquitto, Publisher, get, get_bytes, shared_data, wait_for};
 
 /// A camera of the registry without zones, congested from 25 vehicles.
 const CAMERA: &str = "cam-003";
@@ -38,14 +38,9 @@ fn a_crowded_junction_raises_congestion() {
     }
     wait_for("the alarm", || huong.snapshot().contains(&format!("traffic-congested:{CAMERA}:")).then_some(()));
     assert_eq!(frames("errors"), 0, "every picture is a picture");
-    let picture = get_bytes(huong.wall, &format!("/api/cameras/{CAMERA}/frame"));
+    let picture = get_bytes(huong.wall, &format!("/api/cameras/{CAMERA}/frame")).expect("the wall answers");
     assert_eq!(picture, std::fs::read(&pictures[shots - 1]).expect("the picture is readable"), "the wall has the latest frame");
     assert!(huong.stop());
     let counted = huong.query(&format!("SELECT count(*) FROM observations WHERE key = '{CAMERA}' AND field = 'total' AND value >= 10"));
     assert!(counted[0].parse::<u32>().expect("a number") >= 10, "a busy junction has many vehicles: {counted:?}");
-}
-
-fn get_bytes(port: u16, path: &str) -> Vec<u8> {
-    let mut response = ureq::get(format!("http://127.0.0.1:{port}{path}")).call().expect("the wall answers");
-    response.body_mut().read_to_vec().expect("the picture is read")
 }

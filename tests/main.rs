@@ -2,6 +2,7 @@
 
 mod backup;
 mod bad_input;
+mod bridge;
 mod cameras;
 mod city;
 mod commands;

@@ -118,7 +118,7 @@ impl Drop for Mosquitto {
     }
 }
 
-fn end(child: &mut Child) {
+pub(crate) fn end(child: &mut Child) {
     // Both fail only when it has ended by itself.
     let _ended = child.kill();
     let _ended = child.wait();
@@ -338,6 +338,11 @@ fn write_config(mqtt: u16, dir: &Path, head: &str, extra: &str) -> u16 {
 pub(crate) fn get(port: u16, path: &str) -> Result<String, String> {
     let response = ureq::get(format!("http://127.0.0.1:{port}{path}")).call();
     response.and_then(|mut response| response.body_mut().read_to_string()).map_err(|error| error.to_string())
+}
+
+pub(crate) fn get_bytes(port: u16, path: &str) -> Result<Vec<u8>, String> {
+    let response = ureq::get(format!("http://127.0.0.1:{port}{path}")).call();
+    response.and_then(|mut response| response.body_mut().read_to_vec()).map_err(|error| error.to_string())
 }
 
 /// A client that publishes and waits until the broker has it.

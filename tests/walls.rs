@@ -8,6 +8,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 const MAY_USE: &[(&str, &[&str])] = &[
     ("huong-types", &[]),
     ("huong-flow", &[]),
+    ("huong-bridge", &["huong-types", "huong-flow"]),
     ("huong-ingest", &["huong-types", "huong-flow"]),
     ("huong-rules", &["huong-types"]),
     ("huong-vision", &["huong-types", "huong-flow"]),

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use huong_store::{Asker, Encoder, Queries};
 use huong_types::{Problems, Registry};
+use huong_vision::Views;
 
 use crate::clock::Clock;
 use crate::config::{Config, overlay, read_pipelines};
@@ -208,7 +209,7 @@ pub(crate) fn query(sql: &str, format: Format, config: &Path, data: Option<&Path
 
 pub(crate) fn detect(images: &[PathBuf], config: &Path) -> Result<()> {
     let config = Config::load(config)?;
-    let mut pipeline = vision::open(&config.vision, &Arc::new(Registry::default()))?;
+    let mut pipeline = vision::open(&config.vision, Views::default(), &Arc::new(Registry::default()))?;
     let mut failed = 0;
     for image in images {
         let found = std::fs::read(image).map_err(anyhow::Error::from).and_then(|jpeg| Ok(pipeline.detect(&jpeg)?));

@@ -11,13 +11,16 @@ use std::sync::Arc;
 use huong_alerts::TableConfig;
 use huong_evidence::{EvidenceConfig, Laws};
 use huong_flight::FlightConfig;
+use huong_infer::Provider;
 use huong_ingest::{BrokerConfig, FolderConfig, MqttConfig, PostsConfig};
 use huong_mirror::MirrorConfig;
 use huong_notify::SinkConfig;
 use huong_store::{QueryLimits, StoreConfig};
 use huong_types::decode::{Decoder, Limits, SourceConfig};
-use huong_types::{Name, Problems, Registry, Stream, load_toml};
-use huong_vision::{FrameLimits, GateConfig, VisionConfig};
+use huong_types::{Name, Problems, Registry, Span, Stream, load_toml};
+use huong_vision::{
+    FrameLimits, GateConfig, JudgeConfig, LookConfig, SignalConfig, TrackerConfig, Views, VisionConfig, ZoneConfig, plate::PlateConfig,
+};
 use huong_wall::{Tokens, WallConfig};
 use serde::Deserialize;
 
@@ -58,25 +61,69 @@ pub(crate) struct VisionSection {
     pub(crate) model: PathBuf,
     /// ONNX Runtime's shared library, or the folder of its Python wheel.
     pub(crate) runtime: PathBuf,
+    /// What computes.
+    pub(crate) provider: Provider,
+    /// The plugin of the provider `openvino`, or the folder of its Python wheel.
+    pub(crate) openvino: PathBuf,
+    /// Zones, lines and signals of the cameras; without it none is judged.
+    views: Option<PathBuf>,
     limits: FrameLimits,
     gate: GateConfig,
+    look: LookConfig,
+    tracker: TrackerConfig,
+    zones: ZoneConfig,
+    signals: SignalConfig,
+    plates: PlateConfig,
+    judge: JudgeConfig,
+    plate_wait: Span,
+    riders: usize,
+    rider_width: f32,
+    waste_every: Span,
 }
 
 impl Default for VisionSection {
     fn default() -> Self {
+        let VisionConfig { limits, gate, look, tracker, zones, signals, plates, judge, plate_wait, riders, rider_width, waste_every } =
+            VisionConfig::default();
         Self {
             enabled: true,
             model: "models/vehicles.toml".into(),
             runtime: "vendor/ort".into(),
-            limits: FrameLimits::default(),
-            gate: GateConfig::default(),
+            provider: Provider::default(),
+            openvino: "vendor/openvino".into(),
+            views: None,
+            limits,
+            gate,
+            look,
+            tracker,
+            zones,
+            signals,
+            plates,
+            judge,
+            plate_wait,
+            riders,
+            rider_width,
+            waste_every,
         }
     }
 }
 
 impl VisionSection {
     pub(crate) fn pipeline(&self) -> VisionConfig {
-        VisionConfig { limits: self.limits, gate: self.gate }
+        VisionConfig {
+            limits: self.limits,
+            gate: self.gate,
+            look: self.look,
+            tracker: self.tracker.clone(),
+            zones: self.zones,
+            signals: self.signals,
+            plates: self.plates,
+            judge: self.judge.clone(),
+            plate_wait: self.plate_wait,
+            riders: self.riders,
+            rider_width: self.rider_width,
+            waste_every: self.waste_every,
+        }
     }
 }
 
@@ -125,6 +172,7 @@ pub(crate) struct Config {
     pub(crate) query: QueryLimits,
     pub(crate) flight: Option<FlightConfig>,
     pub(crate) vision: VisionSection,
+    pub(crate) views: Views,
     pub(crate) wall: WallConfig,
     pub(crate) alerts: TableConfig,
     pub(crate) sinks: Vec<SinkConfig>,
@@ -173,6 +221,22 @@ impl Config {
         }
     }
 
+    /// The first level of every topic and the broker, for a process that needs no more.
+    ///
+    /// # Errors
+    /// When the file cannot be read, and with every mistake in what is asked of it.
+    pub(crate) fn broker(path: &Path) -> Result<(String, MqttConfig), Problems> {
+        let mut problems = Problems::default();
+        let file = path.display().to_string();
+        let raw: Option<Raw> = text(path, &mut problems).and_then(|text| load_toml(&file, &text, &mut problems));
+        let Some(mut raw) = raw else { return Err(problems) };
+        if raw.broker.embedded {
+            (raw.mqtt.host, raw.mqtt.port) = (raw.broker.listen.ip().to_string(), raw.broker.listen.port());
+        }
+        raw.mqtt.check(&file, "mqtt", &mut problems);
+        if problems.is_empty() { Ok((raw.prefix, raw.mqtt)) } else { Err(problems) }
+    }
+
     /// Where the store is and what a query may use, whatever else is wrong in the file or on this machine.
     ///
     /// # Errors
@@ -214,6 +278,7 @@ impl Config {
         let pipelines = read_pipelines(std::slice::from_ref(&raw.pipelines), &mut problems).into_iter().map(|(file, _)| file.into());
         let mut files = vec![path.to_owned(), raw.registry, raw.streams, raw.sources];
         files.extend(raw.evidence.map(|evidence| evidence.laws));
+        files.extend(raw.vision.views);
         files.extend(pipelines);
         if problems.is_empty() { Ok((raw.store.dir, files)) } else { Err(problems) }
     }
@@ -260,9 +325,15 @@ impl Config {
         }
         raw.vision.pipeline().check(&file, "vision", problems);
         if raw.vision.enabled {
-            for (field, path) in [("model", &raw.vision.model), ("runtime", &raw.vision.runtime)] {
+            let mut needed = vec![
+                ("model", &raw.vision.model, "a model manifest"),
+                ("runtime", &raw.vision.runtime, "ONNX Runtime (`make` fetches it)"),
+            ];
+            if raw.vision.provider == Provider::Openvino {
+                needed.push(("openvino", &raw.vision.openvino, "OpenVINO's plugin (`make openvino` fetches it)"));
+            }
+            for (field, path, expected) in needed {
                 if !path.exists() {
-                    let expected = if field == "model" { "a model manifest" } else { "ONNX Runtime (`make` fetches it)" };
                     problems.add(&file, format!("vision.{field}"), format!("no file `{}`", path.display()), expected);
                 }
             }
@@ -274,8 +345,11 @@ impl Config {
         let streams = Stream::parse_all(&name, &content, problems);
         let (name, content) = read(&raw.sources, problems);
         let sources = SourceConfig::parse_all(&name, &content, problems);
+        let views = raw.vision.views.as_deref().map(|path| read(path, problems));
+        let views = views.map(|(name, content)| Views::parse(&name, &content, &registry, problems)).unwrap_or_default();
         let mut config = Config {
             registry,
+            views,
             streams,
             sources: (name, sources),
             pipelines: read_pipelines(std::slice::from_ref(&raw.pipelines), problems),

@@ -5,6 +5,7 @@ mod audit;
 mod backtest;
 mod backup;
 mod brain;
+mod bridge;
 mod clock;
 mod commands;
 mod config;
@@ -130,6 +131,8 @@ enum Command {
     Evidence(evidence::EvidenceArgs),
     /// Check a package of violation records with nothing but the package. Exit code 1 when anything in it is not as it left.
     Verify(evidence::VerifyArgs),
+    /// Bring cameras that do not speak MQTT to the broker: RTSP, HTTP MJPEG, videos, folders of pictures.
+    CameraBridge(bridge::BridgeArgs),
     /// The storm of 27 October 2025 at 600 times real speed, with 200 cameras, on this machine.
     Demo(demo::DemoArgs),
 }
@@ -154,6 +157,7 @@ fn main() -> ExitCode {
         Command::Detect { images, config } => commands::detect(&images, &config),
         Command::Evidence(args) => evidence::command(args),
         Command::Verify(args) => evidence::verify(&args),
+        Command::CameraBridge(args) => bridge::command(&args),
         Command::Demo(args) => demo::command(&args),
     };
     match outcome {

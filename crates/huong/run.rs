@@ -84,7 +84,8 @@ impl System {
         let decoder = config.decoder(&mut problems);
         let brain = config.brain(&mut problems);
         let mut brain = brain.filter(|_| problems.is_empty()).with_context(|| problems.to_string())?;
-        let pipeline = if config.vision.enabled { Some(vision::open(&config.vision, &config.registry)?) } else { None };
+        let pipeline =
+            if config.vision.enabled { Some(vision::open(&config.vision, config.views.clone(), &config.registry)?) } else { None };
 
         let (log, recovered) = Writer::open(config.store.clone()).context("the store cannot be opened")?;
         let past = recovery::recover(&mut brain, &config.store.dir, &recovered, clock.now())?;

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use huong_flow::{Ring, Stop};
-use huong_infer::{OnnxDetector, load_runtime};
+use huong_infer::{OnnxDetector, Provider, load_openvino, load_runtime};
 use huong_ingest::ShedReason;
 use huong_types::{Frame, Inbound, Registry};
-use huong_vision::{Outcome, Pipeline};
+use huong_vision::{Outcome, Pipeline, Views};
 
 use crate::config::VisionSection;
 use crate::shared::Shared;
@@ -17,10 +17,13 @@ use crate::shared::Shared;
 const IDLE: Duration = Duration::from_secs(1);
 
 /// Opens the model; slow enough to be done before anything listens.
-pub(crate) fn open(config: &VisionSection, registry: &Arc<Registry>) -> Result<Pipeline> {
+pub(crate) fn open(config: &VisionSection, views: Views, registry: &Arc<Registry>) -> Result<Pipeline> {
     load_runtime(&config.runtime).context("the ONNX runtime cannot be loaded")?;
-    let detector = OnnxDetector::open(&config.model).context("the model cannot be loaded")?;
-    Ok(Pipeline::new(config.pipeline(), Arc::clone(registry), Box::new(detector)))
+    if config.provider == Provider::Openvino {
+        load_openvino(&config.openvino).context("the provider cannot be loaded")?;
+    }
+    let detector = OnnxDetector::open(&config.model, config.provider).context("the model cannot be loaded")?;
+    Ok(Pipeline::new(config.pipeline(), Arc::clone(registry), Box::new(detector)).with_views(views))
 }
 
 /// Runs until `stop` is set. Without a pipeline frames are only kept for the wall.
@@ -37,9 +40,10 @@ pub(crate) fn run(mut pipeline: Option<Pipeline>, ring: &Ring<Inbound>, shared: 
         let Some(pipeline) = &mut pipeline else { continue };
         let outcome = look(pipeline, camera, &frame, shared);
         lens.failing.store(outcome.is_none(), Ordering::Relaxed);
-        if let Some(reading) = outcome.and_then(|outcome| outcome.reading) {
-            shared.vision.observations.add(1);
-            push(ring, Inbound { readings: [reading].into_iter().collect(), ..Inbound::default() }, shared, stop);
+        let readings = outcome.map(|outcome| outcome.readings).unwrap_or_default();
+        if !readings.is_empty() {
+            shared.vision.observations.add(readings.len() as u64);
+            push(ring, Inbound { readings: readings.into_iter().collect(), ..Inbound::default() }, shared, stop);
         }
     }
 }
@@ -50,6 +54,10 @@ fn look(pipeline: &mut Pipeline, camera: usize, frame: &Frame, shared: &Shared) 
         Ok(outcome) => {
             let counter = if outcome.gated { &shared.vision.gated } else { &shared.vision.inferred };
             counter.add(1);
+            shared.vision.errors.add(outcome.faults.len() as u64);
+            for fault in &outcome.faults {
+                tracing::debug!(camera = %frame.camera, %fault, "a model beside the detector failed");
+            }
             Some(outcome)
         }
         Err(error) => {

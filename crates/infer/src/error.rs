@@ -12,6 +12,10 @@ pub enum InferError {
     Runtime { path: PathBuf, reason: String },
     #[error("no ONNX Runtime is loaded yet, expected load_runtime before {path}")]
     RuntimeNotLoaded { path: PathBuf },
+    #[error("no OpenVINO plugin: found nothing at {path}, expected {file} or a folder that pip unpacked onnxruntime-ep-openvino into", file = crate::runtime::OPENVINO_FILE)]
+    OpenvinoMissing { path: PathBuf },
+    #[error("the OpenVINO plugin cannot be used from {path}: {reason}")]
+    Openvino { path: PathBuf, reason: String },
     #[error("cannot read {what} {path}: {reason}")]
     Read { what: &'static str, path: PathBuf, reason: std::io::Error },
     #[error("model manifest is wrong:\n{0}")]

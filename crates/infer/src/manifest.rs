@@ -27,12 +27,33 @@ pub struct ModelManifest {
     pub origin: String,
 }
 
-/// How boxes are to be read out of the model's output.
+/// What a model gives and how it is to be read: see [`huong_vision::Layout`] for boxes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Layout {
-    /// `[1, rows, 5 + labels]`, see [`huong_vision::YoloxHead`].
     Yolox,
+    Yolov5,
+    Yolov8,
+    Yolov10,
+    RtDetr,
+    /// `[1, cells, 13]`, see [`huong_vision::PlateHead`].
+    PlateCorners,
+    /// `[1, steps, 1 + labels]` probabilities, the blank first; beside it, if the model tells, `two_lines`.
+    PlateCtc,
+}
+
+impl Layout {
+    /// The layout of boxes with labels; `None` for what gives something else.
+    pub fn boxes(self) -> Option<huong_vision::Layout> {
+        Some(match self {
+            Self::Yolox => huong_vision::Layout::Yolox,
+            Self::Yolov5 => huong_vision::Layout::Yolov5,
+            Self::Yolov8 => huong_vision::Layout::Yolov8,
+            Self::Yolov10 => huong_vision::Layout::Yolov10,
+            Self::RtDetr => huong_vision::Layout::RtDetr,
+            Self::PlateCorners | Self::PlateCtc => return None,
+        })
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
@@ -48,10 +69,10 @@ struct Input {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Thresholds {
-    /// The least score of a detection, 0 to 1.
+    /// The least score of a detection, or probability of a reading, 0 to 1.
     pub score: f32,
-    /// The overlap (IoU, 0 to 1) past which the lesser of two boxes of one label is dropped.
-    pub nms: f32,
+    /// The overlap (IoU, 0 to 1) past which the lesser of two boxes of one label is dropped; without it none is.
+    pub nms: Option<f32>,
     /// How the two were chosen.
     pub note: String,
 }
@@ -79,6 +100,13 @@ impl ModelManifest {
         InputSpec { width, height, channels, scale, pad }
     }
 
+    /// The mistake of a model in another one's place.
+    pub(crate) fn not_a(&self, path: &Path, expected: &str) -> InferError {
+        let mut problems = Problems::default();
+        problems.add(&path.display().to_string(), "layout", format!("`{:?}`", self.layout), expected);
+        InferError::Manifest(problems)
+    }
+
     fn check(&self, file: &str, problems: &mut Problems) {
         for (name, side) in [("width", self.input.width), ("height", self.input.height)] {
             // The coarsest grid has cells of 32 pixels; 4096 bounds the buffers.
@@ -89,7 +117,7 @@ impl ModelManifest {
         if !(self.input.scale.is_finite() && self.input.scale > 0.0) {
             problems.add(file, "input.scale", format!("`{}`", self.input.scale), "a number above 0");
         }
-        for (name, value) in [("score", self.thresholds.score), ("nms", self.thresholds.nms)] {
+        for (name, value) in [("score", self.thresholds.score), ("nms", self.thresholds.nms.unwrap_or(1.0))] {
             if !(value > 0.0 && value <= 1.0) {
                 problems.add(file, format!("thresholds.{name}"), format!("`{value}`"), "above 0, at most 1");
             }
@@ -99,6 +127,14 @@ impl ModelManifest {
         }
         if self.labels.is_empty() {
             problems.add(file, "labels", "none", "at least one");
+        }
+        let grids = matches!(self.layout, Layout::Yolox | Layout::Yolov5 | Layout::Yolov8);
+        if grids && self.thresholds.nms.is_none() {
+            problems.add(file, "thresholds.nms", "nothing", "above 0, at most 1: the model gives each object several times");
+        }
+        let character = |label: &Name| label.len() == 1 && label.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
+        if self.layout == Layout::PlateCtc && !self.labels.iter().all(character) {
+            problems.add(file, "labels", "a text", "characters: capital letters and digits");
         }
         for (i, label) in self.labels.iter().enumerate() {
             if self.labels[..i].contains(label) {

@@ -6,8 +6,21 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use ort::environment::Environment;
+use ort::memory::DeviceType;
+use serde::Deserialize;
 
 use crate::InferError;
+
+/// What computes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provider {
+    /// ONNX Runtime itself.
+    #[default]
+    Cpu,
+    /// Intel's plugin, after [`load_openvino`]; it takes Intel's processors only.
+    Openvino,
+}
 
 enum State {
     Untried,
@@ -40,6 +53,36 @@ pub fn load_runtime(path: &Path) -> Result<(), InferError> {
     let environment = builder.with_name("huong").build().map_err(|error| fault(error.to_string()))?;
     *state = State::Ready(environment);
     Ok(())
+}
+
+/// The plugin's name for itself, under which it must be registered.
+pub(crate) const OPENVINO: &str = "OpenVINOExecutionProvider";
+pub(crate) const OPENVINO_FILE: &str = "libonnxruntime_providers_openvino_plugin.so";
+
+/// Adds Intel's plugin to the runtime, once for the process; `path` is the library itself or the folder that
+/// `pip install --target` unpacked the `onnxruntime-ep-openvino` wheel into.
+///
+/// # Errors
+/// When there is no runtime or no plugin, or the plugin finds no processor that it takes.
+pub fn load_openvino(path: &Path) -> Result<(), InferError> {
+    let environment = environment().ok_or_else(|| InferError::RuntimeNotLoaded { path: path.to_owned() })?;
+    let fault = |reason: String| InferError::Openvino { path: path.to_owned(), reason };
+    let ready = || {
+        let ours = |device: ort::device::Device<'_>| {
+            device.ep().is_ok_and(|ep| ep == OPENVINO) && device.hardware_device().ty() == DeviceType::CPU
+        };
+        environment.devices().any(ours)
+    };
+    // Held over the registration, so that two threads do not both make it.
+    let state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
+    if !ready() {
+        let places = [path.to_owned(), path.join("onnxruntime_ep_openvino").join(OPENVINO_FILE), path.join(OPENVINO_FILE)];
+        let library = places.iter().find(|place| place.is_file()).ok_or_else(|| InferError::OpenvinoMissing { path: path.to_owned() })?;
+        let library = library.canonicalize().map_err(|error| fault(error.to_string()))?;
+        environment.register_ep_library(OPENVINO, &library).map_err(|error| fault(error.to_string()))?;
+    }
+    drop(state);
+    if ready() { Ok(()) } else { Err(fault("found no processor that it takes, expected one of Intel's".to_owned())) }
 }
 
 /// The environment that [`load_runtime`] made.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use huong_infer::{InferError, OnnxDetector, load_runtime};
+use huong_infer::{InferError, OnnxDetector, Provider, load_runtime};
 use huong_types::{BoundingBox, Detection, Frame, Problems, Registry, Timestamp};
 use huong_vision::{Detector, Letterbox, Letterboxed, Pipeline, VisionConfig};
 use tempfile::TempDir;
@@ -74,7 +74,7 @@ fn start_model() -> Option<Vec<u8>> {
 
 fn refusal(model: &[u8], manifest: &str) -> String {
     let (_folder, path) = folder(model, manifest);
-    OnnxDetector::open(&path).expect_err("must be refused").to_string()
+    OnnxDetector::open(&path, Provider::Cpu).expect_err("must be refused").to_string()
 }
 
 #[test]
@@ -82,20 +82,20 @@ fn a_file_that_is_no_model_is_named_and_a_second_load_changes_nothing() {
     // The hash is of an empty file.
     let (folder, path) = folder(b"", &manifest(80, 416, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"));
     load_runtime(folder.path()).expect("loaded already: the path does not matter any more");
-    let error = OnnxDetector::open(&path).expect_err("an empty file is no model");
+    let error = OnnxDetector::open(&path, Provider::Cpu).expect_err("an empty file is no model");
     assert!(matches!(&error, InferError::Load { path, .. } if path.ends_with("model.onnx")), "{error}");
 }
 
 #[test]
 fn a_missing_or_altered_model_is_named() {
     let (folder, path) = folder(b"altered", &manifest(80, 416, START_MODEL_SHA256));
-    let error = OnnxDetector::open(&path).expect_err("another file");
+    let error = OnnxDetector::open(&path, Provider::Cpu).expect_err("another file");
     assert!(matches!(&error, InferError::Hash { expected, .. } if expected == START_MODEL_SHA256), "{error}");
     std::fs::remove_file(folder.path().join("model.onnx")).expect("it is there");
-    let error = OnnxDetector::open(&path).expect_err("no file").to_string();
+    let error = OnnxDetector::open(&path, Provider::Cpu).expect_err("no file").to_string();
     assert!(error.starts_with("cannot read model file ") && error.contains("model.onnx: No such file"), "{error}");
     std::fs::remove_file(&path).expect("it is there");
-    let error = OnnxDetector::open(&path).expect_err("no manifest").to_string();
+    let error = OnnxDetector::open(&path, Provider::Cpu).expect_err("no manifest").to_string();
     assert!(error.starts_with("cannot read model manifest "), "{error}");
 }
 
@@ -123,7 +123,7 @@ fn a_model_of_another_shape_is_refused() {
     assert!(error.contains("has another input than its manifest says"), "{error}");
     assert!(error.contains("expected one tensor of f32 [1, 3, 320, 320]"), "{error}");
     let error = refusal(&model, &manifest(79, 416, START_MODEL_SHA256));
-    assert!(error.contains("has another output") && error.contains("expected one tensor of f32 [1, 3549, 84]"), "{error}");
+    assert!(error.contains("has another output") && error.contains("found [1, 3549, 85], expected f32 [1, 3549, 84]"), "{error}");
 }
 
 /// Labelled boxes of the traffic pictures, by file name.
@@ -162,7 +162,7 @@ fn look_at_the_junction(manifest: &Path, traffic: &Path) -> (usize, usize) {
     let mut problems = Problems::default();
     let registry = Arc::new(Registry::parse("registry.toml", text, &mut problems));
     assert!(problems.is_empty(), "{problems}");
-    let detector = OnnxDetector::open(manifest).expect("a checked model");
+    let detector = OnnxDetector::open(manifest, Provider::Cpu).expect("a checked model");
     let mut pipeline = Pipeline::new(VisionConfig::default(), registry, Box::new(detector));
 
     let (mut all, mut hits) = (0, 0);
@@ -170,7 +170,7 @@ fn look_at_the_junction(manifest: &Path, traffic: &Path) -> (usize, usize) {
         let at = Timestamp::from_millis(second as i64 * 1000);
         let jpeg = std::fs::read(&image).expect("a readable picture").into();
         let outcome = pipeline.process(0, &Frame { camera: "junction".into(), at, received: at, jpeg }).expect("a good frame");
-        let reading = outcome.reading.expect("the junction moves");
+        let reading = outcome.readings.first().expect("the junction moves");
         let vehicles = ["car", "bus", "truck", "motorbike"];
         let total = outcome.detections.iter().filter(|d| vehicles.contains(&d.label.as_str())).count();
         assert_eq!(reading.number("total"), Some(total as f64));
@@ -203,7 +203,8 @@ fn the_shipped_model_counts_a_real_street() {
 #[test]
 fn the_shipped_model_opens_and_sees_vehicles_only() {
     load_runtime(&workspace().join("vendor/ort")).expect("`make test` puts ONNX Runtime into vendor/ort");
-    let mut detector = OnnxDetector::open(&workspace().join("models/vehicles.toml")).expect("model, manifest and hash agree");
+    let mut detector =
+        OnnxDetector::open(&workspace().join("models/vehicles.toml"), Provider::Cpu).expect("model, manifest and hash agree");
     let spec = detector.input();
     for label in ["car", "bus", "truck", "motorbike"] {
         assert!(detector.labels().iter().any(|known| known.as_str() == label), "{label}");

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use huong_infer::{InferError, OnnxDetector, load_runtime};
+use huong_infer::{InferError, OnnxDetector, Provider, load_runtime};
 
 #[test]
 fn each_fault_of_the_runtime_is_named() {
@@ -33,7 +33,7 @@ fn each_fault_of_the_runtime_is_named() {
     "#;
     std::fs::write(&manifest, described).expect("a temporary file");
     std::fs::write(folder.path().join("m.onnx"), "").expect("a temporary file");
-    let error = OnnxDetector::open(&manifest).expect_err("no runtime yet");
+    let error = OnnxDetector::open(&manifest, Provider::Cpu).expect_err("no runtime yet");
     assert!(matches!(error, InferError::RuntimeNotLoaded { .. }), "{error}");
 
     let vendored = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../vendor/ort");

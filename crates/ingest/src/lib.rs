@@ -1,5 +1,5 @@
 //! MQTT in: readings at QoS 1 over a persistent session, frames at QoS 0 over a connection of their own, and a broker to embed.
-//! Files of watched folders come in as messages, too, and so do the posts of cameras, which are first made files.
+//! The way out, for bridges of cameras, is a connection of its own. Files of watched folders come in as messages, too, and so do the posts of cameras, which are first made files.
 //!
 //! Invariant: a reading is acknowledged to the broker only by an [`huong_types::AckToken`] that comes back from whoever made it
 //! durable, and only on the connection that it arrived on. No message ends the process, and no broker's absence.
@@ -11,6 +11,7 @@ mod frames;
 mod link;
 mod multipart;
 mod posts;
+mod publish;
 mod readings;
 mod session;
 mod stats;
@@ -28,6 +29,7 @@ pub use config::{BrokerConfig, MqttConfig, Protocol, TlsConfig};
 pub use folder::FolderConfig;
 pub use frames::{FrameCheck, run_frames};
 pub use posts::{Posts, PostsConfig};
+pub use publish::run_publisher;
 pub use readings::run_readings;
 pub use stats::{IngestStats, LinkStats, Shed, ShedOf, ShedReason};
 

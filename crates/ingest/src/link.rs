@@ -48,13 +48,15 @@ pub(crate) enum Fault {
     Other(String),
 }
 
-/// What tells the two connections of a configuration apart.
+/// What tells the connections of a configuration apart.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Role {
     /// QoS 1, manual acknowledgement, persistent session, last will.
     Readings,
     /// QoS 0, nothing kept.
     Frames,
+    /// Sends frames and readings at QoS 0 and takes nothing.
+    Publisher,
 }
 
 /// The sending half. Every method queues and never waits; false when the queue is full.
@@ -71,6 +73,8 @@ pub(crate) enum Poller {
 
 /// What the queue holds beside acknowledgements: subscriptions, status, ping.
 const SPARE: usize = 16;
+/// Messages that a publisher has handed to the client library and that are not on the wire yet.
+const OUTGOING: usize = 4;
 /// A broker that takes longer to answer a connection is taken for dead, seconds.
 const CONNECT_TIMEOUT: u64 = 10;
 
@@ -79,13 +83,15 @@ pub(crate) fn open(config: &MqttConfig, role: Role) -> Result<(Sender, Poller), 
     let (client_id, limit, persistent) = match role {
         Role::Readings => (config.client_id.clone(), config.max_packet_readings, true),
         Role::Frames => (format!("{}-frames", config.client_id), config.max_packet_frames, false),
+        Role::Publisher => (config.client_id.clone(), config.max_packet_frames, false),
     };
     let keep_alive = Duration::from_millis(u64::try_from(config.keep_alive.as_millis()).unwrap_or(0));
     let transport = match &config.tls {
         Some(tls) => Transport::tls_with_config(TlsConfiguration::Rustls(tls::client_config(tls)?)),
         None => Transport::tcp(),
     };
-    let queue = usize::from(config.receive_maximum) + SPARE;
+    // What waits here is no longer the newest, so a publisher has little room.
+    let queue = if matches!(role, Role::Publisher) { OUTGOING } else { usize::from(config.receive_maximum) + SPARE };
     let mut pair = match config.protocol {
         Protocol::V4 => {
             let mut options = rumqttc::MqttOptions::new(client_id, &config.host, config.port);
@@ -160,11 +166,11 @@ impl Sender {
         }
     }
 
-    /// At QoS 0, as devices' commands are.
-    pub(crate) fn publish(&self, command: Publish) -> bool {
+    /// At QoS 0, as devices' commands and frames are.
+    pub(crate) fn publish(&self, Publish { topic, payload }: &Publish) -> bool {
         match self {
-            Sender::V4(client) => client.try_publish(command.topic, rumqttc::QoS::AtMostOnce, false, command.payload).is_ok(),
-            Sender::V5(client) => client.try_publish(command.topic, v5::mqttbytes::QoS::AtMostOnce, false, command.payload).is_ok(),
+            Sender::V4(client) => client.try_publish(topic, rumqttc::QoS::AtMostOnce, false, payload.clone()).is_ok(),
+            Sender::V5(client) => client.try_publish(topic, v5::mqttbytes::QoS::AtMostOnce, false, payload.clone()).is_ok(),
         }
     }
 

@@ -54,6 +54,9 @@ impl Session {
         let mut state = State::default();
         // An acknowledgement that found the queue full; it goes first.
         let mut held: Option<u16> = None;
+        // A publisher waits with its next message while this one finds no room; a receiver's commands are not worth that.
+        let publishes = matches!(self.role, Role::Publisher);
+        let mut unsent: Option<Publish> = None;
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The library pings once per keep-alive, so a longer silence means that it is stuck writing to a dead peer.
@@ -72,10 +75,11 @@ impl Session {
                             Some(_) => void_acks.add(1),
                             None => acks = None,
                         },
-                        command = ordered(&mut commands) => match command {
+                        command = ordered(&mut commands), if !publishes || (state.connection.is_some() && unsent.is_none()) => match command {
+                            Some(command) if publishes => unsent = (!sender.publish(&command)).then_some(command),
                             Some(command) => {
                                 // What cannot go out now is asked for again by the sender's next message.
-                                if state.connection.is_none() || !sender.publish(command) {
+                                if state.connection.is_none() || !sender.publish(&command) {
                                     stats.unsent.add(1);
                                 }
                             }
@@ -95,6 +99,8 @@ impl Session {
             if let Some(packet_id) = held.take_if(|packet_id| sender.acknowledge(*packet_id)) {
                 tracing::trace!(packet_id, "acknowledged late");
             }
+            // Whatever ended the poll may have made room.
+            unsent = unsent.filter(|command| state.connection.is_some() && !sender.publish(command));
             match outcome {
                 None => break,
                 Some(Ok(Incoming::Connected { session_present })) => {
@@ -193,7 +199,7 @@ impl Session {
                 stats.oversized.add(1);
                 let limit = match role {
                     Role::Readings => self.config.max_packet_readings,
-                    Role::Frames => self.config.max_packet_frames,
+                    Role::Frames | Role::Publisher => self.config.max_packet_frames,
                 };
                 let text = format!("a packet of {size} bytes is above the limit of {limit} and ended the connection");
                 stats.set_error(&text);

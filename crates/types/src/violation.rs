@@ -76,6 +76,11 @@ pub enum SignalState {
 }
 
 impl SignalState {
+    /// As a controller's feed spells it; whatever else it says is unknown.
+    pub fn of(text: &str) -> Self {
+        [Self::Red, Self::Yellow, Self::Green].into_iter().find(|state| state.as_str() == text).unwrap_or_default()
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             SignalState::Red => "red",

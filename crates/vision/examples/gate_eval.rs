@@ -11,7 +11,7 @@ use std::io::Write;
 use std::path::Path;
 
 use huong_types::{BoundingBox, Span, Timestamp};
-use huong_vision::{FrameLimits, Gate, GateConfig, luma_eighth};
+use huong_vision::{Attention, FrameLimits, Gate, GateConfig, luma_eighth};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -96,7 +96,8 @@ fn run(
         let size = luma_eighth(&bytes, &FrameLimits::default(), &mut luma)?;
         let there = objects.get(&picture.id).unwrap_or(&none);
         for copy in 0..=copies {
-            let glance = gate.glance(&config, &noisy(&luma, second, copy > 0), size, &[], Timestamp::from_millis(second * 1000));
+            let glance =
+                gate.glance(&config, &noisy(&luma, second, copy > 0), size, Attention::default(), Timestamp::from_millis(second * 1000));
             second += 1;
             let first = n == 0 && copy == 0;
             let news: Vec<BoundingBox> = unmatched(there, known).chain(unmatched(known, there)).collect();

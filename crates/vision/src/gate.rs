@@ -13,6 +13,8 @@ use serde::Deserialize;
 
 use crate::blobs::blobs;
 use crate::check::in_range;
+use crate::view::{Area, Point};
+use crate::zone::contains;
 
 /// When a frame is worth a detector's time.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
@@ -50,6 +52,15 @@ impl GateConfig {
     }
 }
 
+/// Where in a camera's picture the gate looks otherwise than elsewhere.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Attention<'a> {
+    /// Polygons in fractions of the picture in which nothing counts.
+    pub masks: &'a [&'a [Point]],
+    /// Rectangles in which a single changed block is motion: signal heads.
+    pub watched: &'a [Area],
+}
+
 /// What the gate makes of one frame.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Glance {
@@ -68,6 +79,7 @@ pub struct Gate {
     /// hardly moves, however bright.
     spread: Vec<f32>,
     masked: Vec<bool>,
+    watched: Vec<bool>,
     /// What each block showed in the frame last admitted, the light's change taken out: known once that frame was looked at.
     pending: Vec<f32>,
     /// When a frame was last looked at; `None` when the next one must be.
@@ -79,13 +91,12 @@ const FIRST_SPREAD: f32 = 1.5;
 const SPREAD_STEP: f32 = 0.1;
 
 impl Gate {
-    /// Whether this frame is to be looked at. `luma` holds the blocks (8x8 pixels) of a picture of `size` blocks, row by row;
-    /// `masks` are polygons in fractions of the picture in which nothing counts; `now` is arrival time: a camera's own clock may
-    /// stand still.
-    pub fn glance(&mut self, config: &GateConfig, luma: &[u8], size: (u32, u32), masks: &[&[(f32, f32)]], now: Timestamp) -> Glance {
+    /// Whether this frame is to be looked at. `luma` holds the blocks (8x8 pixels) of a picture of `size` blocks, row by row; `now` is
+    /// arrival time: a camera's own clock may stand still.
+    pub fn glance(&mut self, config: &GateConfig, luma: &[u8], size: (u32, u32), attention: Attention<'_>, now: Timestamp) -> Glance {
         let anew = self.size != size || self.mean.len() != luma.len();
         if anew {
-            self.begin(luma, size, masks);
+            self.begin(luma, size, attention);
         }
         let changed = self.changed(config, luma);
         let mut moved = blobs(&changed, size.0 as usize, config.least_blocks);
@@ -94,7 +105,8 @@ impl Gate {
         }
         // A clock set back must not shut the gate until it has caught up.
         let due = self.served.is_none_or(|served| now < served || now.since(served) >= config.keep_alive);
-        let passes = anew || due || !moved.is_empty();
+        let switched = changed.iter().zip(&self.watched).any(|(changed, watched)| *changed && *watched);
+        let passes = anew || due || switched || !moved.is_empty();
         if passes {
             self.served = None;
         }
@@ -107,16 +119,27 @@ impl Gate {
         self.mean.copy_from_slice(&self.pending);
     }
 
-    fn begin(&mut self, luma: &[u8], size: (u32, u32), masks: &[&[(f32, f32)]]) {
+    fn begin(&mut self, luma: &[u8], size: (u32, u32), attention: Attention<'_>) {
         self.size = size;
         self.mean = luma.iter().map(|&now| f32::from(now)).collect();
         self.pending = self.mean.clone();
         self.spread = vec![FIRST_SPREAD; luma.len()];
-        let centre = |i: usize| {
-            let (x, y) = (i % size.0.max(1) as usize, i / size.0.max(1) as usize);
-            ((x as f32 + 0.5) / size.0 as f32, (y as f32 + 0.5) / size.1 as f32)
+        let place = |i: usize| ((i as u32 % size.0.max(1)) as f32, (i as u32 / size.0.max(1)) as f32);
+        let hidden = |i: usize| {
+            let (x, y) = place(i);
+            let centre = ((x + 0.5) / size.0 as f32, (y + 0.5) / size.1 as f32);
+            attention.masks.iter().any(|mask| contains(mask, centre))
         };
-        self.masked = (0..luma.len()).map(|i| masks.iter().any(|mask| crate::zone::contains(mask, centre(i)))).collect();
+        let watched = |i: usize| {
+            let (x, y) = place(i);
+            let meets = |[left, top, width, height]: &Area| {
+                let (left, top) = (left * size.0 as f32, top * size.1 as f32);
+                x + 1.0 > left && y + 1.0 > top && x < left + width * size.0 as f32 && y < top + height * size.1 as f32
+            };
+            attention.watched.iter().any(meets)
+        };
+        self.masked = (0..luma.len()).map(hidden).collect();
+        self.watched = (0..luma.len()).map(watched).collect();
     }
 
     /// Which blocks changed; learns from the others.
@@ -195,7 +218,7 @@ mod tests {
 
     /// Glances and, when the frame passes, serves it.
     fn look(gate: &mut Gate, config: &GateConfig, luma: &[u8], second: i64) -> Glance {
-        let glance = gate.glance(config, luma, SIZE, &[], at(second));
+        let glance = gate.glance(config, luma, SIZE, Attention::default(), at(second));
         if glance.passes {
             gate.serve(at(second));
         }
@@ -222,21 +245,40 @@ mod tests {
             ("noise", None, |v| v + 4.0 * ((v as u32 % 3) as f32 - 1.0), false),
         ];
         for (name, vehicle, light, passes) in cases {
-            assert_eq!(settled().glance(&GateConfig::default(), &street(vehicle, light), SIZE, &[], at(1)).passes, passes, "{name}");
+            assert_eq!(
+                settled().glance(&GateConfig::default(), &street(vehicle, light), SIZE, Attention::default(), at(1)).passes,
+                passes,
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn a_region_is_where_the_change_is_and_masks_hide_it() {
         let config = GateConfig::default();
-        let moved = settled().glance(&config, &street(Some(40), |v| v), SIZE, &[], at(1)).moved;
+        let moved = settled().glance(&config, &street(Some(40), |v| v), SIZE, Attention::default(), at(1)).moved;
         assert_eq!(moved, vec![BoundingBox { x: 320.0, y: 400.0, width: 32.0, height: 24.0 }]);
         let left: &[(f32, f32)] = &[(0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)];
+        let masks = Attention { masks: &[left], ..Attention::default() };
         let mut gate = Gate::default();
-        gate.glance(&config, &street(None, |v| v), SIZE, &[left], at(0));
+        gate.glance(&config, &street(None, |v| v), SIZE, masks, at(0));
         gate.serve(at(0));
-        assert!(!gate.clone().glance(&config, &street(Some(40), |v| v), SIZE, &[left], at(1)).passes, "in the mask");
-        assert!(gate.glance(&config, &street(Some(100), |v| v), SIZE, &[left], at(1)).passes, "beside it");
+        assert!(!gate.clone().glance(&config, &street(Some(40), |v| v), SIZE, masks, at(1)).passes, "in the mask");
+        assert!(gate.glance(&config, &street(Some(100), |v| v), SIZE, masks, at(1)).passes, "beside it");
+    }
+
+    #[test]
+    fn one_block_of_a_watched_head_is_enough() {
+        let config = GateConfig::default();
+        let mut lit = street(None, |v| v);
+        lit[20 * SIZE.0 as usize + 80] = 230;
+        for (watched, passes) in [(&[][..], false), (&[[0.5, 0.222, 0.003, 0.02]], true), (&[[0.2, 0.222, 0.003, 0.02]], false)] {
+            let attention = Attention { watched, ..Attention::default() };
+            let mut gate = Gate::default();
+            gate.glance(&config, &street(None, |v| v), SIZE, attention, at(0));
+            gate.serve(at(0));
+            assert_eq!(gate.glance(&config, &lit, SIZE, attention, at(1)).passes, passes, "{watched:?}");
+        }
     }
 
     #[test]
@@ -299,13 +341,13 @@ mod tests {
     fn a_frame_that_failed_is_owed_and_another_size_starts_anew() {
         let config = GateConfig::default();
         let mut gate = settled();
-        assert!(gate.glance(&config, &street(Some(10), |v| v), SIZE, &[], at(1)).passes);
+        assert!(gate.glance(&config, &street(Some(10), |v| v), SIZE, Attention::default(), at(1)).passes);
         // Not served: the detector failed. The street is still again, but nobody has looked yet.
         assert!(look(&mut gate, &config, &street(None, |v| v), 2).passes);
-        assert!(!gate.glance(&config, &street(None, |v| v), SIZE, &[], at(3)).passes);
-        assert!(gate.glance(&config, &[80; 12], (4, 3), &[], at(4)).passes);
+        assert!(!gate.glance(&config, &street(None, |v| v), SIZE, Attention::default(), at(3)).passes);
+        assert!(gate.glance(&config, &[80; 12], (4, 3), Attention::default(), at(4)).passes);
         gate.serve(at(4));
-        assert!(!gate.glance(&config, &[80; 12], (4, 3), &[], at(5)).passes);
+        assert!(!gate.glance(&config, &[80; 12], (4, 3), Attention::default(), at(5)).passes);
     }
 
     #[test]

@@ -1,23 +1,27 @@
 //! All that is known of one camera: its gate, tracks, zones, signals, plates and cases.
 //!
-//! Invariant: its time never goes back, whatever the camera's clock does, so ages and speeds mean something.
+//! Invariant: its time does not go back but where the camera's clock was set, which ends all that was followed; so ages and speeds mean
+//! something.
 
 use std::collections::HashMap;
 
-use huong_types::{BoundingBox, Camera, Candidate, Detection, Frame, Name, Reading, SignalSight, Timestamp};
+use huong_types::{BoundingBox, Camera, Candidate, Detection, Frame, Name, Reading, SignalSight, Span, Timestamp};
 
 use crate::counts::Counter;
-use crate::gate::Gate;
+use crate::gate::{Attention, Gate, GateConfig, Glance};
 use crate::judge::{HeadSight, Judge, Shot, WasteWatch};
 use crate::observe::{self, Moment};
 use crate::pipeline::{Kit, VisionConfig};
 use crate::plate::{Kinds, Votes};
-use crate::view::View;
+use crate::view::{Area, View};
 use crate::zone::contains;
 use crate::{Appearance, FrameError, Pixels, Point, Signals, Track, Tracker, ZoneKind, ZoneWatch};
 
 /// Labels of what moves by itself: the rest (lights, waste) is found, not followed.
 const FOLLOWED: [&str; 5] = ["car", "bus", "truck", "motorbike", "person"];
+
+/// A camera's clock this far behind what it said before was set; less is jitter, or a clock that stands still.
+const SET_BACK: Span = Span::from_secs(10);
 
 pub(crate) struct Lens {
     pub(crate) camera: Name,
@@ -34,6 +38,8 @@ pub(crate) struct Lens {
     votes: HashMap<u64, Votes>,
     /// Tracks whose plate was told.
     told: Vec<u64>,
+    /// Tracks that ended since the judge last looked.
+    ended: Vec<u64>,
     /// Candidates that wait for their plate, and until when.
     waiting: Vec<(Candidate, Timestamp)>,
     /// Of the latest frame: this lens's time, the frame's own, its arrival.
@@ -45,6 +51,7 @@ pub(crate) struct Lens {
 pub(crate) struct Gains {
     pub(crate) readings: Vec<Reading>,
     pub(crate) candidates: Vec<Candidate>,
+    pub(crate) faults: Vec<FrameError>,
 }
 
 impl Lens {
@@ -64,14 +71,19 @@ impl Lens {
             waste_looked: None,
             votes: HashMap::new(),
             told: Vec::new(),
+            ended: Vec::new(),
             waiting: Vec::new(),
             clock: None,
             view,
         }
     }
 
-    pub(crate) fn masks(&self) -> Vec<&[Point]> {
-        self.view.zones_of(ZoneKind::Mask).map(|zone| &zone.points[..]).collect()
+    /// Whether the frame with these blocks is to be looked at. A signal that changed is looked at until it is sure.
+    pub(crate) fn glance(&mut self, config: &GateConfig, luma: &[u8], blocks: (u32, u32), received: Timestamp) -> Glance {
+        let masks: Vec<&[Point]> = self.view.zones_of(ZoneKind::Mask).map(|zone| &zone.points[..]).collect();
+        let watched: Vec<Area> = self.signals.areas().collect();
+        let glance = self.gate.glance(config, luma, blocks, Attention { masks: &masks, watched: &watched }, received);
+        Glance { passes: glance.passes || self.signals.is_unsettled(), ..glance }
     }
 
     pub(crate) fn signals(&mut self) -> &mut Signals {
@@ -79,14 +91,27 @@ impl Lens {
     }
 
     /// Whether this frame is needed at full resolution, for lights, plates or heads.
-    pub(crate) fn needs_all_pixels(&self, kit: &Kit) -> bool {
-        !self.signals.is_empty() || kit.plates.is_some() || kit.helmets.is_some()
+    pub(crate) fn needs_all_pixels(&self, config: &VisionConfig, kit: &Kit) -> bool {
+        !self.signals.is_empty() || (kit.plates.is_some() && self.reads_plates(config)) || (kit.helmets.is_some() && self.view.judges())
     }
 
-    /// The time of this frame: its own while that moves forward, else as much later as it arrived later.
+    /// Nobody's plate is looked at where nothing is judged, unless the site wants every plate.
+    fn reads_plates(&self, config: &VisionConfig) -> bool {
+        config.plates.report || self.view.judges()
+    }
+
+    /// The time of this frame: its own while that moves forward, else as much later as it arrived later. A clock set back by more is
+    /// believed: everything that was followed ends.
     pub(crate) fn time_of(&mut self, frame: &Frame) -> Moment {
         let at = match self.clock {
-            Some((_, own, _)) if frame.at > own => frame.at.max(self.clock.map_or(frame.at, |(now, ..)| now)),
+            Some((_, own, _)) if own.since(frame.at) > SET_BACK => frame.at,
+            Some((now, own, _)) if frame.at > own => {
+                if frame.at >= now {
+                    frame.at
+                } else {
+                    now + frame.at.since(own)
+                }
+            }
             Some((now, _, received)) => now + frame.received.since(received),
             None => frame.at,
         };
@@ -98,6 +123,7 @@ impl Lens {
     pub(crate) fn rest(&mut self, config: &VisionConfig, kit: &Kit, when: Moment) -> Gains {
         let mut gains = Gains::default();
         let ended = self.tracker.rest(&config.tracker, when.at);
+        self.ended.extend(ended.iter().map(|track| track.id));
         self.end(config, kit, &ended, when, &mut gains);
         self.flush(config, when, &mut gains);
         gains
@@ -112,13 +138,13 @@ impl Lens {
         pixels: &Pixels<'_>,
         found: &[Detection],
         moved: &[BoundingBox],
-    ) -> Result<Gains, FrameError> {
+    ) -> Gains {
         let mut gains = Gains::default();
         let now = when.at;
         let changed = self.signals.look(pixels, size, now);
         gains.readings.extend(changed.iter().map(|sight| observe::signal(&self.camera, sight, when)));
 
-        let masks = self.masks();
+        let masks: Vec<&[Point]> = self.view.zones_of(ZoneKind::Mask).map(|zone| &zone.points[..]).collect();
         let follows = |d: &&Detection| {
             let (x, y) = d.bbox.foot();
             FOLLOWED.contains(&d.label.as_str()) && !masks.iter().any(|mask| contains(mask, (x / size.0 as f32, y / size.1 as f32)))
@@ -130,22 +156,35 @@ impl Lens {
         let events = self.watch.look(self.tracker.tracks(), size, now);
         gains.readings.extend(events.iter().map(|event| observe::zone_event(&self.camera, event, when.received, &kit.source())));
 
-        self.read_plates(config, kit, pixels, size, when, &mut gains)?;
-        let heads = self.look_at_heads(config, kit, pixels, size)?;
+        // A model that fails here costs its own answer: what the tracks did stays told.
+        if let Err(fault) = self.read_plates(config, kit, pixels, size, when, &mut gains) {
+            gains.faults.push(fault);
+        }
+        let heads = self.look_at_heads(config, kit, pixels, size).unwrap_or_else(|fault| {
+            gains.faults.push(fault);
+            Vec::new()
+        });
         let signals: Vec<SignalSight> = self.signals.states(now).collect();
         let shot = Shot { at: now, received: when.received, jpeg: frame.jpeg.clone(), size, signals };
         let tracks: Vec<&Track> = self.tracker.tracks().collect();
-        let mut candidates = self.judge.look(shot.clone(), &tracks, &events, &self.watch, &heads, &ended);
+        self.ended.extend(ended.iter().map(|track| track.id));
+        let gone = std::mem::take(&mut self.ended);
+        let mut candidates = self.judge.look(shot.clone(), &tracks, &events, &self.watch, &heads, &gone);
         let due = self.waste_looked.is_none_or(|looked| now.since(looked) >= config.waste_every);
         if let Some(eye) = kit.waste.as_mut().filter(|_| due && !self.waste.is_empty()) {
             self.waste_looked = Some(now);
-            let waste = eye.part(pixels, &BoundingBox { x: 0.0, y: 0.0, width: size.0 as f32, height: size.1 as f32 })?;
-            let (more, events) = self.waste.look(&shot, &waste, &tracks);
-            candidates.extend(more);
-            let source = &eye.detector.model().name;
-            gains.readings.extend(events.iter().map(|event| observe::zone_event(&self.camera, event, when.received, source)));
-            let fields = self.waste_counter.fields(&waste, size);
-            gains.readings.push(observe::reading(observe::WASTE, self.camera.clone(), when, source, fields));
+            let whole = BoundingBox { x: 0.0, y: 0.0, width: size.0 as f32, height: size.1 as f32 };
+            match eye.part(pixels, &whole) {
+                Err(fault) => gains.faults.push(fault),
+                Ok(waste) => {
+                    let (more, events) = self.waste.look(&shot, &waste, &tracks);
+                    candidates.extend(more);
+                    let source = &eye.detector.model().name;
+                    gains.readings.extend(events.iter().map(|event| observe::zone_event(&self.camera, event, when.received, source)));
+                    let fields = self.waste_counter.fields(&waste, size);
+                    gains.readings.push(observe::reading(observe::WASTE, self.camera.clone(), when, source, fields));
+                }
+            }
         }
         for candidate in candidates {
             let until = if kit.plates.is_some() && candidate.track.is_some() { now + config.plate_wait } else { now };
@@ -153,7 +192,7 @@ impl Lens {
         }
         self.end(config, kit, &ended, when, &mut gains);
         self.flush(config, when, &mut gains);
-        Ok(gains)
+        gains
     }
 
     /// Reads the plates of the vehicles here that are not read yet, the largest first.
@@ -167,7 +206,8 @@ impl Lens {
         gains: &mut Gains,
     ) -> Result<(), FrameError> {
         let source = kit.source();
-        let Some(eye) = &mut kit.plates else { return Ok(()) };
+        let reads = self.reads_plates(config);
+        let Some(eye) = kit.plates.as_mut().filter(|_| reads) else { return Ok(()) };
         let zones: Vec<&[Point]> = self.view.zones_of(ZoneKind::Plate).map(|zone| &zone.points[..]).collect();
         let in_zone = |bbox: &BoundingBox| {
             let (x, y) = bbox.foot();
@@ -202,7 +242,7 @@ impl Lens {
         pixels: &Pixels<'_>,
         size: (u32, u32),
     ) -> Result<Vec<HeadSight>, FrameError> {
-        let Some(eye) = &mut kit.helmets else { return Ok(Vec::new()) };
+        let Some(eye) = kit.helmets.as_mut().filter(|_| self.view.judges()) else { return Ok(Vec::new()) };
         let mut heads = Vec::new();
         let riders = self.tracker.tracks().filter(|track| track.is_here() && track.label().as_str() == "motorbike");
         for track in riders.filter(|track| track.sight().bbox.width >= config.rider_width).take(config.riders) {

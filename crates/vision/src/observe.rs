@@ -8,7 +8,7 @@ use huong_types::{Field, Name, Origin, PlateText, Quality, Reading, SignalSight,
 
 use crate::{Happening, ZoneEvent};
 
-/// The streams. The key of each is the camera's id, of `signal` the camera's and the signal's, joined by a colon.
+/// The streams. The key of each is the camera's id.
 pub(crate) const VEHICLES: &str = "vehicles";
 pub(crate) const WASTE: &str = "waste";
 const ZONE_EVENTS: &str = "zone_events";
@@ -61,9 +61,9 @@ pub(crate) fn zone_event(camera: &Name, event: &ZoneEvent, received: Timestamp, 
 }
 
 pub(crate) fn signal(camera: &Name, sight: &SignalSight, when: Moment) -> Reading {
-    let key = Name::from(format!("{camera}:{}", sight.signal));
-    let fields = [text("state", sight.state.as_str()), number("confidence", f64::from(100.0 * sight.confidence))];
-    reading(SIGNAL, key, when, &sight.source, fields)
+    let fields =
+        [text("signal", &sight.signal), text("state", sight.state.as_str()), number("confidence", f64::from(100.0 * sight.confidence))];
+    reading(SIGNAL, camera.clone(), when, &sight.source, fields)
 }
 
 /// `None` for a plate that was not read.

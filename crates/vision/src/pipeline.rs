@@ -68,6 +68,8 @@ pub struct Outcome {
     /// Counts of vehicles first, when there are any; then what happened in zones, signals that changed, plates, waste.
     pub readings: Vec<Reading>,
     pub candidates: Vec<Candidate>,
+    /// What failed beside the count: a plate's, head's or waste model. To be counted by the caller.
+    pub faults: Vec<String>,
 }
 
 /// Why a frame was skipped. Each is to be counted by the caller; none means "nothing there".
@@ -180,29 +182,28 @@ impl Pipeline {
         let (config, kit) = (&self.config, &mut self.kit);
         let mut picture = Picture::open(&frame.jpeg, &config.limits)?;
         let blocks = picture.luma_eighth(&mut self.luma)?;
-        let mut gate = std::mem::take(&mut lens.gate);
-        let glance = gate.glance(&config.gate, &self.luma, blocks, &lens.masks(), frame.received);
-        lens.gate = gate;
+        let glance = lens.glance(&config.gate, &self.luma, blocks, frame.received);
         let when = lens.time_of(frame);
         if !glance.passes {
             // No count: the last one may well still hold, but repeating it would store a guess as a measurement. The gate's
             // keep-alive bounds how old a count gets, and keeps a rule about silence from taking a quiet street for a dead camera.
-            let Gains { readings, candidates } = lens.rest(config, kit, when);
-            return Ok(Outcome { gated: true, detections: Vec::new(), readings, candidates });
+            let Gains { readings, candidates, .. } = lens.rest(config, kit, when);
+            return Ok(Outcome { gated: true, readings, candidates, ..Outcome::default() });
         }
         let size = picture.size();
-        let wanted = if lens.needs_all_pixels(kit) { size } else { kit.eye.wanted(&config.look, size, &glance.moved) };
+        let wanted = if lens.needs_all_pixels(config, kit) { size } else { kit.eye.wanted(&config.look, size, &glance.moved) };
         self.canvas.paint(&mut picture, wanted)?;
         let pixels = self.canvas.pixels();
         let detections = kit.eye.look(&config.look, &pixels, size, &glance.moved)?;
-        let Gains { readings, candidates } = lens.look(config, kit, (frame, when, size), &pixels, &detections, &glance.moved)?;
+        let Gains { readings, candidates, faults } = lens.look(config, kit, (frame, when, size), &pixels, &detections, &glance.moved);
         lens.gate.serve(frame.received);
         let count = lens.counter.counts_anything().then(|| {
             let own = observe::Moment { at: frame.at, received: frame.received };
             observe::reading(observe::VEHICLES, lens.camera.clone(), own, &kit.source(), lens.counter.fields(&detections, size))
         });
         let readings = count.into_iter().chain(readings).collect();
-        Ok(Outcome { gated: false, detections, readings, candidates })
+        let faults = faults.iter().map(ToString::to_string).collect();
+        Ok(Outcome { gated: false, detections, readings, candidates, faults })
     }
 
     /// A signal controller reports: `feed` is its key in the stream `signal`.

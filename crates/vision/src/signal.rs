@@ -28,10 +28,10 @@ pub struct SignalConfig {
 }
 
 impl Default for SignalConfig {
-    /// Lamps are the brightest and most saturated things of a street, by day less so: 0.35 and 0.35 from drawn heads and the labelled
+    /// Lamps are the brightest and most saturated things of a street, by day less so: 0.35 and 0.35 from drawn heads and a real
     /// junction's frames. 30 s: three keep-alive looks of the gate. Feeds report each change and every few seconds.
     fn default() -> Self {
-        Self { saturation: 0.35, brightness: 0.35, lead: 0.15, agree: 2, stale: Span::from_secs(30), feed_age: Span::from_secs(5) }
+        Self { saturation: 0.35, brightness: 0.35, lead: 0.35, agree: 2, stale: Span::from_secs(30), feed_age: Span::from_secs(5) }
     }
 }
 
@@ -80,6 +80,16 @@ impl Signals {
 
     pub fn is_empty(&self) -> bool {
         self.signals.is_empty()
+    }
+
+    /// Where the lights are.
+    pub fn areas(&self) -> impl Iterator<Item = Area> {
+        self.signals.iter().flat_map(|Watched { spec, .. }| [spec.red, spec.yellow, spec.green, spec.head]).flatten()
+    }
+
+    /// Whether a change waits for another look to hold.
+    pub fn is_unsettled(&self) -> bool {
+        self.signals.iter().any(|watched| watched.instead.1 > 0)
     }
 
     /// Looks at the heads in a picture; returns the signals whose state changed.
@@ -199,8 +209,8 @@ fn colours(config: &SignalConfig, [x, y, width, height]: Area, pixels: &Pixels<'
     counts
 }
 
-/// 0 red, 1 yellow, 2 green, by hue: lamps by QCVN 41 are near 0°, 50° and 150°, and cameras push red towards orange and green
-/// towards cyan.
+/// 0 red, 1 yellow, 2 green, by hue in degrees: over the heads of a real junction (`scenes/traffic`) lit red lamps have 340 to 352, amber ones
+/// 17 to 38, green ones 131 to 145 (middle nine tenths). Between red and amber the line is drawn close to red: yellow taken for red would accuse somebody.
 fn hue(config: &SignalConfig, rgb: [u8; 3]) -> Option<usize> {
     let [r, g, b] = rgb.map(|sample| f32::from(sample) / 255.0);
     let (most, least) = (r.max(g).max(b), r.min(g).min(b));
@@ -216,7 +226,7 @@ fn hue(config: &SignalConfig, rgb: [u8; 3]) -> Option<usize> {
         240.0 + 60.0 * (r - g) / spread
     };
     match hue {
-        h if !(22.0..335.0).contains(&h) => Some(0),
+        h if !(12.0..325.0).contains(&h) => Some(0),
         h if h < 70.0 => Some(1),
         h if (90.0..200.0).contains(&h) => Some(2),
         _ => None,
@@ -266,13 +276,15 @@ mod tests {
     #[test]
     fn lamps_and_heads_are_read_by_colour_and_what_is_not_clear_is_unknown() {
         use SignalState::{Green, Red, Unknown, Yellow};
-        let cases: [(&str, &[(usize, [u8; 3])], u8, SignalState); 8] = [
+        let cases: [(&str, &[(usize, [u8; 3])], u8, SignalState); 10] = [
             ("red", &[(0, RED)], 0, Red),
             ("yellow", &[(1, YELLOW)], 0, Yellow),
             ("green", &[(2, GREEN)], 0, Green),
             ("dark", &[], 0, Unknown),
             ("two at once", &[(0, RED), (2, GREEN)], 0, Unknown),
             ("white glare", &[(0, [255, 255, 255])], 0, Unknown),
+            ("amber", &[(1, [200, 105, 30])], 0, Yellow),
+            ("a red that the camera makes crimson", &[(0, [235, 25, 70])], 0, Red),
             ("red by day", &[(0, RED)], 25, Red),
             ("washed out", &[(0, [200, 150, 145])], 40, Unknown),
         ];
@@ -297,6 +309,7 @@ mod tests {
         let states: Vec<SignalState> =
             [&green, &green, &red, &red, &dark, &red].iter().enumerate().map(|(i, p)| look(&mut signals, p, i as i64)).collect();
         use SignalState::{Green, Red, Unknown};
+        assert!(!signals.is_unsettled() && signals.areas().count() == 3);
         assert_eq!(states, [Unknown, Green, Unknown, Red, Red, Red], "a lorry before the head for a moment changes nothing");
         let sight = signals.state("north", at(5)).expect("it is watched");
         assert_eq!((sight.since, sight.source.as_str()), (at(2), "camera"));

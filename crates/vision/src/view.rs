@@ -1,4 +1,4 @@
-//! What is where in a camera's picture: zones, lines and signal heads, as `config/cameras.toml` lists them.
+//! What is where in a camera's picture: zones, lines and signal heads, as `config/views.toml` lists them.
 //!
 //! Invariant: coordinates are fractions of width and height, 0 to 1, from the top left, so that another resolution changes nothing;
 //! names are unique within a camera. A camera that is not listed has an empty view: it counts, and judges nothing.
@@ -108,6 +108,11 @@ impl View {
         checksum(self)
     }
 
+    /// Whether there is anything to judge by.
+    pub(crate) fn judges(&self) -> bool {
+        !self.zones.is_empty() || !self.lines.is_empty()
+    }
+
     pub(crate) fn zones_of(&self, kind: ZoneKind) -> impl Iterator<Item = &ZoneSpec> {
         self.zones.iter().filter(move |zone| zone.kind == kind)
     }
@@ -140,7 +145,7 @@ struct Raw {
 pub struct Views(BTreeMap<Name, View>);
 
 impl Views {
-    /// Reads and checks `cameras.toml`; every mistake goes to `problems`.
+    /// Reads and checks `views.toml`; every mistake goes to `problems`.
     pub fn parse(file: &str, text: &str, registry: &Registry, problems: &mut Problems) -> Self {
         let raw: Raw = load_toml(file, text, problems).unwrap_or_default();
         let mut views = Self::default();
@@ -227,7 +232,7 @@ mod tests {
     fn parse(text: &str) -> (Views, Vec<String>) {
         let mut problems = Problems::default();
         let registry = Registry::parse("registry.toml", REGISTRY, &mut problems);
-        let views = Views::parse("cameras.toml", text, &registry, &mut problems);
+        let views = Views::parse("views.toml", text, &registry, &mut problems);
         (views, problems.list.iter().map(ToString::to_string).collect())
     }
 

@@ -1,6 +1,6 @@
 //! One vehicle that may be doing one thing wrong.
 //!
-//! Invariant: frames are in the order of time, each at most once; of a long stay the first, the middle and the last are kept.
+//! Invariant: frames are in the order of time, each at most once; of a long stay the first, the middle and the last are given.
 
 use huong_types::{Act, BoundingBox, EvidenceFrame, Name, Span, Timestamp, VoidReason};
 
@@ -41,8 +41,32 @@ pub(super) struct Case {
     pub(super) stage: Stage,
 }
 
-/// Frames of a stay.
-const KEPT: usize = 3;
+/// Frames kept of something long: enough that one of them is about in the middle whenever it ends.
+const KEPT: usize = 6;
+
+/// Adds the latest frame; of too many the one goes that is nearest to its neighbours, never the first or the last.
+pub(super) fn keep(frames: &mut Vec<EvidenceFrame>, frame: EvidenceFrame) {
+    frames.push(frame);
+    if frames.len() > KEPT {
+        let gap = |i: &usize| frames[i + 1].at.since(frames[i - 1].at);
+        let spare = (1..frames.len() - 1).min_by_key(gap).unwrap_or(1);
+        frames.remove(spare);
+    }
+}
+
+/// The first, the one nearest to the middle, and the last of something long.
+pub(super) fn first_middle_last(mut frames: Vec<EvidenceFrame>) -> Vec<EvidenceFrame> {
+    if let (Some(first), Some(last), true) = (frames.first(), frames.last(), frames.len() > 2) {
+        let (from, to) = (first.at.as_millis(), last.at.as_millis());
+        let off = |i: &usize| (2 * frames[*i].at.as_millis() - from - to).abs();
+        let middle = (1..frames.len() - 1).min_by_key(off).unwrap_or(1);
+        frames = vec![frames[0].clone(), frames[middle].clone(), frames[frames.len() - 1].clone()];
+    }
+    for (frame, moment) in frames.iter_mut().zip(["first", "middle", "last"]) {
+        frame.moment = Name::new(moment);
+    }
+    frames
+}
 
 impl Case {
     pub(super) fn new(act: Act, track: &Track, place: Name, began: Timestamp, signal: Option<Name>) -> Self {
@@ -63,12 +87,6 @@ impl Case {
         if boxes.iter().any(|(id, other)| *id != self.track && covered(bbox, other) > overlap) {
             self.void.insert(VoidReason::TwoVehicles);
         }
-        self.frames.push(evidence(moment, shot, *bbox, self.signal.as_ref()));
-        if self.frames.len() > KEPT {
-            // Of four the one goes that leaves the others most evenly spread.
-            let span = |a: usize, b: usize| self.frames[b].at.since(self.frames[a].at).as_millis();
-            let spare = if span(0, 1) + span(0, 2) < span(1, 3) + span(2, 3) { 1 } else { 2 };
-            self.frames.remove(spare);
-        }
+        keep(&mut self.frames, evidence(moment, shot, *bbox, self.signal.as_ref()));
     }
 }

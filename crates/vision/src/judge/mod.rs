@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashSet, VecDeque};
 use bytes::Bytes;
 use huong_types::{Act, BoundingBox, Candidate, EvidenceFrame, ModelId, Name, SignalSight, SignalState, Timestamp, VoidReason};
 
-use case::{Case, Stage};
+use case::{Case, Stage, first_middle_last};
 pub use config::JudgeConfig;
 pub use waste::{WasteConfig, WasteWatch};
 
@@ -71,7 +71,8 @@ impl Judge {
         Self { config, camera, view, versions, models, recent: VecDeque::new(), open: Vec::new(), told: HashSet::new() }
     }
 
-    /// Takes one look into account: the tracks of the camera, what they did, and what their heads showed. `ended` are gone.
+    /// Takes one look into account: the tracks of the camera, what they did, and what their heads showed. The tracks `ended` are gone
+    /// since the last one.
     pub fn look(
         &mut self,
         shot: Shot,
@@ -79,14 +80,16 @@ impl Judge {
         events: &[ZoneEvent],
         watch: &ZoneWatch,
         heads: &[HeadSight],
-        ended: &[Track],
+        ended: &[u64],
     ) -> Vec<Candidate> {
         let here: Vec<&Track> =
             tracks.iter().copied().filter(|track| track.is_here() && VEHICLES.contains(&track.label().as_str())).collect();
         let boxes = here.iter().map(|track| (track.id, track.sight().bbox)).collect();
         let now = shot.at;
         self.recent.push_back(Seen { shot, boxes });
-        while self.recent.len() > self.config.recent {
+        // Only lines need the frames before; without any, a frame more per camera would be kept for nothing.
+        let kept = if self.view.lines.is_empty() { 1 } else { self.config.recent };
+        while self.recent.len() > kept {
             self.recent.pop_front();
         }
         self.follow(&here, now);
@@ -103,8 +106,8 @@ impl Judge {
                 self.head(track, head, now);
             }
         }
-        let given = self.close(now, |case| ended.iter().any(|track| track.id == case.track));
-        self.told.retain(|(_, told, _)| ended.iter().all(|track| track.id != *told));
+        let given = self.close(now, |case| ended.contains(&case.track));
+        self.told.retain(|(_, told, _)| !ended.contains(told));
         given
     }
 
@@ -282,6 +285,8 @@ impl Judge {
         if case.frames.len() < self.config.frames {
             void.insert(VoidReason::TooFewFrames);
         }
+        let stays = matches!(case.stage, Stage::Stays { .. });
+        let frames = if stays { first_middle_last(case.frames) } else { case.frames };
         Candidate {
             id: Name::from(format!("{}-{}-{}-{}", self.camera, case.act.as_str(), case.track, case.began.as_millis())),
             act: case.act,
@@ -292,7 +297,7 @@ impl Judge {
             at: case.at,
             track: Some(case.track),
             label: case.label,
-            frames: case.frames,
+            frames,
             plate: None,
             rule_version: self.versions.0.clone(),
             view_version: self.versions.1.clone(),

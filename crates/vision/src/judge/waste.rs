@@ -2,11 +2,10 @@
 //!
 //! Invariant: one look never makes a heap, and one look without it never clears it; the same place is told again once a day at most.
 
-use std::collections::VecDeque;
-
 use huong_types::{Act, BoundingBox, Candidate, Detection, EvidenceFrame, ModelId, Name, Problems, Span, Timestamp};
 use serde::Deserialize;
 
+use super::case::{first_middle_last, keep};
 use super::{Shot, covered, evidence};
 use crate::check::in_range;
 use crate::view::View;
@@ -107,7 +106,8 @@ pub struct WasteWatch {
     versions: (Name, Name),
     models: Vec<ModelId>,
     zones: Vec<ZoneState>,
-    recent: VecDeque<Shot>,
+    /// The latest look.
+    last: Option<Shot>,
 }
 
 impl WasteWatch {
@@ -115,7 +115,7 @@ impl WasteWatch {
         let state =
             |zone: &ZoneSpec| ZoneState { zone: zone.clone(), heap: None, overflow: None, told: [None; 2], known: None, fresh: Vec::new() };
         let zones = view.zones_of(ZoneKind::Waste).map(state).collect();
-        Self { versions: (crate::view::checksum(&config), view.version()), config, camera, models, zones, recent: VecDeque::new() }
+        Self { versions: (crate::view::checksum(&config), view.version()), config, camera, models, zones, last: None }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -126,7 +126,7 @@ impl WasteWatch {
     /// `cleared` for each zone that was told and is clean again.
     pub fn look(&mut self, shot: &Shot, found: &[Detection], tracks: &[&Track]) -> (Vec<Candidate>, Vec<ZoneEvent>) {
         let (mut candidates, mut events) = (Vec::new(), Vec::new());
-        let before = self.recent.back().cloned();
+        let before = self.last.replace(shot.clone());
         for i in 0..self.zones.len() {
             let inside = |detection: &&Detection| {
                 let (x, y) = detection.bbox.foot();
@@ -165,15 +165,11 @@ impl WasteWatch {
                 if let Some(persisting) = ready {
                     state.told[kind] = Some(shot.at);
                     persisting.told = true;
-                    let (label, since, frames) = (persisting.label.clone(), persisting.since, persisting.frames.clone());
+                    let (label, since, frames) = (persisting.label.clone(), persisting.since, first_middle_last(persisting.frames.clone()));
                     candidates.push(self.candidate(act, i, label, since, shot.at, frames));
                 }
             }
             candidates.extend(self.left_behind(i, shot, before.as_ref(), &waste, tracks));
-        }
-        self.recent.push_back(shot.clone());
-        while self.recent.len() > 2 {
-            self.recent.pop_front();
         }
         (candidates, events)
     }
@@ -261,13 +257,6 @@ fn persist(config: &WasteConfig, slot: &mut Option<Persisting>, seen: Option<&De
     };
     persisting.hits += 1;
     persisting.clear = 0;
-    persisting.frames.push(evidence("last", shot, thing.bbox, None));
-    if persisting.frames.len() > 3 {
-        // The first, one about the middle, the latest.
-        let middle = shot.at.since(persisting.since).as_millis() / 2;
-        let off = |frame: &EvidenceFrame| (frame.at.since(persisting.since).as_millis() - middle).abs();
-        let spare = if off(&persisting.frames[1]) > off(&persisting.frames[2]) { 1 } else { 2 };
-        persisting.frames.remove(spare);
-    }
+    keep(&mut persisting.frames, evidence("last", shot, thing.bbox, None));
     false
 }
