@@ -126,3 +126,48 @@ impl Laws {
         &self.reason
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::laws;
+
+    /// What the cameras' judge writes into candidates must be a text in the record.
+    #[test]
+    fn every_code_of_the_shipped_configuration_is_known() {
+        let mut problems = Problems::default();
+        let text = include_str!("../../../config/huong.toml");
+        let config: serde_json::Value = load_toml("huong.toml", text, &mut problems).expect("TOML");
+        let codes = config["vision"]["judge"]["codes"].as_object().expect("codes by act");
+        assert!(codes.len() > 3, "{codes:?}");
+        for (act, vehicles) in codes {
+            let act = Act::ALL.into_iter().find(|one| one.as_str() == act).expect("an act");
+            for (label, code) in vehicles.as_object().expect("codes by vehicle") {
+                let code = Name::new(code.as_str().expect("a code"));
+                let found = laws().find(Some(&code), act, &Name::new(label)).unwrap_or_else(|| panic!("no text of {code}"));
+                assert_eq!(laws().find(None, act, &Name::new(label)), Some(found), "the same without the code");
+            }
+        }
+    }
+
+    #[test]
+    fn mistakes_are_listed_with_their_places() {
+        let text = "[[law]]\nid = \"1/2\"\nname = \"x\"\nversion = \"2026-01-01\"\nsource = \"x\"\n\
+            [[provision]]\ncode = \"2/3:1.1\"\nact = \"red_light\"\nvehicles = [\"car\"]\ntext = \"\"\nfine = \"1\"\n\
+            [[provision]]\ncode = \"1/2:1.1\"\nact = \"red_light\"\nvehicles = [\"car\"]\ntext = \"x\"\nfine = \"1\"\n\
+            [act]\nspeeding = \"x\"\n";
+        let mut problems = Problems::default();
+        Laws::parse("laws.toml", text, &mut problems);
+        let told = problems.to_string();
+        for expected in [
+            "provision[0].code: found `2/3:1.1`, expected the id of a [[law]]",
+            "provision[0].text: found an empty text",
+            "provision[1].vehicles: found what `2/3:1.1` is about already",
+            "act.speeding: found `speeding`, expected one of red_light, wrong_way",
+            "act.waste_heap: found nothing",
+            "reason: found nothing, expected at least one reason",
+        ] {
+            assert!(told.contains(expected), "{expected} in {told}");
+        }
+    }
+}
