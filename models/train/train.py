@@ -104,8 +104,10 @@ def train(detector: Detector, task: Task, given: list[Source], options: argparse
     averaged = torch.optim.swa_utils.AveragedModel(
         detector, avg_fn=lambda mean, new, count: mean + (new - mean) * max(0.005, 9 / (10 + count))
     )
-    bare = [parameter for parameter in detector.parameters() if parameter.ndim == 1]
-    full = [parameter for parameter in detector.parameters() if parameter.ndim > 1]
+    for stage in (detector.stem, detector.dark2, detector.dark3) if options.frozen else ():
+        stage.requires_grad_(False)
+    trained = [parameter for parameter in detector.parameters() if parameter.requires_grad]
+    bare, full = [item for item in trained if item.ndim == 1], [item for item in trained if item.ndim > 1]
     optimiser = torch.optim.AdamW([{"params": full, "weight_decay": 0.01}, {"params": bare, "weight_decay": 0.0}], lr=options.rate)
     detector.train()
     # CPU time, because a busy machine may hold this process back for long.
@@ -122,7 +124,7 @@ def train(detector: Detector, task: Task, given: list[Source], options: argparse
         loss = loss_of(maps, targets)
         optimiser.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(detector.parameters(), 10.0)
+        torch.nn.utils.clip_grad_norm_(trained, 10.0)
         optimiser.step()
         averaged.update_parameters(detector)
         recent.append(float(loss.detach()))
@@ -147,6 +149,7 @@ def main() -> None:
     arguments.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
     arguments.add_argument("--drawings", type=int, default=300, help="drawn scenes to train on (vehicles)")
     arguments.add_argument("--tune-too", action="store_true", help="train on the part on which thresholds were chosen before")
+    arguments.add_argument("--frozen", action="store_true", help="leave the first stages as they are: a step costs less than half")
     arguments.add_argument("--keep", type=Path, help="where to save the averaged weights every 25 steps")
     arguments.add_argument("--threads", type=int, default=1)
     arguments.add_argument("--seed", type=int, default=1)
