@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from scenes import Scene, area, covered
-from tasks import TASKS, VEHICLES, Task
+from tasks import HELMET, VEHICLES, Task
 
 FOLDERS = {"vehicles": "scenes/traffic", "waste": "scenes/waste", "helmet": "scenes/helmet"}
 HELD_OUT, GAP = 30, 5  # the last frames in time are the test; the ones before them are of the same piece of video: used for nothing
@@ -111,6 +111,6 @@ def add_unlabelled(model, scenes: list[Scene], sure: float, ignore: float, taugh
 
 
 def street_photos(data: Path) -> list[Scene]:
-    """The training photos of the other detectors without their labels: streets, riders, and cars of other places."""
-    photos = [scene for name in ("waste", "helmet") for scene in load(TASKS[name], data)["train"]]
+    """The helmets' training photos without their labels: riders, and streets of other places."""
+    photos = load(HELMET, data)["train"]
     return [Scene(scene.image, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), name=scene.name) for scene in photos]
