@@ -26,7 +26,6 @@ from tasks import TASKS, VEHICLES, Size, Task
 from yolox import Detector, Export, load_start, uses_relu
 
 PIXELS = 416 * 256  # of one of a batch's pictures; of larger ones there are fewer, of smaller ones more
-
 FITTED = 32  # pictures on which ReLU is fitted to a start with SiLU
 
 
