@@ -7,9 +7,11 @@ with lanes, from a near-empty one to a queue, by day or by night with lamps. Col
 import numpy as np
 from PIL import Image, ImageDraw
 
-from scenes import LABELS, Scene
+from scenes import Scene
 from shapes import DRAWERS, GLASS, METRES, Pen, paint, traffic_light
+from tasks import VEHICLES
 
+LABELS = VEHICLES.labels
 SIZE = (640, 360)
 TRAFFIC = ("car", "car", "motorbike", "motorbike", "motorbike", "motorbike", "bus", "truck", "person")
 SEEN = 0.4  # share of a box not covered by nearer ones from which it is a label; the others are ignored

@@ -1,24 +1,30 @@
-"""Measures a traffic detector's ONNX file: AP50 per class on the held-out frames and on drawn scenes, and its cost on one thread.
-
-The held-out frames are measured twice: as they are, square, and squeezed to 16:9, the shape that the camera's picture had.
+"""Measures the shipped detectors from their manifests and ONNX files alone, and prints one table.
 
 AP50 is the area under the precision-recall curve (precision made monotonic, every point), detections matched greedily by
 score to labels at IoU >= 0.5, within one class. A class without labels in the set has no AP and is left out of the mean.
+"Right" and "found" are precision and recall over all labels at the manifest's threshold. Only pictures of the part `test` are
+measured (`data.py`), none of which was trained on, nor used to choose a threshold.
 """
 
 import argparse
+import hashlib
 import time
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from PIL import Image
 
+from data import load
 from drawn import draw_scene
-from scenes import LABELS, Scene, letterbox, load_frames
+from scenes import Scene, area, letterbox, place
+from tasks import HELMET, TASKS, VEHICLES, Task
 
-HELD_OUT = 30  # the last frames in time
-OVERLAP = 0.45  # IoU above which suppression drops the weaker box of a class; as in the model's manifest
+OVERLAP = 0.45  # IoU above which suppression drops the weaker box of a class
 DRAWN_SEED = 1_000_000  # seeds from here on are never trained on
+Found = dict[int, list[tuple[float, bool]]]  # by class: score and rightness of each detection
+Scores = dict[str, tuple[float, int]]  # by label: AP50 and the number of labels
 
 
 class Model:
@@ -32,7 +38,7 @@ class Model:
         cells = [(s, x, y) for s in (8, 16, 32) for y in range(self.height // s) for x in range(self.width // s)]
         self.stride, self.grid = np.array(cells, np.float32)[:, :1], np.array(cells, np.float32)[:, 1:]
 
-    def detect(self, image, floor: float, overlap: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def detect(self, image: Image.Image, floor: float, overlap: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Boxes x0, y0, x1, y1 in pixels of the picture, scores, classes; best score first."""
         pixels, scale = letterbox(image, self.width, self.height)
         raw = self.session.run(None, {"images": pixels[None]})[0][0]
@@ -66,14 +72,14 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return shared / np.maximum(size_a[:, None] + size_b[None] - shared, 1e-9)
 
 
-def match(model: Model, scenes: list[Scene], overlap: float) -> tuple[dict[int, list[tuple[float, bool]]], np.ndarray]:
-    """Score and rightness of every detection, by class, and the number of labels of each class."""
-    found: dict[int, list[tuple[float, bool]]] = {label: [] for label in range(len(LABELS))}
-    totals = np.zeros(len(LABELS), int)
+def match(model: Model, scenes: list[Scene], labels: tuple[str, ...], overlap: float) -> tuple[Found, np.ndarray]:
+    """Every detection, right or not, and the number of labels of each class."""
+    found: Found = {label: [] for label in range(len(labels))}
+    totals = np.zeros(len(labels), int)
     for scene in scenes:
         boxes, scores, classes = model.detect(scene.image, 0.005, overlap)
-        totals += np.bincount(scene.classes, minlength=len(LABELS))
-        for label in range(len(LABELS)):
+        totals += np.bincount(scene.classes, minlength=len(labels))
+        for label in range(len(labels)):
             truth = scene.boxes[scene.classes == label]
             free = np.ones(len(truth), bool)
             mine = classes == label
@@ -84,23 +90,23 @@ def match(model: Model, scenes: list[Scene], overlap: float) -> tuple[dict[int, 
                 if hit:
                     free[best] = False
                 if hit or not skip:
-                    found[label].append((float(score), hit))
+                    found[label].append((float(score), bool(hit)))
     return found, totals
 
 
-def average_precision(model: Model, scenes: list[Scene], overlap: float) -> dict[str, tuple[float, int]]:
+def scores_of(found: Found, totals: np.ndarray, labels: tuple[str, ...]) -> Scores:
+    return {labels[label]: (area_under(found[label], totals[label]), int(totals[label])) for label in found if totals[label]}
+
+
+def average_precision(model: Model, scenes: list[Scene], labels: tuple[str, ...], overlap: float) -> Scores:
     """AP50 and number of labels of each class that has any."""
-    found, totals = match(model, scenes, overlap)
-    return {LABELS[label]: (area_under(found[label], totals[label]), int(totals[label])) for label in found if totals[label]}
+    return scores_of(*match(model, scenes, labels, overlap), labels)
 
 
-def thresholds(model: Model, scenes: list[Scene], overlap: float) -> None:
-    """Prints what share of the vehicles found is right, and of the labelled ones is found, by the least score accepted."""
-    found, totals = match(model, scenes, overlap)
-    vehicles = [LABELS.index(label) for label in ("car", "motorbike", "bus", "truck")]
-    for floor in np.arange(0.15, 0.55, 0.05):
-        kept = [hit for label in vehicles for score, hit in found[label] if score >= floor]
-        print(f"  score >= {floor:.2f}: right {np.mean(kept or [0]):.3f}, found {sum(kept) / totals[vehicles].sum():.3f}")
+def at(found: Found, totals: np.ndarray, floor: float) -> tuple[float, float]:
+    """What share of the detections at or above `floor` is right, and what share of the labels is found, over classes with labels."""
+    hits = [hit for label in found if totals[label] for score, hit in found[label] if score >= floor]
+    return float(np.mean(hits or [0])), sum(hits) / max(1, totals.sum())
 
 
 def area_under(found: list[tuple[float, bool]], total: int) -> float:
@@ -124,40 +130,79 @@ def cost(model: Model, runs: int) -> tuple[float, float]:
 
 
 def squeezed(scene: Scene) -> Scene:
-    """A square frame back in 16:9."""
+    """A square frame back in 16:9, as its camera saw it."""
     factor = np.array((1, 9 / 16, 1, 9 / 16), np.float32)
     image = scene.image.resize((scene.image.width, scene.image.height * 9 // 16))
     return Scene(image, scene.boxes * factor, scene.classes, scene.ignored * factor)
 
 
-def report(title: str, result: dict[str, tuple[float, int]]) -> None:
-    line = "  ".join(f"{label} {score:.3f} ({labels})" for label, (score, labels) in result.items())
-    print(f"{title}: mean {np.mean([score for score, _ in result.values()]):.3f}  {line}", flush=True)
+def rider_crops(scenes: list[Scene]) -> list[Scene]:
+    """For each head a square around it and what is below, five heads wide: what the product looks at of a motorbike."""
+    crops = []
+    for scene in scenes:
+        for x0, y0, x1, y1 in scene.boxes:
+            side = max(16, round(5 * float(np.sqrt((x1 - x0) * (y1 - y0)))))
+            left, top = round(float(x0 + x1 - side) / 2), round(float(y0 + y1) / 2 - 0.3 * side)
+            boxes, seen = place(scene.boxes, 1, 1, -left, -top, side, side)
+            image = scene.image.crop((left, top, left + side, top + side))
+            whole, partly = seen >= 0.6, (seen > 0.02) & (seen < 0.6)
+            crops.append(Scene(image, boxes[whole], scene.classes[whole], boxes[partly & (area(boxes) > 0)]))
+    return crops
+
+
+def sets_of(task: Task, part: list[Scene], drawn: int) -> dict[str, list[Scene]]:
+    """What a detector is measured on, by name."""
+    if task is VEHICLES:
+        drawings = [draw_scene(np.random.default_rng(DRAWN_SEED + index)) for index in range(drawn)]
+        return {"frames, square": part, "frames in 16:9": [squeezed(scene) for scene in part], "drawn scenes": drawings}
+    if task is HELMET:
+        return {"photos": part, "crops of riders": rider_crops(part)}
+    return {"photos": part}
+
+
+def line(scores: Scores) -> str:
+    parts = "  ".join(f"{label} {score:.3f} ({labels})" for label, (score, labels) in scores.items())
+    return f"mean {np.mean([score for score, _ in scores.values()]):.3f}  {parts}"
+
+
+def task_of(manifest: dict) -> Task | None:
+    """The task that a manifest's labels are of, or none: a detector of another kind."""
+    return next((task for task in TASKS.values() if list(task.labels) == manifest["labels"]), None)
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--model", type=Path, default=Path("models/vehicles.onnx"))
-    arguments.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder that holds scenes/traffic")
-    arguments.add_argument("--drawn", type=int, default=100, help="drawn scenes to measure on as well")
-    arguments.add_argument("--overlap", type=float, default=OVERLAP, help="IoU above which suppression drops the weaker box")
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("manifests", type=Path, nargs="*", help="all of models/*.toml that are trained here, when none is named")
+    arguments.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder that holds scenes/")
+    arguments.add_argument("--part", choices=("tune", "test"), default="test")
     arguments.add_argument("--thresholds", action="store_true", help="print precision and recall by score as well")
+    arguments.add_argument("--drawn", type=int, default=100, help="drawn scenes to measure the vehicles on")
     arguments.add_argument("--runs", type=int, default=200, help="runs of the timing")
     options = arguments.parse_args()
-    model = Model(options.model)
-    print(f"{options.model}: input {model.width}x{model.height}")
-    frames = load_frames(options.data / "scenes/traffic")[-HELD_OUT:]
-    report("held-out frames", average_precision(model, frames, options.overlap))
-    if options.thresholds:
-        thresholds(model, frames, options.overlap)
-    report("held-out frames in 16:9", average_precision(model, [squeezed(frame) for frame in frames], options.overlap))
-    if options.drawn:
-        scenes = [draw_scene(np.random.default_rng(DRAWN_SEED + index)) for index in range(options.drawn)]
-        report("drawn scenes", average_precision(model, scenes, options.overlap))
-        if options.thresholds:
-            thresholds(model, scenes, options.overlap)
-    median, best = cost(model, options.runs)
-    print(f"one thread: median {median:.1f} ms, best {best:.1f} ms a frame")
+    print("| model | input | set | pictures | AP50 by class (labels) | mean | score ≥ | right | found | ms (median, best) |")
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    for path in options.manifests or sorted(Path(__file__).parent.parent.glob("*.toml")):
+        manifest = tomllib.loads(path.read_text())
+        if (task := task_of(manifest)) is None:
+            continue
+        file = path.parent / manifest["file"]
+        if (digest := hashlib.sha256(file.read_bytes()).hexdigest()) != manifest["sha256"]:
+            raise SystemExit(f"{file}: found sha256 {digest}, expected {manifest['sha256']} as in {path}")
+        model, floor = Model(file), manifest["thresholds"]["score"]
+        median, best = cost(model, options.runs)
+        for name, scenes in sets_of(task, load(task, options.data)[options.part], options.drawn).items():
+            found, totals = match(model, scenes, task.labels, manifest["thresholds"]["nms"])
+            scores = scores_of(found, totals, task.labels)
+            classes = ", ".join(f"{label} {score:.3f} ({labels})" for label, (score, labels) in scores.items())
+            mean, (right, seen) = np.mean([score for score, _ in scores.values()]), at(found, totals, floor)
+            print(
+                f"| {manifest['name']} | {model.width}×{model.height} | {name} | {len(scenes)} | {classes} | {mean:.3f} "
+                f"| {floor} | {right:.3f} | {seen:.3f} | {median:.1f}, {best:.1f} |",
+                flush=True,
+            )
+            if options.thresholds:
+                for score in np.arange(0.1, 0.7, 0.05):
+                    print("  score >= {:.2f}: right {:.3f}, found {:.3f}".format(score, *at(found, totals, score)))
 
 
 if __name__ == "__main__":

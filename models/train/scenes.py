@@ -1,23 +1,22 @@
-"""Training pictures: labelled frames, drawn scenes, and the augmentation that turns either into a network input.
+"""Training pictures, and the augmentation that turns them into a network input.
 
 A `Scene` holds RGB pixels, boxes `[n, 4]` as x0, y0, x1, y1 in pixels with their classes `[n]`, and `ignored` boxes `[m, 4]`:
-places that hold something nobody labelled, where the detector must not be taught "nothing here".
+places that hold something nobody labelled, where the detector is hardly taught "nothing here".
 """
 
 import io
-import json
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
 
-LABELS = ("car", "motorbike", "bus", "truck", "person", "traffic_light")
-COCO_ROWS = [2, 3, 5, 7, 0, 9]  # the rows of the 80 COCO classes that start each of LABELS
+from tasks import Task
+
 PAD = 114  # the grey of the letterbox border, as in the start model
 SMALLEST = 5.0  # px: the geometric mean of a box's sides below which it is ignored rather than taught
 VISIBLE = 0.4  # share of a box that must stay inside the crop for it to count as a label
+View = tuple[Image.Image, np.ndarray, np.ndarray, np.ndarray]  # a canvas, its boxes, their classes, ignored boxes
 
 
 @dataclass
@@ -26,22 +25,7 @@ class Scene:
     boxes: np.ndarray
     classes: np.ndarray
     ignored: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
-
-
-def load_frames(folder: Path) -> list[Scene]:
-    """The labelled frames of `folder` (`labels.json` in COCO style beside `images/`), in the order of time."""
-    data = json.loads((folder / "labels.json").read_text())
-    names = {category["id"]: category["name"] for category in data["categories"]}
-    rows: dict[int, list[tuple[list[float], int]]] = {image["id"]: [] for image in data["images"]}
-    for item in data["annotations"]:
-        x, y, width, height = item["bbox"]
-        rows[item["image_id"]].append(([x, y, x + width, y + height], LABELS.index(names[item["category_id"]])))
-    scenes = []
-    for image in sorted(data["images"], key=lambda image: image["frame"]):
-        boxes = np.array([box for box, _ in rows[image["id"]]], np.float32).reshape(-1, 4)
-        classes = np.array([label for _, label in rows[image["id"]]], np.int64)
-        scenes.append(Scene(Image.open(folder / "images" / image["file_name"]).convert("RGB"), boxes, classes))
-    return scenes
+    name: str = ""
 
 
 def letterbox(image: Image.Image, width: int, height: int) -> tuple[np.ndarray, float]:
@@ -57,35 +41,67 @@ def to_input(image: Image.Image) -> np.ndarray:
     return np.ascontiguousarray(np.asarray(image, np.float32)[:, :, ::-1].transpose(2, 0, 1))
 
 
-def augment(scene: Scene, width: int, height: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """One random view of a scene at the network's size: input, boxes, classes, ignored boxes.
+def look(scenes: list[Scene], chance: np.ndarray, task: Task, size: tuple[int, int], rng: np.random.Generator) -> View:
+    """One random training picture of `size` out of `scenes`, drawn with the weights `chance`."""
+    width, height = size
+    if rng.random() >= task.mosaic:
+        return augment(scenes[rng.choice(len(scenes), p=chance)], task, width, height, rng)
+    middle_x, middle_y = (round(rng.uniform(0.3, 0.7) * side) for side in size)
+    canvas, parts = Image.new("RGB", size), []
+    for left, right in ((0, middle_x), (middle_x, width)):
+        for top, bottom in ((0, middle_y), (middle_y, height)):
+            scene = scenes[rng.choice(len(scenes), p=chance)]
+            piece, boxes, classes, ignored = augment(scene, task, right - left, bottom - top, rng, 1.6)
+            canvas.paste(piece, (left, top))
+            shift = np.array([left, top, left, top], np.float32)
+            parts.append((boxes + shift, classes, ignored + shift))
+    return canvas, *(np.concatenate(arrays) for arrays in zip(*parts, strict=True))
 
-    The scale runs from 0.6 (zoom out: the whole picture, smaller than the input) to 2.6 (zoom in: a piece of it) of the letterbox's;
-    the vertical scale varies on its own, because the labelled frames were stretched to a square.
-    """
-    fit = min(width / scene.image.width, height / scene.image.height)
-    scale_x = fit * math.exp(rng.uniform(math.log(0.6), math.log(2.6)))
-    scale_y = scale_x * math.exp(rng.uniform(math.log(0.6), math.log(1.2)))
-    flip = rng.random() < 0.5
-    if flip:
-        scale_x = -scale_x
-    scaled_w, scaled_h = abs(scale_x) * scene.image.width, scale_y * scene.image.height
+
+def augment(scene: Scene, task: Task, width: int, height: int, rng: np.random.Generator, nearer: float = 1.0) -> View:
+    """One random view of a scene: zoomed (`nearer` on top), squeezed, mirrored, moved, in other light."""
+    fit = nearer * min(width / scene.image.width, height / scene.image.height)
+    scale_x = fit * math.exp(rng.uniform(*np.log(task.zoom)))
+    scale_y = scale_x * math.exp(rng.uniform(*np.log(task.squeeze)))
+    target = None
+    if len(scene.boxes) and rng.random() < task.crops:
+        target = scene.boxes[rng.integers(len(scene.boxes))]
+        wanted = rng.uniform(0.1, 0.45) * width  # the label's size in the view
+        zoom = wanted / math.sqrt(max(area(target[None])[0], 1)) / scale_x
+        scale_x, scale_y = scale_x * zoom, scale_y * zoom
+    mirrored = rng.random() < 0.5
+    scaled_w, scaled_h = scale_x * scene.image.width, scale_y * scene.image.height
     left, top = rng.uniform(*sorted((0.0, width - scaled_w))), rng.uniform(*sorted((0.0, height - scaled_h)))
-    if flip:
-        left += scaled_w
-    # PIL shrinks without low-pass filtering when it transforms, so resize first and place the result afterwards.
-    resized = scene.image.resize((max(1, round(scaled_w)), max(1, round(scaled_h))), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    if flip:
-        resized = resized.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    if target is not None:  # in the upper part, where a rider's head is
+        x, y = (target[0] + target[2]) / 2 * scale_x, (target[1] + target[3]) / 2 * scale_y
+        left, top = rng.uniform(0.2, 0.8) * width - (scaled_w - x if mirrored else x), rng.uniform(0.12, 0.6) * height - y
+    # Only what is seen is resized: a view can be a small piece, much enlarged.
+    seen_x = np.clip(np.array((-left, width - left)), 0, scaled_w) / scale_x
+    if mirrored:
+        seen_x = scene.image.width - seen_x[::-1]
+    seen_y = np.clip(np.array((-top, height - top)), 0, scaled_h) / scale_y
+    size = max(1, round((seen_x[1] - seen_x[0]) * scale_x)), max(1, round((seen_y[1] - seen_y[0]) * scale_y))
+    window = (max(0, seen_x[0]), max(0, seen_y[0]), min(scene.image.width, seen_x[1]), min(scene.image.height, seen_y[1]))
+    piece = scene.image
+    if target is not None and rng.random() < 0.6:  # as small as it was in a street frame, before it is enlarged
+        coarse = rng.uniform(9, 28) / wanted
+        small = max(4, round(size[0] * coarse)), max(4, round(size[1] * coarse))
+        piece = piece.resize(small, Image.Resampling.BILINEAR, box=window, reducing_gap=2.0).resize(size, Image.Resampling.BILINEAR)
+    else:
+        piece = piece.resize(size, Image.Resampling.BILINEAR, box=window, reducing_gap=2.0)
+    if mirrored:
+        piece = piece.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     canvas = Image.new("RGB", (width, height), (PAD,) * 3)
-    canvas.paste(recolour(resized, rng), (round(left - scaled_w if flip else left), round(top)))
+    canvas.paste(recolour(piece, rng), (round(max(left, 0)), round(max(top, 0))))
 
+    if mirrored:
+        scale_x, left = -scale_x, left + scaled_w
     boxes, seen = place(scene.boxes, scale_x, scale_y, left, top, width, height)
     ignored, _ = place(scene.ignored, scale_x, scale_y, left, top, width, height)
-    side = np.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+    side = np.sqrt(area(boxes))
     taught = (seen >= VISIBLE) & (side >= SMALLEST)
     partly = (seen > 0.02) & ~taught
-    return to_input(canvas), boxes[taught], scene.classes[taught], np.concatenate((ignored, boxes[partly]))
+    return canvas, boxes[taught], scene.classes[taught], np.concatenate((ignored, boxes[partly]))
 
 
 def place(boxes: np.ndarray, scale_x: float, scale_y: float, left: float, top: float, width: int, height: int):
@@ -101,9 +117,15 @@ def area(boxes: np.ndarray) -> np.ndarray:
     return (boxes[:, 2] - boxes[:, 0]).clip(0) * (boxes[:, 3] - boxes[:, 1]).clip(0)
 
 
+def covered(boxes: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """The share of each of `boxes` that each box of `by` covers: `[len(boxes), len(by)]`."""
+    low, high = np.maximum(boxes[:, None, :2], by[None, :, :2]), np.minimum(boxes[:, None, 2:], by[None, :, 2:])
+    return (high - low).clip(0).prod(2) / np.maximum(area(boxes), 1e-6)[:, None]
+
+
 def recolour(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Other light, other camera: brightness, contrast, colour, a tint, sometimes blur, noise, and JPEG artefacts."""
-    night = rng.random() < 0.2
+    night = rng.random() < 0.15
     image = ImageEnhance.Brightness(image).enhance(rng.uniform(0.2, 0.5) if night else rng.uniform(0.6, 1.4))
     image = ImageEnhance.Contrast(image).enhance(rng.uniform(0.5, 1.3))
     image = ImageEnhance.Color(image).enhance(rng.uniform(0.2, 1.6))

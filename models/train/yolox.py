@@ -1,5 +1,7 @@
 """YOLOX-nano as plain convolutions with biases (batch norm already folded), loadable from the official ONNX export.
 
+The activations are the export's SiLU, or ReLU after `use_relu`: a third cheaper on a CPU, and to be trained again.
+
 The modules are declared in the order in which the network runs, so the n-th `Conv2d` here is the n-th `Conv` node of the
 export: `load_start` relies on it and refuses a file whose shapes differ.
 
@@ -132,7 +134,19 @@ class Export(nn.Module):
         return torch.cat(maps, 2).permute(0, 2, 1)
 
 
-def load_start(path: Path, class_rows: list[int]) -> Detector:
+def use_relu(module: nn.Module) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, nn.SiLU):
+            setattr(module, name, nn.ReLU(inplace=True))
+        else:
+            use_relu(child)
+
+
+def uses_relu(detector: nn.Module) -> bool:
+    return any(isinstance(module, nn.ReLU) for module in detector.modules())
+
+
+def load_start(path: Path, class_rows: tuple[int, ...]) -> Detector:
     """A detector with the weights of the official export, keeping the given rows of its 80 COCO classes, or of an export of ours."""
     graph = onnx.load(str(path)).graph
     arrays = {item.name: torch.from_numpy(numpy_helper.to_array(item).copy()) for item in graph.initializer}
@@ -145,10 +159,12 @@ def load_start(path: Path, class_rows: list[int]) -> Detector:
         if weight.shape[1] == FOCUS_PLANES:
             weight = fold_focus(weight)
         elif weight.shape[0] == COCO_CLASSES:
-            weight, bias = weight[class_rows], bias[class_rows]
+            weight, bias = weight[list(class_rows)], bias[list(class_rows)]
         if layer.weight.shape != weight.shape:
             raise ValueError(f"{path}: expected a convolution of {tuple(layer.weight.shape)}, found {tuple(weight.shape)}")
         layer.weight.data, layer.bias.data = weight, bias
+    if any(node.op_type == "Relu" for node in graph.node):
+        use_relu(detector)
     return detector
 
 

@@ -1,0 +1,116 @@
+"""The labelled pictures and their splits.
+
+Pictures of one place, or near copies of each other, are in one part. The traffic frames are split by time, the photos by a hash of
+their names. Three parts: `train`; `tune`, on which thresholds are chosen; `test`, which is only measured.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from scenes import Scene, area, covered
+from tasks import HELMET, VEHICLES, Task
+
+FOLDERS = {"vehicles": "scenes/traffic", "waste": "scenes/waste", "helmet": "scenes/helmet"}
+HELD_OUT, GAP = 30, 5  # the last frames in time are the test; the ones before them are of the same piece of video: used for nothing
+TUNE_SEGMENT = "4075-4094"
+TEST, TUNE = 25, 10  # of 100 groups of photos, so many are for the test, and so many for tuning
+LARGE = 10  # a group of more photos is trained on: it would make a part of its own, of one place
+ALIKE_BITS, ALIKE_SHADES, ALIKE_COLOURS = 14, 0.9, 0.93  # from where two photos are of one group; see `groups`
+
+
+def load(task: Task, data: Path) -> dict[str, list[Scene]]:
+    """The scenes of each part, in the order of time or of names."""
+    folder = data / FOLDERS[task.name]
+    labels = json.loads((folder / "labels.json").read_text())
+    names = {category["id"]: task.labels.index(category["name"]) for category in labels["categories"]}
+    rows: dict[int, list[tuple[list[float], int]]] = {image["id"]: [] for image in labels["images"]}
+    for item in labels["annotations"]:
+        x, y, width, height = item["bbox"]
+        rows[item["image_id"]].append(([x, y, x + width, y + height], names[item["category_id"]]))
+    by_time = task is VEHICLES
+    records = sorted(labels["images"], key=lambda image: image["frame"] if by_time else image["file_name"])
+    scenes = []
+    for image in records:
+        boxes = np.array([box for box, _ in rows[image["id"]]], np.float32).reshape(-1, 4)
+        classes = np.array([label for _, label in rows[image["id"]]], np.int64)
+        picture = Image.open(folder / "images" / image["file_name"]).convert("RGB")
+        scenes.append(Scene(picture, boxes, classes, name=image["file_name"]))
+    if by_time:
+        tune = [record["segment"] == TUNE_SEGMENT for record in records]
+        early = range(len(scenes) - HELD_OUT - GAP)
+        return {
+            "train": [scenes[index] for index in early if not tune[index]],
+            "tune": [scenes[index] for index in early if tune[index]],
+            "test": scenes[-HELD_OUT:],
+        }
+    parts: dict[str, list[Scene]] = {"train": [], "tune": [], "test": []}
+    grouped = groups(scenes)
+    for scene, group in zip(scenes, grouped, strict=True):
+        draw = int(hashlib.sha256(group.encode()).hexdigest(), 16) % 100 if grouped.count(group) <= LARGE else 100
+        parts["test" if draw < TEST else "tune" if draw < TEST + TUNE else "train"].append(scene)
+    return parts
+
+
+def groups(scenes: list[Scene]) -> list[str]:
+    """For each photo the name of the first one of its group: those that are linked by being alike.
+
+    Two are alike when their perceptual hashes (signs of the low frequencies of 32x32 greys; also mirrored) differ in few bits, when
+    their 12x12 thumbnails correlate, or when their histograms of colour (8x8x8, Bhattacharyya coefficient) agree: the same place.
+    """
+    hashes, mirrored, shades, colours = [], [], [], []
+    cosines = np.cos(np.pi * np.arange(8)[:, None] * (2 * np.arange(32)[None] + 1) / 64)
+    for scene in scenes:
+        grey = np.asarray(scene.image.convert("L").resize((32, 32)), np.float32)
+        for bits, picture in ((hashes, grey), (mirrored, grey[:, ::-1])):
+            low = (cosines @ picture @ cosines.T).ravel()[1:]
+            bits.append(low > np.median(low))
+        thumbnail = np.asarray(scene.image.resize((12, 12), Image.Resampling.BOX), np.float32).ravel()
+        thumbnail -= thumbnail.mean()
+        shades.append(thumbnail / np.linalg.norm(thumbnail))
+        levels = np.asarray(scene.image.resize((160, 160)), np.int64) // 32
+        histogram = np.bincount((levels @ (64, 8, 1)).ravel(), minlength=512)
+        colours.append(np.sqrt(histogram / histogram.sum()))
+    bits, turned, shades, colours = np.array(hashes), np.array(mirrored), np.array(shades), np.array(colours)
+    apart = np.minimum((bits[:, None] != bits[None]).sum(2), (bits[:, None] != turned[None]).sum(2))
+    alike = (apart <= ALIKE_BITS) | (shades @ shades.T >= ALIKE_SHADES) | (colours @ colours.T >= ALIKE_COLOURS)
+    first = np.arange(len(scenes))
+    while True:
+        linked = np.where(alike | alike.T, first[None], len(scenes)).min(1)
+        if (linked == first).all():
+            return [scenes[index].name for index in first]
+        first = linked
+
+
+def add_unlabelled(model, scenes: list[Scene], sure: float, ignore: float, taught: tuple[str, ...]) -> None:
+    """Adds what `model` sees outside all labels: labels of the kinds `taught` where it is `sure`, otherwise ignored places.
+
+    A rider belongs to the motorbike: a person who is mostly within one, grown upwards, makes its box larger and is none himself.
+    """
+    wanted = [VEHICLES.labels.index(label) for label in taught]
+    motorbike, person = VEHICLES.labels.index("motorbike"), VEHICLES.labels.index("person")
+    for scene in scenes:
+        boxes, scores, classes = model.detect(scene.image, ignore, 0.45)
+        boxes = boxes.astype(np.float32)
+        riding = np.zeros(len(boxes), bool)
+        for index in np.flatnonzero(classes == motorbike):
+            x0, y0, x1, y1 = boxes[index]
+            reach = np.array([[x0, y0 - (y1 - y0), x1, y1]], np.float32)
+            riders = (classes == person) & (covered(boxes, reach)[:, 0] > 0.6) & (boxes[:, 3] > y0 + 0.2 * (y1 - y0))
+            riding |= riders
+            whole = boxes[riders | (np.arange(len(boxes)) == index)]
+            boxes[index] = (*whole[:, :2].min(0), *whole[:, 2:].max(0))
+        new = (covered(boxes, scene.boxes).max(1, initial=0) < 0.4) & ~riding
+        clear = new & np.isin(classes, wanted) & (scores >= sure)
+        scene.ignored = np.concatenate((scene.ignored, boxes[new & ~clear]))
+        scene.boxes = np.concatenate((scene.boxes, boxes[clear]))
+        scene.classes = np.concatenate((scene.classes, classes[clear]))
+
+
+def street_photos(data: Path) -> list[Scene]:
+    """The helmets' training photos without their labels: riders, and streets of other places."""
+    photos = load(HELMET, data)["train"]
+    return [Scene(scene.image, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), name=scene.name) for scene in photos]
