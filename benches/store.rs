@@ -5,6 +5,9 @@
 //! of several rounds in one run; what counts is the ratio, machines are noisy. Peers that are not installed are left out and named.
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 
+#[path = "peers/python.rs"]
+mod python;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
@@ -297,12 +300,8 @@ fn plan(runtime: &tokio::runtime::Runtime, queries: &Queries, sql: &str) -> Stri
 
 /// Milliseconds and rows of each statement; `None` when Python has no DuckDB.
 fn duck(dir: &Path, statements: &[&String]) -> Option<Vec<(f64, usize)>> {
-    // `make bench` puts one there.
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("vendor/peers/bin/python3");
-    let python = if own.exists() { own } else { PathBuf::from("python3") };
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/store.py");
-    let mut command = Command::new(python);
-    let child = command.arg(script).arg(dir).arg(ROUNDS.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut command = python::python("store.py");
+    let child = command.arg(dir).arg(ROUNDS.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = child.spawn().ok()?;
     let text: String = statements.iter().map(|sql| format!("{sql}\n")).collect();
     child.stdin.take()?.write_all(text.as_bytes()).ok()?;

@@ -18,6 +18,7 @@ mod storm;
 mod weather;
 
 pub use faults::{Fault, FaultCounts};
+pub use frames::drawn_frames;
 pub use publish::{SimConfig, SimReport, run};
 pub use scenario::{Emission, Scenario};
 pub use weather::ScenarioKind;

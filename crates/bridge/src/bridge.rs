@@ -115,7 +115,6 @@ impl Feed {
     }
 
     /// The next thing to publish; waits for it. `None` at the end.
-    #[expect(clippy::should_implement_trait, reason = "several handles take turns at one feed")]
     pub fn next(&self) -> Option<Publish> {
         loop {
             // Looked at first: what came before the end is still given.

@@ -198,6 +198,11 @@ mod tests {
     }
 
     #[test]
+    fn the_shipped_list_is_valid() {
+        assert_eq!(problems_of(include_str!("../../../config/cameras.toml")), "");
+    }
+
+    #[test]
     fn every_mistake_is_named_and_no_password() {
         let found = problems_of(
             "retry = \"1ms\"\nmax_bytes = 3\n[[camera]]\nid = \"a b\"\nfps = 0\nrtsp = \"rtsp://bob:secret@10.0.0.5/s1\"\n\

@@ -1,7 +1,6 @@
-//! From JPEG bytes to counts, events and candidates of violations: header check, motion gate, scaled decode, letterbox, box decoding,
-//! tracks, zones and lines, signals, plates, the judge.
+//! From JPEG bytes to counts: header check, scaled decode, motion gate, letterbox, box decoding, zones.
 //!
-//! The models themselves are behind [`Detector`], [`PlateFinder`] and [`PlateReader`], so that everything here is tested without one.
+//! The model itself is behind [`Detector`], so that everything here is tested without one.
 //!
 //! Invariant: a frame that could not be looked at is an `Err`, never a count of zero. Nothing here keeps a clock, a thread
 //! or a file; all state belongs to one [`Pipeline`], which one worker owns.

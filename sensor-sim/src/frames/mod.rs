@@ -122,6 +122,26 @@ impl Studio {
     }
 }
 
+/// Streets of a calm morning as `cameras` cameras see them, for measurements: all first pictures, then all second ones, and so on,
+/// `turns` times.
+///
+/// # Errors
+/// As [`Studio::drawn`] and [`Studio::frame`].
+pub fn drawn_frames(registry: Arc<Registry>, seed: u64, size: (usize, usize), cameras: usize, turns: usize) -> anyhow::Result<Vec<Bytes>> {
+    // 08:00 in Huế on 1 July 2025.
+    let at = Timestamp::from_millis(1_751_331_600_000);
+    let weather = Arc::new(Weather::new(crate::ScenarioKind::Calm, seed));
+    let mut studio = Studio::drawn(registry, weather, seed, size)?;
+    let mut frames = Vec::with_capacity(cameras * turns);
+    for turn in 0..turns {
+        for camera in 0..cameras {
+            frames.extend(studio.frame(camera, turn as u64, at)?);
+        }
+    }
+    anyhow::ensure!(frames.len() == cameras * turns, "a camera has no power");
+    Ok(frames)
+}
+
 /// How many vehicles a faultless detector would count in the view of the camera at `index`; `None` while it has no power.
 pub(crate) fn vehicles(registry: &Registry, seed: u64, weather: &Weather, index: usize, at: Timestamp) -> Option<usize> {
     let camera = registry.cameras.get(index).filter(|_| !city::camera_is_dark(weather, index, at))?;

@@ -4,7 +4,9 @@ mod onnx_file;
 
 use std::path::{Path, PathBuf};
 
-use huong_infer::{InferError, OnnxDetector, OnnxPlateFinder, OnnxPlateReader, Provider, load_openvino, load_runtime};
+use huong_infer::{
+    InferError, Layout, ModelManifest, OnnxDetector, OnnxPlateFinder, OnnxPlateReader, Provider, load_openvino, load_runtime,
+};
 use huong_types::BoundingBox;
 use huong_vision::{Detector, Letterbox, Letterboxed, PlateFinder, PlateImage, PlateReader};
 use sha2::{Digest, Sha256};
@@ -129,6 +131,24 @@ fn plates_are_found_and_read() {
     let (_folder, path) = folder("plate-ctc", &["7", "K", "M"], &outputs);
     let error = OnnxPlateReader::open(&path, Provider::Cpu).expect_err("a character more").to_string();
     assert!(error.contains("found [1, 2, 3] and [1, 1], expected f32 [1, ?, 4]"), "{error}");
+}
+
+#[test]
+fn every_shipped_model_opens_by_its_manifest() {
+    load_runtime(&workspace().join("vendor/ort")).expect("`make test` puts ONNX Runtime into vendor/ort");
+    let entries = std::fs::read_dir(workspace().join("models")).expect("the models");
+    let mut manifests: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    manifests.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    assert!(!manifests.is_empty(), "there is at least the model of vehicles");
+    for path in manifests {
+        let layout = ModelManifest::read(&path).unwrap_or_else(|error| panic!("{error}")).layout;
+        let opened = match layout {
+            Layout::PlateCorners => OnnxPlateFinder::open(&path, Provider::Cpu).map(drop),
+            Layout::PlateCtc => OnnxPlateReader::open(&path, Provider::Cpu).map(drop),
+            _ => OnnxDetector::open(&path, Provider::Cpu).map(drop),
+        };
+        opened.unwrap_or_else(|error| panic!("{error}"));
+    }
 }
 
 #[test]
