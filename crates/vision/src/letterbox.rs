@@ -2,8 +2,9 @@
 //!
 //! Invariant: `to_frame` undoes exactly what was done to the pixels, rounding of the scaled size included.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeError, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeError, ResizeOptions, Resizer};
 use huong_types::BoundingBox;
 use serde::Deserialize;
 
@@ -107,12 +108,13 @@ impl Letterboxer {
         let side = |at: f32, scale: f32, most: u32| f64::from(at / scale).clamp(0.0, f64::from(most));
         let (left, top) = (side(crop.x, across, pixels.size.0), side(crop.y, down, pixels.size.1));
         let (right, bottom) = (side(crop.x + crop.width, across, pixels.size.0), side(crop.y + crop.height, down, pixels.size.1));
-        let source = ImageRef::new(pixels.size.0, pixels.size.1, pixels.samples, PixelType::U8x3);
+        let source = TypedImageRef::<U8x3>::from_buffer(pixels.size.0, pixels.size.1, pixels.samples);
         let source = source.map_err(|_| ResizeError::PixelTypesAreDifferent)?;
-        let mut target =
-            Image::from_slice_u8(width, height, &mut self.resized, PixelType::U8x3).map_err(|_| ResizeError::PixelTypesAreDifferent)?;
+        let target = TypedImage::<U8x3>::from_buffer(width, height, &mut self.resized);
+        let mut target = target.map_err(|_| ResizeError::PixelTypesAreDifferent)?;
         let options = self.options.crop(left, top, right - left, bottom - top);
-        self.resizer.resize(&source, &mut target, &options)?;
+        // Typed, because the other way compiles every kind of pixel that there is: minutes.
+        self.resizer.resize_typed(&source, &mut target, &options)?;
         self.write_planes(geometry);
         Ok(&self.out)
     }
