@@ -48,6 +48,7 @@ impl Sheet<'_> {
                 Method::Reencoded => "cắt và nén lại",
             };
             sheet.text(8.5, &format!("Ảnh biển số: {} ({how} từ {})", facts.file, facts.from));
+            sheet.space(4.0);
             sheet.picture(crop, None, CROP);
         }
         sheet.turn();
