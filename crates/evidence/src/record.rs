@@ -181,6 +181,9 @@ pub(crate) fn id(candidate: &Candidate) -> Result<Name, EvidenceError> {
     Ok(Name::from(format!("{day}-{time}-{camera}-{}-{}", candidate.act.as_str(), hash.get(..12).unwrap_or_default())))
 }
 
+/// Names and contents.
+type Files = Vec<(String, Vec<u8>)>;
+
 /// The record of a candidate and the files beside it.
 pub(crate) fn make(
     candidate: &Candidate,
@@ -188,8 +191,8 @@ pub(crate) fn make(
     laws: &Laws,
     config: &EvidenceConfig,
     now: Timestamp,
-) -> Result<(Record, Vec<(String, Vec<u8>)>), EvidenceError> {
-    let mut files: Vec<(String, Vec<u8>)> = Vec::new();
+) -> Result<(Record, Files), EvidenceError> {
+    let mut files = Files::new();
     let mut facts = BTreeMap::new();
     let mut add = |name: &str, bytes: Vec<u8>, kind: Kind| {
         facts.insert(name.to_owned(), FileFact { sha256: sha256(&bytes), bytes: bytes.len() as u64, kind });

@@ -249,8 +249,11 @@ mod tests {
         SignalSpec { red: None, yellow: None, green: None, head: Some([0.495, 0.19, 0.03, 0.14]), feed: None, ..lamps() }
     }
 
+    /// Which lamp, and its colour.
+    type Lit = (usize, [u8; 3]);
+
     /// A dim street with a dark head whose lamp at `lit` (0 to 2) has this colour; `glare` lightens everything.
-    fn street(lit: &[(usize, [u8; 3])], glare: u8) -> Vec<u8> {
+    fn street(lit: &[Lit], glare: u8) -> Vec<u8> {
         let pixel = |i: usize| {
             let (x, y) = (i % FRAME.0 as usize, i / FRAME.0 as usize);
             let lamp = |k: usize| (200..208).contains(&x) && (40 + 8 * k..48 + 8 * k).contains(&y);
@@ -277,7 +280,7 @@ mod tests {
     #[test]
     fn lamps_and_heads_are_read_by_colour_and_what_is_not_clear_is_unknown() {
         use SignalState::{Green, Red, Unknown, Yellow};
-        let cases: [(&str, &[(usize, [u8; 3])], u8, SignalState); 10] = [
+        let cases: [(&str, &[Lit], u8, SignalState); 10] = [
             ("red", &[(0, RED)], 0, Red),
             ("yellow", &[(1, YELLOW)], 0, Yellow),
             ("green", &[(2, GREEN)], 0, Green),

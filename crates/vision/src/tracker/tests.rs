@@ -3,8 +3,10 @@
 use super::*;
 use crate::testing::seen;
 
-/// Seconds, and what is seen then: label, score, centre, and a shade that makes the appearance.
-type Scene<'a> = &'a [(f32, &'a [(&'a str, f32, (f32, f32), u8)])];
+/// Label, score, centre, and a shade that makes the appearance.
+type Object<'a> = (&'a str, f32, (f32, f32), u8);
+/// Seconds, and what is seen then.
+type Scene<'a> = &'a [(f32, &'a [Object<'a>])];
 
 fn at(second: f32) -> Timestamp {
     Timestamp::from_millis((second * 1000.0) as i64)
@@ -30,7 +32,7 @@ fn run(config: &TrackerConfig, scene: Scene<'_>) -> (Tracker, Vec<Vec<Option<u64
 
 #[test]
 fn one_frame_a_second_is_enough_for_a_vehicle_that_moves_three_lengths_a_frame() {
-    let path: Vec<(&str, f32, (f32, f32), u8)> = (0..6).map(|i| ("motorbike", 0.8, (50.0 + 110.0 * i as f32, 200.0), 200)).collect();
+    let path: Vec<Object> = (0..6).map(|i| ("motorbike", 0.8, (50.0 + 110.0 * i as f32, 200.0), 200)).collect();
     let scene: Vec<(f32, &[_])> = path.iter().enumerate().map(|(i, object)| (i as f32, std::slice::from_ref(object))).collect();
     let (tracker, ids) = run(&TrackerConfig::default(), &scene);
     assert!(ids.iter().all(|ids| ids == &[Some(1)]), "{ids:?}");
@@ -42,7 +44,7 @@ fn one_frame_a_second_is_enough_for_a_vehicle_that_moves_three_lengths_a_frame()
 #[test]
 fn two_that_cross_keep_their_ids() {
     // A red one to the right and a blue one to the left meet at x = 200, where their boxes coincide but for 6 pixels.
-    let scene: Vec<(f32, Vec<(&str, f32, (f32, f32), u8)>)> = (0..9)
+    let scene: Vec<(f32, Vec<Object>)> = (0..9)
         .map(|i| {
             (i as f32 * 0.5, vec![("car", 0.8, (100.0 + 25.0 * i as f32, 200.0), 250), ("car", 0.8, (300.0 - 25.0 * i as f32, 206.0), 20)])
         })
@@ -55,7 +57,7 @@ fn two_that_cross_keep_their_ids() {
 
 #[test]
 fn two_alike_that_meet_are_doubted() {
-    let scene: Vec<(f32, Vec<(&str, f32, (f32, f32), u8)>)> = (0..9)
+    let scene: Vec<(f32, Vec<Object>)> = (0..9)
         .map(|i| {
             (i as f32 * 0.5, vec![("car", 0.8, (100.0 + 25.0 * i as f32, 200.0), 90), ("car", 0.8, (300.0 - 25.0 * i as f32, 202.0), 90)])
         })
