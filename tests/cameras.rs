@@ -44,3 +44,59 @@ fn a_crowded_junction_raises_congestion() {
     let counted = huong.query(&format!("SELECT count(*) FROM observations WHERE key = '{CAMERA}' AND field = 'total' AND value >= 10"));
     assert!(counted[0].parse::<u32>().expect("a number") >= 10, "a busy junction has many vehicles: {counted:?}");
 }
+
+/// Vehicles that stand where none may: the pictures of a real junction, still, through the real detector to records of evidence.
+#[test]
+fn a_vehicle_that_stands_where_it_may_not_becomes_a_record() {
+    let Some(data) = shared_data() else { return };
+    let folder = data.join("scenes/traffic/images");
+    let picture = std::fs::read_dir(folder).expect("the pictures are there").flatten().map(|entry| entry.path()).min().expect("a picture");
+    let picture = std::fs::read(picture).expect("the picture is readable");
+    let dir = tempfile::tempdir().expect("a folder");
+    let (views, evidence) = (dir.path().join("views.toml"), dir.path().join("evidence"));
+    let everywhere = "points = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]";
+    let zone =
+        format!("[[camera]]\nid = \"{CAMERA}\"\n[[camera.zone]]\nname = \"kerb\"\nkind = \"no-stopping\"\ndwell = \"10s\"\n{everywhere}\n");
+    std::fs::write(&views, zone).expect("the file is written");
+    let broker = Mosquitto::start();
+    // Nothing moves in a picture that comes again: only the keep-alive has it looked at.
+    let head = format!("vision.views = \"{}\"\nvision.gate.keep_alive = \"1ms\"\n", views.display());
+    let extra = format!("[evidence]\ndir = \"{}\"\nlaws = \"config/violations.toml\"\n", evidence.display());
+    let mut huong = Huong::with_files(broker.port, &[], &head, &extra).connected();
+    let publisher = Publisher::connect(broker.port);
+    let figure = |name: &str| huong.metric(name);
+    wait_for("the frames' subscription", || {
+        publisher.publish("hue/cameras/no-such-camera/frame", "no picture");
+        let text = get(huong.wall, "/metrics").unwrap_or_default();
+        text.lines().any(|line| line.contains("part=\"rejected\"} ") && !line.ends_with(" 0")).then_some(())
+    });
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970").as_millis();
+    let shots = 14;
+    for i in 0..shots {
+        publisher.publish(&format!("hue/cameras/{CAMERA}/frame/{}", now - 2_000 * (shots - i)), picture.clone());
+        let seen = (i + 1) as f64;
+        wait_for("the picture to be looked at", || (figure("huong_frames_total{part=\"inferred\"}") >= seen).then_some(()));
+    }
+    wait_for("the records", || {
+        (figure("huong_candidates_total") > 0.0 && figure("huong_records_total") == figure("huong_candidates_total")).then_some(())
+    });
+    assert_eq!(figure("huong_records_failed_total"), 0.0);
+    let kept = figure("huong_records_total");
+    assert!(huong.stop());
+    let told = huong.query("SELECT count(*) FROM observations WHERE stream = 'candidates' AND field = 'act' AND text = 'stop_park'");
+    assert_eq!(told[0].parse::<f64>().expect("a number"), kept, "each is a reading too");
+    let mut pictures = 0;
+    for state in ["records", "void"] {
+        for day in std::fs::read_dir(evidence.join(state)).into_iter().flatten().flatten() {
+            for record in std::fs::read_dir(day.path()).expect("a folder of a day").flatten() {
+                for file in std::fs::read_dir(record.path()).expect("a folder of a record").flatten() {
+                    if file.file_name().to_string_lossy().starts_with("picture-") {
+                        assert_eq!(std::fs::read(file.path()).expect("is readable"), picture, "untouched");
+                        pictures += 1;
+                    }
+                }
+            }
+        }
+    }
+    assert!(pictures as f64 >= 3.0 * kept, "three pictures of each of {kept}: {pictures}");
+}

@@ -247,7 +247,8 @@ fn a_motorbike_over_a_red_light_becomes_a_candidate_with_its_plate() {
     // What happened is told as readings too, and the plate of nobody in particular is not.
     let readings: Vec<_> = outcomes.iter().flat_map(|outcome| &outcome.readings).collect();
     let streams: std::collections::BTreeSet<&str> = readings.iter().map(|reading| reading.stream.as_str()).collect();
-    assert_eq!(streams.into_iter().collect::<Vec<_>>(), ["signal", "vehicles", "zone_events"]);
+    assert_eq!(streams.into_iter().collect::<Vec<_>>(), ["candidates", "signal", "vehicles", "zone_events"]);
+    assert!(readings.iter().all(|reading| !format!("{reading:?}").contains("75B112345")), "{readings:?}");
 }
 
 #[test]
