@@ -59,10 +59,9 @@ openvino: $(ORT)
 plates: $(PLATES)
 $(PLATES): models/plate-lines.onnx models/train/join_reader.py
 	@echo "[huong] making the plate reader in vendor/plates (about 60 MB of Python packages)"
-	python3 -m venv vendor/plates/venv
-	vendor/plates/venv/bin/pip install --quiet --disable-pip-version-check --only-binary=:all: numpy onnx==1.17.0
+	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --only-binary=:all: --upgrade --target vendor/plates/python numpy onnx==1.17.0
 	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-deps --only-binary=:all: --upgrade --target vendor/plates/rapidocr rapidocr==3.10.0
-	vendor/plates/venv/bin/python models/train/join_reader.py --general vendor/plates/rapidocr/rapidocr/models/PP-OCRv6_rec_small.onnx --out $@
+	PYTHONPATH=vendor/plates/python python3 models/train/join_reader.py --general vendor/plates/rapidocr/rapidocr/models/PP-OCRv6_rec_small.onnx --out $@
 
 # cmake and nasm compile libjpeg-turbo; the tests start a real broker, a real browser, a real S3 server and a real RTSP server.
 setup-build:
