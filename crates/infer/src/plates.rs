@@ -23,7 +23,6 @@ pub struct OnnxPlateFinder {
 pub struct OnnxPlateReader {
     model: Model,
     alphabet: Vec<u8>,
-    confidence: f32,
 }
 
 impl OnnxPlateFinder {
@@ -67,12 +66,7 @@ impl OnnxPlateReader {
         model.order_by(|output| usize::from(output.name() == "two_lines"));
         let alphabet: Vec<u8> = described.labels.iter().filter_map(|label| label.bytes().next()).collect();
         model.check_outputs(|shapes| check(&alphabet, shapes))?;
-        Ok(Self { model, alphabet, confidence: described.thresholds.score })
-    }
-
-    /// The least probability at which a reading is to be given, from the manifest.
-    pub fn confidence(&self) -> f32 {
-        self.confidence
+        Ok(Self { model, alphabet })
     }
 }
 

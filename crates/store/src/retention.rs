@@ -40,7 +40,7 @@ pub struct Keep {
 /// Data ends at most so long before the clock, or else the clock is not to be believed: the longest stop after which nobody need look.
 const QUIET: Span = Span::from_mins(2 * 24 * 60);
 
-/// Files looked at in one go; the others come with a later one.
+/// Files removed in one go; the others go with a later one.
 const MOST_DISCARDED: usize = 10_000;
 
 impl Keep {
@@ -155,7 +155,10 @@ pub fn discard(dir: &Path, folder: &Path, keep: Span, why: &str, now: Timestamp)
         entries => entries.during("list", folder)?,
     };
     let mut old = Vec::new();
-    for entry in entries.take(MOST_DISCARDED) {
+    for entry in entries {
+        if old.len() == MOST_DISCARDED {
+            break;
+        }
         let path = entry.during("list", folder)?.path();
         let found = fs::symlink_metadata(&path).during("look at", &path)?;
         let age = found.modified().during("look at", &path)?.elapsed().unwrap_or_default();

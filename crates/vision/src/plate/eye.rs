@@ -16,7 +16,7 @@ use crate::{FrameError, Letterbox, Pixels, PlateFinder, PlateReader};
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PlateConfig {
-    /// The least score of a plate.
+    /// The least score of a plate; the finder's own, in its manifest, counts besides.
     pub score: f32,
     /// How much of its size is added around a vehicle's box, because plates hang at its edge.
     pub around: f32,
@@ -39,7 +39,7 @@ pub struct PlateConfig {
 
 impl Default for PlateConfig {
     /// 2.5 and 3.0: plates are 1.36 (motorbike), 2.0 (car, short) and 4.73 (car, long) wide by height (QCVN 08:2024/BCA); a photo from the
-    /// side narrows the last. 32 pixels are four a character of a long plate. The others: choices of this project.
+    /// side narrows the last. 24 pixels are three a character of a long plate. The others: choices of this project.
     fn default() -> Self {
         Self {
             score: 0.4,
