@@ -11,21 +11,21 @@ use std::sync::Arc;
 use huong_alerts::TableConfig;
 use huong_evidence::{EvidenceConfig, Laws};
 use huong_flight::FlightConfig;
-use huong_infer::Provider;
 use huong_ingest::{BrokerConfig, FolderConfig, MqttConfig, PostsConfig};
 use huong_mirror::MirrorConfig;
 use huong_notify::SinkConfig;
 use huong_store::{QueryLimits, StoreConfig};
 use huong_types::decode::{Decoder, Limits, SourceConfig};
-use huong_types::{Name, Problems, Registry, Span, Stream, load_toml};
-use huong_vision::{
-    FrameLimits, GateConfig, JudgeConfig, LookConfig, ScheduleConfig, SignalConfig, TrackerConfig, Views, VisionConfig, ZoneConfig,
-    plate::PlateConfig,
-};
+use huong_types::{Name, Problems, Registry, Stream, load_toml};
+use huong_vision::Views;
 use huong_wall::{Tokens, WallConfig};
 use serde::Deserialize;
 
 use crate::brain::Brain;
+
+mod vision;
+
+pub(crate) use vision::VisionSection;
 
 /// `config/huong.toml` as written.
 #[derive(Debug, Deserialize)]
@@ -51,99 +51,6 @@ struct Raw {
     sink: Vec<SinkConfig>,
     mirror: Option<MirrorConfig>,
     evidence: Option<EvidenceConfig>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct VisionSection {
-    /// Without it, frames are shown and not looked at.
-    pub(crate) enabled: bool,
-    /// The model's manifest.
-    pub(crate) model: PathBuf,
-    /// Those of the models that find and read number plates; without both no plate is read.
-    pub(crate) plate_finder: Option<PathBuf>,
-    pub(crate) plate_reader: Option<PathBuf>,
-    /// Of the model that looks at riders' heads, and of that which looks for waste.
-    pub(crate) helmets: Option<PathBuf>,
-    pub(crate) waste: Option<PathBuf>,
-    /// Threads that look at frames, each with its own sessions.
-    pub(crate) workers: usize,
-    pub(crate) schedule: ScheduleConfig,
-    /// While an alarm of one of these rules stands, time goes to the cameras of floods.
-    pub(crate) flood_rules: Vec<Name>,
-    /// ONNX Runtime's shared library, or the folder of its Python wheel.
-    pub(crate) runtime: PathBuf,
-    /// What computes.
-    pub(crate) provider: Provider,
-    /// The plugin of the provider `openvino`, or the folder of its Python wheel.
-    pub(crate) openvino: PathBuf,
-    /// Zones, lines and signals of the cameras; without it none is judged.
-    views: Option<PathBuf>,
-    limits: FrameLimits,
-    gate: GateConfig,
-    look: LookConfig,
-    tracker: TrackerConfig,
-    zones: ZoneConfig,
-    signals: SignalConfig,
-    plates: PlateConfig,
-    judge: JudgeConfig,
-    plate_wait: Span,
-    riders: usize,
-    rider_width: f32,
-    waste_every: Span,
-}
-
-impl Default for VisionSection {
-    fn default() -> Self {
-        let VisionConfig { limits, gate, look, tracker, zones, signals, plates, judge, plate_wait, riders, rider_width, waste_every } =
-            VisionConfig::default();
-        Self {
-            enabled: true,
-            model: "models/vehicles.toml".into(),
-            plate_finder: None,
-            plate_reader: None,
-            helmets: None,
-            waste: None,
-            workers: 1,
-            schedule: ScheduleConfig::default(),
-            flood_rules: ["river-bd1", "river-bd2", "river-bd3"].map(Name::from).to_vec(),
-            runtime: "vendor/ort".into(),
-            provider: Provider::default(),
-            openvino: "vendor/openvino".into(),
-            views: None,
-            limits,
-            gate,
-            look,
-            tracker,
-            zones,
-            signals,
-            plates,
-            judge,
-            plate_wait,
-            riders,
-            rider_width,
-            waste_every,
-        }
-    }
-}
-
-impl VisionSection {
-    pub(crate) fn pipeline(&self) -> VisionConfig {
-        VisionConfig {
-            limits: self.limits,
-            gate: self.gate,
-            look: self.look,
-            tracker: self.tracker.clone(),
-            zones: self.zones,
-            signals: self.signals,
-            plates: self.plates,
-            judge: self.judge.clone(),
-            plate_wait: self.plate_wait,
-            riders: self.riders,
-            rider_width: self.rider_width,
-            waste_every: self.waste_every,
-        }
-    }
 }
 
 impl Default for Raw {
@@ -343,35 +250,7 @@ impl Config {
             let laws = text(&evidence.laws, problems).unwrap_or_default();
             Laws::parse(&evidence.laws.display().to_string(), &laws, problems);
         }
-        raw.vision.pipeline().check(&file, "vision", problems);
-        raw.vision.schedule.check(&file, "vision.schedule", problems);
-        if !(1..=64).contains(&raw.vision.workers) {
-            problems.add(&file, "vision.workers", format!("`{}`", raw.vision.workers), "1 to 64");
-        }
-        if raw.vision.plate_finder.is_some() != raw.vision.plate_reader.is_some() {
-            problems.add(&file, "vision.plate_reader", "one of plate_finder and plate_reader", "both or neither");
-        }
-        if raw.vision.enabled {
-            let mut needed = vec![
-                ("model", &raw.vision.model, "a model manifest"),
-                ("runtime", &raw.vision.runtime, "ONNX Runtime (`make` fetches it)"),
-            ];
-            let more = [
-                ("plate_finder", &raw.vision.plate_finder),
-                ("plate_reader", &raw.vision.plate_reader),
-                ("helmets", &raw.vision.helmets),
-                ("waste", &raw.vision.waste),
-            ];
-            needed.extend(more.into_iter().filter_map(|(field, path)| Some((field, path.as_ref()?, "a model manifest"))));
-            if raw.vision.provider == Provider::Openvino {
-                needed.push(("openvino", &raw.vision.openvino, "OpenVINO's plugin (`make openvino` fetches it)"));
-            }
-            for (field, path, expected) in needed {
-                if !path.exists() {
-                    problems.add(&file, format!("vision.{field}"), format!("no file `{}`", path.display()), expected);
-                }
-            }
-        }
+        raw.vision.check(&file, problems);
         let read = |path: &Path, problems: &mut Problems| (path.display().to_string(), text(path, problems).unwrap_or_default());
         let (name, content) = read(&raw.registry, problems);
         let registry = Arc::new(Registry::parse(&name, &content, problems));
