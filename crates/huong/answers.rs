@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{once, unfold};
 use huong_flight::{Catalog, Database, Refusal, SqlError};
 use huong_store::{Answer, Asker, Encoder, Fault, Format, Queries, SchemaRef, StoreError};
-use huong_wall::{QueryError, QueryFormat, Role, Rows, Tokens};
+use huong_wall::{QueryError, QueryFormat, Right, Rows, Tokens};
 
 use crate::clock::Clock;
 
@@ -66,7 +66,7 @@ pub(crate) struct Tables {
 impl Database for Tables {
     fn admit(&self, token: Option<&str>) -> Result<String, Refusal> {
         let caller =
-            self.tokens.admit(token, Role::Operator).map_err(|denied| Refusal { unknown: denied.unknown(), why: denied.to_string() })?;
+            self.tokens.admit(token, Right::Operate).map_err(|denied| Refusal { unknown: denied.unknown(), why: denied.to_string() })?;
         Ok(caller.name.unwrap_or_default())
     }
 

@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use huong_store::{Asker, Encoder, Queries};
 use huong_types::{Problems, Registry};
 use huong_vision::Views;
+use huong_wall::{Role, user_line};
 
 use crate::clock::Clock;
 use crate::config::{Config, overlay, read_pipelines};
@@ -234,4 +235,12 @@ pub(crate) fn detect(images: &[PathBuf], config: &Path) -> Result<()> {
         bail!("{failed} of {} pictures could not be looked at", images.len());
     }
     Ok(())
+}
+
+/// Prints a line of the users' file.
+pub(crate) fn user(role: &str, name: &str) -> Result<()> {
+    let role = Role::named(role).with_context(|| format!("role: found `{role}`, expected viewer, operator, flood, police or admin"))?;
+    let mut password = String::new();
+    std::io::stdin().read_line(&mut password).context("the password is read from standard input")?;
+    say(&user_line(role, name, password.trim_end_matches(['\r', '\n'])).map_err(anyhow::Error::msg)?)
 }

@@ -1,7 +1,9 @@
 //! `huong demo`: the storm of October 2025 on this machine, with nothing to set up: embedded broker, simulated fleet,
 //! processor and wall in one process, the fleet and the processor talking over real MQTT.
 
+use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,7 +11,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::Args;
 use huong_types::{Severity, Span, Timestamp, local_date_time};
-use huong_wall::Backend;
 use sensor_sim::{ScenarioKind, SimConfig};
 use tokio::sync::watch;
 
@@ -17,6 +18,7 @@ use crate::clock::Clock;
 use crate::commands::say;
 use crate::config::Config;
 use crate::run::System;
+use crate::screens::figures;
 use crate::shared::Shared;
 
 #[derive(Debug, Args)]
@@ -65,6 +67,9 @@ pub(crate) fn command(args: &DemoArgs) -> Result<()> {
     config.wall.listen = args.listen;
     config.store.dir.clone_from(&args.data);
     empty(&args.data)?;
+    let operator = operator_token(&args.data)?;
+    config.wall.tokens_file = Some(operator.file);
+    config.wall.open = true;
     let sim = SimConfig {
         host: config.mqtt.host.clone(),
         port: config.mqtt.port,
@@ -89,6 +94,7 @@ pub(crate) fn command(args: &DemoArgs) -> Result<()> {
     let mut system = System::start(config, clock)?;
     say(&format!("[huong] the storm of {} at {} times real speed, {} cameras", local_date_time(start), args.speed, args.cameras))?;
     say(&format!("[huong] wall: http://{}/   (Ctrl-C stops)", system.address))?;
+    say(&format!("[huong] console: http://{}/console#token={}", system.address, operator.token))?;
 
     let (stop_sim, stopped) = watch::channel(false);
     let fleet = (!args.external).then(|| system.handle().spawn(sensor_sim::run(sim, registry, clock.shared(), stopped)));
@@ -125,7 +131,7 @@ pub(crate) fn command(args: &DemoArgs) -> Result<()> {
 
 /// One line of live figures.
 fn line(shared: &Shared) -> String {
-    let figures = shared.figures();
+    let figures = figures(shared);
     let open = shared.open.load();
     let shown = open.iter().filter(|alert| alert.inhibited_by.is_none()).count();
     let extreme = open.iter().filter(|alert| alert.inhibited_by.is_none() && alert.severity == Severity::Extreme).count();
@@ -146,12 +152,27 @@ fn line(shared: &Shared) -> String {
     )
 }
 
+/// Whoever sees the demo's terminal is its operator.
+struct Operator {
+    file: PathBuf,
+    token: String,
+}
+
+fn operator_token(dir: &Path) -> Result<Operator> {
+    let token = huong_wall::new_token().map_err(anyhow::Error::msg)?;
+    std::fs::create_dir_all(dir)?;
+    let file = dir.join("tokens");
+    let mut out = std::fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&file)?;
+    writeln!(out, "operator demo {token}")?;
+    Ok(Operator { file, token })
+}
+
 /// The demo starts from nothing each time. Only a folder that looks like a store of ours is emptied.
 fn empty(dir: &Path) -> Result<()> {
     if !dir.exists() {
         return Ok(());
     }
-    let ours = ["log", "parquet", "sinks", "mirror", "manifest.json", "starts.json", "writer.lock", "seal.lock"];
+    let ours = ["log", "parquet", "sinks", "mirror", "manifest.json", "starts.json", "writer.lock", "seal.lock", "actions.jsonl", "tokens"];
     let names = std::fs::read_dir(dir)?.flatten().map(|entry| entry.file_name());
     let foreign = names.into_iter().find(|name| !ours.contains(&name.to_string_lossy().as_ref()));
     if let Some(name) = foreign {

@@ -1,6 +1,7 @@
 //! `huong`: the command line. Each command is one module; what they share is the configuration and the brain.
 
 mod answers;
+mod archive;
 mod audit;
 mod backtest;
 mod backup;
@@ -25,8 +26,10 @@ mod recovery;
 mod reload;
 mod repeats;
 mod replay;
+mod review;
 mod run;
 mod score;
+mod screens;
 mod sealer;
 mod series;
 mod shared;
@@ -139,6 +142,12 @@ enum Command {
     Evidence(evidence::EvidenceArgs),
     /// Check a package of violation records with nothing but the package. Exit code 1 when anything in it is not as it left.
     Verify(evidence::VerifyArgs),
+    /// Print a line for the users' file of [wall]; the password is read from standard input.
+    User {
+        /// viewer, operator, flood, police or admin.
+        role: String,
+        name: String,
+    },
     /// The storm of 27 October 2025 at 600 times real speed, with 200 cameras, on this machine.
     Demo(demo::DemoArgs),
 }
@@ -164,6 +173,7 @@ fn main() -> ExitCode {
         Command::CameraBridge(args) => bridge::command(&args),
         Command::Evidence(args) => evidence::command(args),
         Command::Verify(args) => evidence::verify(&args),
+        Command::User { role, name } => commands::user(&role, &name),
         Command::Demo(args) => demo::command(&args),
     };
     match outcome {

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use huong_flow::{Counter, Histogram};
 use huong_store::Usage;
 use huong_types::{AlertState, Severity, TransitionKind};
-use huong_wall::{Backend, Family, Ledger};
+use huong_wall::{Family, Ledger};
 
 use crate::ledger::{Tally, by_stream};
 use crate::process::Process;

@@ -7,7 +7,6 @@ use huong_flow::Stop;
 use huong_mirror::{MirrorConfig, Sample, Setup, start_mirror};
 use huong_store::{Committed, TransitionTail};
 use huong_types::{Name, Stream};
-use huong_wall::Backend;
 
 use crate::config::Config;
 use crate::metrics::load_figures;

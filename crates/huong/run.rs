@@ -2,12 +2,13 @@
 //! nothing is left behind in between.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use huong_alerts::Load;
+use huong_evidence::Actions;
 use huong_flight::Flight;
 use huong_flow::{Counter, Mailbox, Ring, Stop, Worker};
 use huong_ingest::{EmbeddedBroker, IngestStats, MqttConfig, Posts, run_frames, run_readings};
@@ -28,11 +29,13 @@ use crate::health::{self, DiskHealth};
 use crate::metrics::StoreStats;
 use crate::mirror::Followed;
 use crate::reload::{self, Folder, Reload};
+use crate::review::Reviewed;
+use crate::screens::Screens;
 use crate::sealer::Keeper;
 use crate::shared::{Journal, Lens, Shared, VisionStats};
 use crate::vision::Looker;
 use crate::writer::{Batch, Outlets};
-use crate::{exhibits, mirror, recovery, sealer, think, vision, writer};
+use crate::{evidence, exhibits, mirror, recovery, sealer, think, vision, writer};
 
 /// Readings that wait for the brain; a full ring withholds acknowledgements.
 const RING: usize = 8192;
@@ -102,12 +105,19 @@ impl System {
 
         let query_log = QueryLog::open(&config.store.dir, config.query.log_bytes)?;
         let queries = Queries::new(&config.store.dir, config.query.clone(), Some(query_log))?;
+        let actions = Actions::open(config.store.dir.join("actions.jsonl")).context("the log of actions cannot be used")?;
+        let reviewed = config.evidence.as_ref().map(|evidence| {
+            let records = evidence::open(evidence, clock.now()).context("the evidence cannot be opened")?;
+            anyhow::Ok(Reviewed::new(records, evidence.dir.clone()))
+        });
+        let reviewed = reviewed.transpose()?;
         let open = Arc::new(ArcSwap::from_pointee(recovered.open_alerts.clone()));
         let ring: Arc<Ring<Inbound>> = Arc::new(Ring::new(RING));
         let batches: Arc<Ring<Batch>> = Arc::new(Ring::new(BATCHES));
         let shared = Arc::new(Shared {
             clock,
             registry: Arc::clone(&config.registry),
+            streams: config.streams.clone().into(),
             queries,
             ingest: Arc::new(IngestStats::default()),
             vision: VisionStats::default(),
@@ -132,6 +142,9 @@ impl System {
             mirror: ArcSwapOption::empty(),
             commands: Arc::new(Ring::new(COMMANDS)),
             reload: Reload::new(),
+            actions: Arc::new(Mutex::new(actions)),
+            reviewed,
+            font: config.evidence.as_ref().and_then(|evidence| evidence.font.clone()),
             rate: ArcSwap::from_pointee((Instant::now(), 0, 0.0)),
         });
         let (hub, mut feed) = Hub::new(&config.registry, &config.streams, recovered.open_alerts.clone());
@@ -255,7 +268,7 @@ impl System {
             ingest.spawn_on(serve, handle);
         }
         {
-            let (backend, stop) = (Arc::clone(&shared), wall_stop.clone());
+            let (backend, stop) = (Arc::new(Screens(Arc::clone(&shared))), wall_stop.clone());
             wall_task.spawn_on(
                 async move {
                     wall.run(hub, backend, stop).await;

@@ -1,28 +1,26 @@
-//! What threads tell each other without waiting: counters and whole values swapped in one step. Also the wall's view of it.
+//! What threads tell each other without waiting: counters and whole values swapped in one step.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use futures_util::future::BoxFuture;
+use huong_evidence::Actions;
 use huong_flow::{Counter, Histogram, Mailbox, Ring};
 use huong_ingest::IngestStats;
 use huong_mirror::Mirror;
 use huong_notify::Sinks;
-use huong_store::{Asker, Queries, TransitionTail};
-use huong_types::{Alert, Frame, Inbound, LoadFigures, Name, Order, Registry, Span, Transition};
-use huong_wall::{
-    AccountLedger, Backend, CameraNow, Family, Figures, FrameFigures, Latency, MirrorFigures, OrderError, Picture, QueryError, QueryFormat,
-    Rows, RuleFigures, SinkFigures, WallClock,
-};
+use huong_store::{Queries, TransitionTail};
+use huong_types::{Alert, Frame, Inbound, LoadFigures, Name, Order, Registry, Span, Stream, Transition};
+use huong_wall::{AccountLedger, Action, Latency};
 use tokio::sync::oneshot;
 
-use crate::answers;
 use crate::clock::Clock;
 use crate::health::DiskHealth;
-use crate::ledger::{Balance, Book, by_stream};
-use crate::metrics::{self, Recovery, StoreStats};
+use crate::ledger::{Balance, Book};
+use crate::metrics::{Recovery, StoreStats};
 use crate::reload::Reload;
+use crate::review::Reviewed;
 use crate::vision::SignalWord;
 use crate::writer::{Batch, Reply};
 
@@ -53,12 +51,15 @@ pub(crate) struct VisionStats {
 #[derive(Default)]
 pub(crate) struct Lens {
     pub(crate) latest: ArcSwapOption<Frame>,
+    /// What was last found, as screens are told.
+    pub(crate) boxes: ArcSwapOption<serde_json::Value>,
     pub(crate) failing: std::sync::atomic::AtomicBool,
 }
 
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) streams: Arc<[Stream]>,
     pub(crate) queries: Queries,
     pub(crate) ingest: Arc<IngestStats>,
     pub(crate) vision: VisionStats,
@@ -94,6 +95,12 @@ pub(crate) struct Shared {
     pub(crate) mirror: ArcSwapOption<Mirror>,
     pub(crate) commands: Arc<Ring<Command>>,
     pub(crate) reload: Reload,
+    /// Who did what.
+    pub(crate) actions: Arc<Mutex<Actions<Action>>>,
+    /// Records of possible violations, where they are kept.
+    pub(crate) reviewed: Option<Arc<Reviewed>>,
+    /// For documents; without it the first that is installed.
+    pub(crate) font: Option<PathBuf>,
     /// Readings and time at the last look, for a rate.
     pub(crate) rate: ArcSwap<(std::time::Instant, u64, f64)>,
 }
@@ -108,8 +115,13 @@ impl Shared {
         Balance { received, stored, rejected, shed }
     }
 
+    /// The ledger line by line.
+    pub(crate) fn accounts(&self) -> Vec<AccountLedger> {
+        self.book.accounts(&self.ingest.shed)
+    }
+
     /// Readings per second since the last call that is at least half a second ago.
-    fn readings_per_second(&self) -> f64 {
+    pub(crate) fn readings_per_second(&self) -> f64 {
         let now = std::time::Instant::now();
         let received = self.balance().received;
         let last = self.rate.load();
@@ -121,94 +133,6 @@ impl Shared {
         self.rate.store(Arc::new((now, received, rate)));
         rate
     }
-}
-
-impl Backend for Shared {
-    fn clock(&self) -> WallClock {
-        WallClock { now: self.clock.now(), rate: self.clock.rate() }
-    }
-
-    fn figures(&self) -> Figures {
-        Figures {
-            readings_per_second: self.readings_per_second(),
-            ledger: by_stream(&self.accounts()),
-            frames: FrameFigures {
-                received: self.mailbox.published(),
-                replaced: self.mailbox.replaced(),
-                inferred: self.vision.inferred.get(),
-                gated: self.vision.gated.get(),
-                errors: self.vision.errors.get(),
-            },
-            latency: self.latency.load().as_deref().copied(),
-            broker_connected: self.ingest.readings.connected(),
-            sinks: self.sinks.load().as_deref().map(sink_figures).unwrap_or_default(),
-            mirror: self.mirror.load().as_deref().map(|mirror| {
-                let figures = mirror.figures(self.clock.now());
-                MirrorFigures { behind: figures.behind, behind_seconds: figures.behind_seconds, failing: figures.failing }
-            }),
-            load: self.load.load().as_ref().clone(),
-            rules: RuleFigures { taken: self.reload.taken.get(), refused: self.reload.refused.get(), outdated: self.reload.is_broken() },
-        }
-    }
-
-    fn accounts(&self) -> Vec<AccountLedger> {
-        self.book.accounts(&self.ingest.shed)
-    }
-
-    fn metrics(&self) -> Vec<Family> {
-        metrics::families(self)
-    }
-
-    fn cameras(&self) -> Vec<CameraNow> {
-        let cameras = self.registry.cameras.iter().zip(&self.lenses);
-        cameras
-            .map(|(camera, lens)| CameraNow {
-                id: camera.id.clone(),
-                last_frame: lens.latest.load().as_ref().map(|frame| frame.at),
-                failing: lens.failing.load(std::sync::atomic::Ordering::Relaxed),
-            })
-            .collect()
-    }
-
-    fn frame(&self, camera: &str) -> Option<Picture> {
-        let lens = self.lenses.get(self.registry.camera_position(camera)?)?;
-        lens.latest.load().as_ref().map(|frame| Picture { at: frame.at, jpeg: frame.jpeg.clone() })
-    }
-
-    fn order(&self, order: Order) -> BoxFuture<'static, Result<(), OrderError>> {
-        let (reply, answer) = oneshot::channel();
-        let sent = self.commands.push(Command { order, reply });
-        Box::pin(async move {
-            if sent.is_err() {
-                return Err(OrderError::Refused("too many commands wait".to_owned()));
-            }
-            match answer.await {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(huong_alerts::AlertError::NotOpen { id })) => Err(OrderError::NotFound(id)),
-                Ok(Err(error)) => Err(OrderError::Refused(error.to_string())),
-                Err(_) => Err(OrderError::Stopping),
-            }
-        })
-    }
-
-    fn query(&self, who: String, sql: String, format: QueryFormat) -> BoxFuture<'static, Result<Rows, QueryError>> {
-        let asker = Asker { who, via: "http", at: self.clock.now() };
-        Box::pin(answers::encoded(self.queries.clone(), asker, sql, format))
-    }
-}
-
-fn sink_figures(sinks: &Sinks) -> Vec<SinkFigures> {
-    let figures = sinks.figures().into_iter();
-    figures
-        .map(|sink| SinkFigures {
-            name: sink.name,
-            delivered: sink.delivered,
-            behind: sink.behind,
-            retries: sink.retries,
-            dead_letters: sink.dead_letters,
-            failing: sink.failing,
-        })
-        .collect()
 }
 
 /// The sinks' view of the store.

@@ -1,11 +1,16 @@
 //! What operators do to alerts. Invariant: every order names a person, and what is put away comes back by itself.
 
-use huong_types::{About, Ack, Alert, AlertState, Order, Severity, Shelf, Span, Text, Timestamp, Transition, TransitionKind};
+use huong_types::{
+    About, Ack, Alert, AlertState, Assigned, Note, NoteKind, Order, Severity, Shelf, Span, Text, Timestamp, Transition, TransitionKind,
+};
 
 use crate::change::Step;
 use crate::open::Place;
 use crate::state::{end, state};
 use crate::table::{Table, exercise, id};
+
+/// Notes that an alert carries: every step of it is journalled with all of them.
+const NOTES: usize = 8;
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AlertError {
@@ -19,6 +24,8 @@ pub enum AlertError {
     Past { until: Timestamp, now: Timestamp },
     #[error("nothing is shelved for longer than {longest}: found {found}")]
     TooLong { longest: Span, found: Span },
+    #[error("a comment says something: found nothing")]
+    Wordless,
     #[error("the alert is not shelved: `{id}`")]
     NotShelved { id: String },
 }
@@ -31,6 +38,8 @@ impl Table {
     pub fn order(&mut self, order: &Order, now: Timestamp) -> Result<Vec<Transition>, AlertError> {
         match order {
             Order::Acknowledge { alert, by } => self.acknowledge(alert, by, now),
+            Order::Assign { alert, by, to } => self.assign(alert, by, to.as_deref(), now),
+            Order::Note { alert, by, kind, text } => self.note(alert, by, *kind, text, now),
             Order::Shelve { alert, by, why, until } => self.shelve(alert, by, why, *until, now),
             Order::Unshelve { alert, by } => self.unshelve(alert, by, now),
             Order::Exercise { on, by } => self.set_exercise(*on, by, now),
@@ -51,6 +60,43 @@ impl Table {
                 let ack = Ack { by: by.to_owned(), at: now };
                 self.change(&place, Step::new(TransitionKind::Acknowledged).by(by), &mut steps, |alert| alert.ack = Some(ack));
             }
+        }
+        Ok(self.end(steps))
+    }
+
+    /// Gives an alert to a person, or takes it from whoever had it. Giving it to the same person again changes nothing.
+    pub fn assign(&mut self, id: &str, by: &str, to: Option<&str>, now: Timestamp) -> Result<Vec<Transition>, AlertError> {
+        let by = name(by)?;
+        let to = to.map(name).transpose()?;
+        let alert = self.find(id)?;
+        let place = Place::of(alert);
+        let same = alert.assigned.as_ref().map(|assigned| assigned.to.as_str()) == to;
+        let mut steps = self.begin(now, now);
+        if !same {
+            let assigned = to.map(|to| Assigned { to: to.to_owned(), by: by.to_owned(), at: now });
+            self.change(&place, Step::new(TransitionKind::Assigned).by(by), &mut steps, |alert| alert.assigned = assigned);
+        }
+        Ok(self.end(steps))
+    }
+
+    /// Writes down what a person says about an alert. Being on the way is said once by each person: on a bad line it may come twice.
+    pub fn note(&mut self, id: &str, by: &str, kind: NoteKind, text: &str, now: Timestamp) -> Result<Vec<Transition>, AlertError> {
+        let (by, text) = (name(by)?, text.trim());
+        if kind == NoteKind::Comment && text.is_empty() {
+            return Err(AlertError::Wordless);
+        }
+        let alert = self.find(id)?;
+        let place = Place::of(alert);
+        let said = kind == NoteKind::Coming && alert.notes.iter().any(|note| note.kind == kind && note.by == by);
+        let mut steps = self.begin(now, now);
+        if !said {
+            let note = Note { by: by.to_owned(), at: now, kind, text: text.to_owned() };
+            self.change(&place, Step::new(TransitionKind::Noted).by(by), &mut steps, |alert| {
+                if alert.notes.len() >= NOTES {
+                    alert.notes.remove(0);
+                }
+                alert.notes.push(note);
+            });
         }
         Ok(self.end(steps))
     }

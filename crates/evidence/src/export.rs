@@ -239,7 +239,7 @@ impl Package {
 }
 
 /// A file, which must be what was kept.
-fn kept(path: &Path, hash: &str) -> Result<Vec<u8>, EvidenceError> {
+pub(crate) fn kept(path: &Path, hash: &str) -> Result<Vec<u8>, EvidenceError> {
     let bytes = fs::read(path).during("read", path)?;
     if sha256(&bytes) == hash {
         return Ok(bytes);

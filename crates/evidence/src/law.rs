@@ -114,7 +114,7 @@ impl Laws {
         Some(LawText { law: self.law_of(&provision.code)?.clone(), provision: provision.clone() })
     }
 
-    pub(crate) fn act(&self, act: Act) -> &str {
+    pub fn act(&self, act: Act) -> &str {
         self.act.get(act.as_str()).map_or(act.as_str(), String::as_str)
     }
 
@@ -122,7 +122,7 @@ impl Laws {
         self.vehicle.get(label).map_or(label.as_str(), String::as_str)
     }
 
-    pub(crate) fn reasons(&self) -> &BTreeMap<Name, String> {
+    pub fn reasons(&self) -> &BTreeMap<Name, String> {
         &self.reason
     }
 }

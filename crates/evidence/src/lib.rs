@@ -17,6 +17,7 @@
 //! Invariants: a record is there complete and in the chain, or not at all; nothing in it is ever changed; nothing about a person is in
 //! the chain, so that records can be deleted and the chain stays whole.
 
+mod actions;
 mod archive;
 mod audit;
 mod chain;
@@ -29,6 +30,7 @@ mod journal;
 mod law;
 mod looks;
 mod package;
+mod paper;
 mod pdf;
 mod record;
 mod records;
@@ -41,6 +43,7 @@ mod table;
 mod testing;
 mod verify;
 
+pub use actions::Actions;
 pub use audit::Audit;
 pub use chain::{Entry, State, Step};
 pub use config::{EvidenceConfig, KeepDays};
@@ -51,9 +54,10 @@ pub use journal::Line;
 pub use law::{Law, LawText, Laws, Provision};
 pub use looks::Look;
 pub use package::{HandOver, HandedOver};
+pub use paper::{Part, paper};
 pub use pdf::FONTS;
 pub use record::{CameraFacts, ClockOffset, Crop, FileFact, Kind, Moment, Picture, Record, Scene};
-pub use records::{Counts, Filter, Head, Records};
+pub use records::{Counts, Filter, Head, Outline, Records};
 pub use review::{Decision, Review};
 pub use seal::PublicKey;
 pub use verify::{Fault, Report, Trust, verify};

@@ -2,16 +2,20 @@
 //!
 //! Invariant: whoever sees a plate through these functions stands in the journal before the answer is given.
 
-use huong_types::{Name, Timestamp};
+use huong_types::{Name, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::EvidenceError;
 use crate::chain::Entry;
 use crate::error::given;
+use crate::export::kept;
 use crate::journal::{Journal, Line};
 use crate::record::Record;
 use crate::records::{Filter, Records};
 use crate::review::Review;
+
+/// How long an opened record's files are shown without another reason: a person's look at one record.
+const SEEN: Span = Span::from_mins(15);
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Look {
@@ -57,6 +61,23 @@ impl Records {
         Ok((record, reviews, self.folder(&entry)?))
     }
 
+    /// A file of a record, as it was kept, for whoever has opened the record a short while ago: [`SEEN`].
+    ///
+    /// # Errors
+    /// When `by` has not, when there is no such file, or when it is not what was kept.
+    pub fn file(&mut self, id: &str, name: &str, by: &str, now: Timestamp) -> Result<Vec<u8>, EvidenceError> {
+        self.catch_up()?;
+        let entry = self.entry(id)?.clone();
+        let seen = |line: &Line<Look>| line.step.by == by && line.at + SEEN >= now && line.step.records.contains(&entry.id);
+        if !self.looks()?.iter().any(seen) {
+            let why = "open the record first, with a reason".to_owned();
+            return Err(EvidenceError::Refused { action: "showing a file", record: entry.id, why });
+        }
+        let (record, _) = self.read(id)?;
+        let fact = record.files.get(name).ok_or_else(|| EvidenceError::Unknown(format!("{id}/{name}")))?;
+        kept(&self.folder(&entry)?.join(name), &fact.sha256)
+    }
+
     /// Everything that was looked at.
     pub fn looks(&self) -> Result<Vec<Line<Look>>, EvidenceError> {
         let mut looks = Vec::new();
@@ -90,6 +111,12 @@ mod tests {
         assert_eq!(found.iter().map(|entry| &entry.id).collect::<Vec<_>>(), [&id]);
         assert!(records.find_plate("75A-000.00", "lan", "complaint 13", NOON).expect("works").is_empty());
         records.show(&id, "minh", "review", NOON).expect("there");
+        let picture = |records: &mut crate::Records, by: &str, at| records.file(&id, "picture-1.jpg", by, at).map(|bytes| bytes.len());
+        assert!(picture(&mut records, "minh", NOON).is_ok_and(|bytes| bytes > 0));
+        assert!(picture(&mut records, "lan", NOON).is_ok(), "she found it by its plate");
+        assert!(picture(&mut records, "son", NOON).is_err(), "he has given no reason");
+        assert!(picture(&mut records, "minh", NOON + huong_types::Span::from_mins(16)).is_err(), "that look is over");
+        assert!(records.file(&id, "../../chain.jsonl", "minh", NOON).is_err(), "only what the record names");
         let looks = records.looks().expect("readable");
         let told: Vec<_> = looks.iter().map(|line| (line.n, &*line.step.by, &*line.step.why, line.step.records.len())).collect();
         assert_eq!(told, [(1, "lan", "complaint 12", 1), (2, "lan", "complaint 13", 0), (3, "minh", "review", 1)]);

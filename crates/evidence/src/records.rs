@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use huong_types::{Act, Candidate, Name, Timestamp};
+use huong_types::{Act, Candidate, Name, Timestamp, VoidReason};
 use serde::{Deserialize, Serialize};
 
 use crate::chain::{Entry, Ledger, State, Step};
@@ -16,7 +16,7 @@ use crate::disk::{Disk, Real, SHARED, names};
 use crate::error::Context;
 use crate::journal::Journal;
 use crate::law::Laws;
-use crate::record::{self, Moment, Record, Scene};
+use crate::record::{self, ClockOffset, Moment, Record, Scene};
 use crate::review::Review;
 use crate::seal::{PublicKey, SigningKey, path_of, sha256};
 use crate::{EvidenceConfig, EvidenceError};
@@ -54,6 +54,17 @@ pub struct Records {
     pub(crate) ledger: Ledger,
     pub(crate) heads: BTreeMap<String, Head>,
     pub(crate) chain: Journal<Step>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outline {
+    pub camera: Name,
+    pub camera_name: String,
+    pub place: Name,
+    /// Of the detector.
+    pub label: Name,
+    pub void: Vec<VoidReason>,
+    pub clock: Option<ClockOffset>,
 }
 
 /// Held while something changes.
@@ -144,6 +155,14 @@ impl Records {
             self.disk.remove(&path).during("remove", &path)?;
         }
         Ok(public)
+    }
+
+    /// What a list shows of a record: nothing about a person.
+    pub fn outline(&mut self, id: &str) -> Result<Outline, EvidenceError> {
+        self.catch_up()?;
+        let (record, _) = self.read(id)?;
+        let Record { camera, place, label, void, clock, .. } = record;
+        Ok(Outline { camera: camera.id, camera_name: camera.name, place, label, void, clock })
     }
 
     /// How acts, vehicles and reasons are called.

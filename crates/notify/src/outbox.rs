@@ -103,7 +103,9 @@ impl Filter {
                 T::Raised | T::Escalated => false,
                 T::Inhibited | T::Released | T::Shelved | T::Unshelved | T::Folded | T::Unfolded | T::Steadied => self.withdrawals,
                 T::Updated => self.updates && alert.state.audible(),
-                T::Receded | T::Resumed | T::Stale | T::Fresh | T::Acknowledged | T::Latched | T::Cleared => heard && alert.state.audible(),
+                T::Receded | T::Resumed | T::Stale | T::Fresh | T::Acknowledged | T::Assigned | T::Noted | T::Latched | T::Cleared => {
+                    heard && alert.state.audible()
+                }
             }
     }
 

@@ -65,7 +65,7 @@ pub use health::{Room, disk_room};
 pub use manifest::sweep;
 pub use objects::{Objects, ship, use_objects};
 pub use output::{Encoder, Format};
-pub use query::{Answer, Asker, Queries, QueryLog};
+pub use query::{Answer, Asker, Curve, Point, Queries, QueryLog};
 pub use record::{Counts, Record, StreamCounts, StreamSource};
 pub use replay::{newest_arrival, replay_readings, transitions_after, transitions_of};
 pub use retention::{Keep, discard, retain};

@@ -5,6 +5,7 @@
 //! share one bound on memory and on spill. One that is given up but does not yield costs its own slot until it does, nothing else.
 
 mod answer;
+mod history;
 mod latest;
 mod log;
 mod open;
@@ -28,6 +29,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, timeout, timeout_at};
 
 pub use answer::Answer;
+pub use history::{Curve, Point};
 pub use log::QueryLog;
 
 use crate::error::Context;

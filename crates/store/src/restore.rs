@@ -142,6 +142,8 @@ impl AlertRows<'_> {
             values: figures.into_iter().map(|(name, figure)| (name, figure.unwrap_or(f64::NAN))).collect::<Values>(),
             text: Text { vi: self.text("text_vi", row)?.to_owned(), en: self.text("text_en", row)?.to_owned() },
             ack,
+            assigned: self.note("assigned", row)?.map(|text| serde_json::from_str(&text)).transpose()?,
+            notes: self.json("notes", row)?,
             latch: self.truth("latch", row)?,
             shelf: shelf.transpose()?,
             inhibited_by: self.note("inhibited_by", row)?.map(Name::from),

@@ -168,6 +168,8 @@ struct AlertColumns {
     text_en: StringBuilder,
     ack_by: StringBuilder,
     ack_at: Times,
+    assigned: StringBuilder,
+    notes: StringBuilder,
     latch: BooleanBuilder,
     shelved_by: StringBuilder,
     shelved_why: StringBuilder,
@@ -192,6 +194,9 @@ impl AlertColumns {
         // Those that may fail come first, so that the columns stay equally long.
         let (values, notify) = (serde_json::to_string(&alert.values)?, serde_json::to_string(&alert.notify)?);
         let (recipients, cause) = (serde_json::to_string(&transition.recipients)?, serde_json::to_string(&transition.cause)?);
+        let (assigned, notes) = (alert.assigned.as_ref().map(serde_json::to_string).transpose()?, serde_json::to_string(&alert.notes)?);
+        self.assigned.append_option(assigned);
+        self.notes.append_value(notes);
         self.recipients.append_value(recipients);
         self.values.append_value(values);
         self.notify.append_value(notify);
@@ -269,6 +274,8 @@ impl AlertColumns {
             &mut self.text_en,
             &mut self.ack_by,
             &mut self.ack_at.0,
+            &mut self.assigned,
+            &mut self.notes,
             &mut self.latch,
             &mut self.shelved_by,
             &mut self.shelved_why,

@@ -18,7 +18,7 @@ use crate::record::{Checkpoint, Record};
 
 const MAGIC: &[u8; 8] = b"huonglog";
 /// Of header, checkpoint and records together.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// Zero is never a sequence, so that "after 0" means all.
 pub(crate) const FIRST_SEQ: u64 = 1;
 /// Magic, version u32, first sequence u64, crc32 of these: little endian.

@@ -89,6 +89,8 @@ static ALERTS: LazyLock<SchemaRef> = LazyLock::new(|| {
         text("text_en"),
         text("ack_by").with_nullable(true),
         time("ack_at").with_nullable(true),
+        text("assigned").with_nullable(true),
+        text("notes"),
         truth("latch"),
         text("shelved_by").with_nullable(true),
         text("shelved_why").with_nullable(true),

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use arrow::record_batch::RecordBatch;
 use huong_types::{
-    About, Ack, Alert, AlertState, Cause, Check, Field, Flag, Name, Origin, Quality, Reading, Reject, RejectReason, Severity, Shelf, Text,
-    Timestamp, Transition, TransitionKind, Value,
+    About, Ack, Alert, AlertState, Assigned, Cause, Check, Field, Flag, Name, Note, NoteKind, Origin, Quality, Reading, Reject,
+    RejectReason, Severity, Shelf, Text, Timestamp, Transition, TransitionKind, Value,
 };
 use smallvec::smallvec;
 
@@ -95,6 +95,8 @@ pub(crate) fn transition(seq: u64, id: u64, state: AlertState) -> Record {
         values: [(Name::new("level"), 2.71), (Name::new("n"), 3.0)].into(),
         text: Text { vi: "Mực nước Kim Long 2,71 m".to_owned(), en: "Level at Kim Long 2.71 m".to_owned() },
         ack,
+        assigned: seq.is_multiple_of(3).then(|| Assigned { to: "anh Bình".to_owned(), by: "chị Lan".to_owned(), at }),
+        notes: (0..seq % 3).map(|_| Note { by: "anh Bình".to_owned(), at, kind: NoteKind::Coming, text: String::new() }).collect(),
         latch: seq.is_multiple_of(5),
         shelf: seq.is_multiple_of(4).then(|| Shelf {
             by: "anh Sơn".to_owned(),

@@ -187,6 +187,10 @@ pub struct Alert {
     pub values: Values,
     pub text: Text,
     pub ack: Option<Ack>,
+    /// Who has it in hand.
+    pub assigned: Option<Assigned>,
+    /// What people said about it, oldest first; the oldest go when there are too many, and stay in the journal.
+    pub notes: Vec<Note>,
     /// Once over it still waits for an acknowledgement.
     pub latch: bool,
     pub shelf: Option<Shelf>,
@@ -229,6 +233,8 @@ impl Alert {
             values: Values::new(),
             text,
             ack: None,
+            assigned: None,
+            notes: Vec::new(),
             latch: false,
             shelf: None,
             inhibited_by: None,
@@ -247,6 +253,32 @@ impl Alert {
 pub struct Ack {
     pub by: String,
     pub at: Timestamp,
+}
+
+/// Whom an alert was given to, and by whom.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Assigned {
+    pub to: String,
+    pub by: String,
+    pub at: Timestamp,
+}
+
+/// What a person said about an alert.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Note {
+    pub by: String,
+    pub at: Timestamp,
+    pub kind: NoteKind,
+    /// Empty when the kind says it all.
+    pub text: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NoteKind {
+    Comment,
+    /// The person is on the way there.
+    Coming,
 }
 
 /// Who put an alert away, why and until when.
@@ -294,6 +326,10 @@ pub enum TransitionKind {
     Stale,
     Fresh,
     Acknowledged,
+    /// Given to a person, or taken from them.
+    Assigned,
+    /// A person said something about it.
+    Noted,
     Inhibited,
     Released,
     Shelved,
@@ -387,6 +423,8 @@ impl TransitionKind {
             TransitionKind::Stale => "stale",
             TransitionKind::Fresh => "fresh",
             TransitionKind::Acknowledged => "acknowledged",
+            TransitionKind::Assigned => "assigned",
+            TransitionKind::Noted => "noted",
             TransitionKind::Inhibited => "inhibited",
             TransitionKind::Released => "released",
             TransitionKind::Shelved => "shelved",

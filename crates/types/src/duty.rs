@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Name, Severity, Timestamp};
+use crate::{Name, NoteKind, Severity, Timestamp};
 
 /// An operator's order to the alert table.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,18 @@ pub enum Order {
     Acknowledge {
         alert: String,
         by: String,
+    },
+    /// To nobody: it is taken from whoever had it.
+    Assign {
+        alert: String,
+        by: String,
+        to: Option<String>,
+    },
+    Note {
+        alert: String,
+        by: String,
+        kind: NoteKind,
+        text: String,
     },
     Shelve {
         alert: String,

@@ -25,8 +25,8 @@ pub mod units;
 mod violation;
 
 pub use alert::{
-    About, Ack, Alert, AlertState, Cause, Escalation, Flap, RuleInfo, Severity, Shelf, Signal, SignalKind, Text, Transition,
-    TransitionKind, Values,
+    About, Ack, Alert, AlertState, Assigned, Cause, Escalation, Flap, Note, NoteKind, RuleInfo, Severity, Shelf, Signal, SignalKind, Text,
+    Transition, TransitionKind, Values,
 };
 pub use duty::{LoadFigures, LoadSource, Order};
 pub use format::{format_number, local_date_time, local_time};

@@ -1,102 +1,111 @@
-//! The page's own files, embedded in the binary.
+//! The pages' own files, embedded in the binary.
 //!
-//! Invariant: the page needs nothing but these and the API, so it works with no network beyond this server.
+//! Invariant: the pages need nothing but these and the API, so they work with no network beyond this server.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::LazyLock;
 
-pub(crate) struct Asset {
-    pub(crate) path: &'static str,
-    pub(crate) kind: &'static str,
-    pub(crate) body: &'static str,
+use axum::body::Bytes;
+use axum::extract::Path;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::server::refusal;
+
+struct File {
+    name: &'static str,
+    plain: &'static [u8],
+    /// gzip.
+    packed: &'static [u8],
 }
 
-const SCRIPT: &str = "text/javascript; charset=utf-8";
-const JSON: &str = "application/json";
+include!(concat!(env!("OUT_DIR"), "/files.rs"));
 
-/// The page itself; served for `/` and `/wall`.
-pub(crate) const PAGE: &str = include_str!("../assets/wall.html");
+/// Shown in place of every page when the screens were not built.
+const MISSING: &str = include_str!("../assets/missing.html");
 
-/// Served under `/assets/`.
-const ASSETS: &[Asset] = &[
-    Asset { path: "wall.css", kind: "text/css; charset=utf-8", body: include_str!("../assets/wall.css") },
-    Asset { path: "main.js", kind: SCRIPT, body: include_str!("../assets/main.js") },
-    Asset { path: "link.js", kind: SCRIPT, body: include_str!("../assets/link.js") },
-    Asset { path: "format.js", kind: SCRIPT, body: include_str!("../assets/format.js") },
-    Asset { path: "dom.js", kind: SCRIPT, body: include_str!("../assets/dom.js") },
-    Asset { path: "alerts.js", kind: SCRIPT, body: include_str!("../assets/alerts.js") },
-    Asset { path: "stations.js", kind: SCRIPT, body: include_str!("../assets/stations.js") },
-    Asset { path: "cameras.js", kind: SCRIPT, body: include_str!("../assets/cameras.js") },
-    Asset { path: "figures.js", kind: SCRIPT, body: include_str!("../assets/figures.js") },
-    Asset { path: "ledger.js", kind: SCRIPT, body: include_str!("../assets/ledger.js") },
-    Asset { path: "vi.json", kind: JSON, body: include_str!("../texts/vi.json") },
-    Asset { path: "en.json", kind: JSON, body: include_str!("../texts/en.json") },
-];
+/// Their names change with their content.
+const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
 
 static BUILD: LazyLock<String> = LazyLock::new(|| {
     let mut hasher = DefaultHasher::new();
-    PAGE.hash(&mut hasher);
-    ASSETS.iter().for_each(|asset| asset.body.hash(&mut hasher));
+    MISSING.hash(&mut hasher);
+    FILES.iter().for_each(|file| (file.name, file.plain).hash(&mut hasher));
     format!("{}-{:016x}", env!("CARGO_PKG_VERSION"), hasher.finish())
 });
 
-/// Changes whenever a file of the page does.
+/// Changes whenever a file of the pages does.
 pub(crate) fn build() -> &'static str {
     &BUILD
 }
 
-pub(crate) fn find(path: &str) -> Option<&'static Asset> {
-    ASSETS.iter().find(|asset| asset.path == path)
+/// `/` is the wall; other pages are named like their files.
+pub(crate) async fn page(uri: Uri, headers: HeaderMap) -> Response {
+    let name = match uri.path().trim_matches('/') {
+        "" => "wall.html".to_owned(),
+        name => format!("{name}.html"),
+    };
+    match FILES.iter().find(|file| file.name == name) {
+        Some(file) => serve(file, &headers, ASK_AGAIN),
+        None => ([(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CACHE_CONTROL, "no-cache")], MISSING).into_response(),
+    }
+}
+
+/// Files that browsers look for by fixed names.
+pub(crate) async fn fixed(uri: Uri, headers: HeaderMap) -> Response {
+    find(uri.path().trim_start_matches('/'), &headers, ASK_AGAIN)
+}
+
+pub(crate) async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response {
+    find(&format!("assets/{name}"), &headers, FOREVER)
+}
+
+fn find(name: &str, headers: &HeaderMap, keep: HeaderValue) -> Response {
+    match FILES.iter().find(|file| file.name == name) {
+        Some(file) => serve(file, headers, keep),
+        None => refusal(StatusCode::NOT_FOUND, "no such file"),
+    }
+}
+
+fn serve(file: &File, headers: &HeaderMap, keep: HeaderValue) -> Response {
+    let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let packed = file.packed.len() < file.plain.len() && accepted.split(',').any(|coding| coding.trim() == "gzip");
+    let body = Bytes::from_static(if packed { file.packed } else { file.plain });
+    let mut response = ([(header::CONTENT_TYPE, kind(file.name))], body).into_response();
+    response.headers_mut().insert(header::CACHE_CONTROL, keep);
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if packed {
+        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    response
+}
+
+fn kind(name: &str) -> &'static str {
+    match name.rsplit('.').next() {
+        Some("html") => "text/html; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("json") => "application/json",
+        Some("webmanifest") => "application/manifest+json",
+        Some("svg") => "image/svg+xml",
+        Some("png") => "image/png",
+        Some("woff2") => "font/woff2",
+        Some("pbf") => "application/x-protobuf",
+        _ => "application/octet-stream",
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-
     use super::*;
 
-    fn catalogue(path: &str) -> BTreeMap<String, String> {
-        serde_json::from_str(find(path).expect("the catalogue is an asset").body).expect("one flat table of texts")
-    }
-
-    fn placeholders(text: &str) -> BTreeSet<&str> {
-        text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect()
-    }
-
     #[test]
-    fn both_languages_say_the_same_things() {
-        let (vi, en) = (catalogue("vi.json"), catalogue("en.json"));
-        assert_eq!(vi.keys().collect::<Vec<_>>(), en.keys().collect::<Vec<_>>());
-        for (key, text) in &vi {
-            assert!(!text.trim().is_empty() && !en[key].trim().is_empty(), "`{key}` is empty");
-            assert_eq!(placeholders(text), placeholders(&en[key]), "`{key}` has other placeholders in English");
-        }
-    }
-
-    #[test]
-    fn every_text_used_is_in_the_catalogue_and_every_text_there_is_used() {
-        let vi = catalogue("vi.json");
-        let scripts: String = ASSETS.iter().filter(|a| a.kind == SCRIPT).map(|a| a.body).chain([PAGE]).collect();
-        let used = |start: &str, end: char| -> BTreeSet<String> {
-            scripts.split(start).skip(1).filter_map(|rest| rest.split_once(end)).map(|(key, _)| key.to_owned()).collect()
-        };
-        let named: BTreeSet<String> =
-            used("data-text=\"", '"').into_iter().chain(used("texts.both(\"", '"')).chain(used("texts.vi(\"", '"')).collect();
-        for key in &named {
-            assert!(vi.contains_key(key), "`{key}` is used and has no text");
-        }
-        for key in vi.keys() {
-            // Kinds, units of time and fields are looked up by a name that data brings.
-            let by_data = ["kind.", "field."].iter().any(|prefix| key.starts_with(prefix));
-            assert!(by_data || named.contains(key), "`{key}` is used nowhere");
-        }
-    }
-
-    #[test]
-    fn the_page_has_no_inline_script_or_style_and_no_address_elsewhere() {
-        for text in ASSETS.iter().map(|asset| asset.body).chain([PAGE]) {
-            for forbidden in ["<script>", "style=\"", "onclick=", "https://", "innerHTML"] {
-                assert!(!text.contains(forbidden), "`{forbidden}` in the page");
+    fn no_page_has_an_inline_script_or_style() {
+        let pages = FILES.iter().filter(|file| file.name.ends_with(".html")).map(|file| String::from_utf8_lossy(file.plain).into_owned());
+        for page in pages.chain([MISSING.to_owned()]) {
+            for forbidden in ["<script>", "<style", "style=\"", "onclick=", "src=\"http", "href=\"http"] {
+                assert!(!page.contains(forbidden), "`{forbidden}` in {page}");
             }
         }
     }

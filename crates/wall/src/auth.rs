@@ -1,19 +1,40 @@
-//! Who may do what: bearer tokens with a role each, in a header or in the cookie that a screen got for one.
+//! Who may do what: roles and their rights, and the bearer tokens of devices and scripts.
 //!
 //! Invariant: a token's text appears in no log, no error and no response body, and comparing one takes the same time wherever it
 //! differs.
 
-use axum::http::{HeaderMap, header};
+use serde::Serialize;
 
 use crate::config::WallConfig;
 
-/// What a route needs. In growing order.
+/// What a person or a device is to the city. Nobody but the police sees whose vehicle it was: not who runs the system, either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// No data of the city behind it: the page itself, its assets, the health check.
-    Public,
     Viewer,
     Operator,
+    /// Staff of the flood response.
+    Flood,
+    Police,
+    Admin,
+}
+
+/// What a route needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Right {
+    /// No data of the city behind it: the pages themselves, their assets, the health check, signing in.
+    Public,
+    View,
+    /// Acknowledge an alert, speak about it, be on the way.
+    Acknowledge,
+    /// Assign, shelve, begin an exercise, pin a scene, query.
+    Operate,
+    /// Release a warning to the public.
+    Release,
+    /// Records of possible violations: plates and faces.
+    Review,
+    /// Who did what.
+    Audit,
 }
 
 /// The tokens of `[wall]`: whoever else lets people in asks them too.
@@ -29,7 +50,7 @@ struct Token {
     secret: String,
 }
 
-/// One mistake in how tokens are configured.
+/// One mistake in how tokens or users are configured.
 #[derive(Debug)]
 pub struct Mistake {
     pub field: &'static str,
@@ -41,20 +62,24 @@ pub struct Mistake {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     pub role: Role,
-    /// The name beside the token; `None` where no tokens are configured.
+    /// The name of the user or beside the token; `None` where neither is configured.
     pub name: Option<String>,
+    /// A person who signed in: what they do is done in their name, whatever a request says.
+    pub person: bool,
 }
 
 /// Why somebody is not let in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    #[error("a token is needed: `Authorization: Bearer ...`")]
+    #[error("sign in, or give a token: `Authorization: Bearer ...`")]
     NoToken,
-    #[error("this token is not known")]
+    #[error("this token is not known, or the session is over: sign in again")]
     Unknown,
-    #[error("the role of this token is not enough")]
+    #[error("your role does not have this right")]
     Role,
-    #[error("this needs an operator token, and none is configured: set tokens_file or tokens_env in [wall]")]
+    #[error("the header x-csrf-token is missing or wrong: take it from GET /api/session")]
+    Forged,
+    #[error("this needs to be signed in, and neither users nor tokens are configured: set users_file, tokens_file or tokens_env in [wall]")]
     NoneConfigured,
 }
 
@@ -65,20 +90,47 @@ impl Denied {
     }
 }
 
-/// The name of the cookie that holds a screen's token.
-pub(crate) const COOKIE: &str = "huong_token";
-
 /// Short enough to type, long enough not to be guessed over a network.
 const SHORTEST: usize = 16;
 
 impl Role {
+    pub const ALL: [Role; 5] = [Role::Viewer, Role::Operator, Role::Flood, Role::Police, Role::Admin];
+
     pub fn as_str(self) -> &'static str {
         match self {
-            Role::Public => "public",
             Role::Viewer => "viewer",
             Role::Operator => "operator",
+            Role::Flood => "flood",
+            Role::Police => "police",
+            Role::Admin => "admin",
         }
     }
+
+    /// The role of this name.
+    pub fn named(name: &str) -> Option<Role> {
+        Role::ALL.into_iter().find(|role| role.as_str() == name)
+    }
+
+    pub fn may(self, right: Right) -> bool {
+        match right {
+            Right::Public | Right::View => true,
+            Right::Acknowledge => matches!(self, Role::Operator | Role::Flood | Role::Admin),
+            Right::Operate => matches!(self, Role::Operator | Role::Admin),
+            Right::Release => matches!(self, Role::Flood | Role::Admin),
+            Right::Review => self == Role::Police,
+            Right::Audit => self == Role::Admin,
+        }
+    }
+
+    /// What it may, as the page is told.
+    pub(crate) fn rights(self) -> Vec<Right> {
+        Right::ALL.into_iter().filter(|right| *right != Right::Public && self.may(*right)).collect()
+    }
+}
+
+impl Right {
+    pub const ALL: [Right; 7] =
+        [Right::Public, Right::View, Right::Acknowledge, Right::Operate, Right::Release, Right::Review, Right::Audit];
 }
 
 impl Tokens {
@@ -89,11 +141,7 @@ impl Tokens {
         if let Some(file) = &config.tokens_file {
             match std::fs::read_to_string(file) {
                 Ok(text) => tokens.parse("tokens_file", &text, &mut mistakes),
-                Err(error) => mistakes.push(Mistake {
-                    field: "tokens_file",
-                    found: format!("`{}`: {error}", file.display()),
-                    expected: "a readable file",
-                }),
+                Err(error) => mistakes.push(Mistake::unreadable("tokens_file", file, &error)),
             }
         }
         if let Some(variable) = &config.tokens_env {
@@ -110,29 +158,24 @@ impl Tokens {
     }
 
     fn parse(&mut self, field: &'static str, text: &str, mistakes: &mut Vec<Mistake>) {
-        let before = self.list.len() + mistakes.len();
-        for (i, line) in text.lines().enumerate() {
-            let words: Vec<&str> = line.split('#').next().unwrap_or_default().split_whitespace().collect();
-            let mut wrong = |found: String, expected| mistakes.push(Mistake { field, found: format!("line {}: {found}", i + 1), expected });
-            match words[..] {
-                [] => {}
-                ["viewer" | "operator", _, secret] if secret.len() < SHORTEST => {
-                    wrong(format!("a token of {} characters", secret.len()), "at least 16 characters");
-                }
-                ["viewer" | "operator", _, secret] if !secret.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.~".contains(&b)) => {
-                    wrong("a token with other characters".to_owned(), "letters, digits and -_.~");
-                }
-                [role @ ("viewer" | "operator"), name, secret] => {
-                    let role = if role == "operator" { Role::Operator } else { Role::Viewer };
-                    self.list.push(Token { role, name: name.to_owned(), secret: secret.to_owned() });
-                }
-                [role, _, _] => wrong(format!("role `{role}`"), "viewer or operator"),
-                _ => wrong(format!("{} words", words.len()), "role, name and token"),
+        for (role, name, secret) in entries(field, text, "token", mistakes) {
+            let wrong = if secret.len() < SHORTEST {
+                Some((format!("a token of {} characters", secret.len()), "at least 16 characters"))
+            } else if !secret.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.~".contains(&b)) {
+                Some(("a token with other characters".to_owned(), "letters, digits and -_.~"))
+            } else {
+                None
+            };
+            match wrong {
+                Some((found, expected)) => mistakes.push(Mistake { field, found: format!("`{name}`: {found}"), expected }),
+                None => self.list.push(Token { role, name: name.to_owned(), secret: secret.to_owned() }),
             }
         }
-        if self.list.len() + mistakes.len() == before {
-            mistakes.push(Mistake { field, found: "no token".to_owned(), expected: "at least one line `role name token`" });
-        }
+    }
+
+    /// One more, made by the program itself for as long as it runs.
+    pub fn add(&mut self, role: Role, name: &str, secret: String) {
+        self.list.push(Token { role, name: name.to_owned(), secret });
     }
 
     pub fn is_empty(&self) -> bool {
@@ -140,34 +183,49 @@ impl Tokens {
     }
 
     /// Who the `given` token belongs to, when that is enough for `need`.
-    pub fn admit(&self, given: Option<&str>, need: Role) -> Result<Caller, Denied> {
-        if need == Role::Public {
-            return Ok(Caller { role: Role::Public, name: None });
-        }
-        if self.is_empty() {
-            if need == Role::Operator {
-                return Err(Denied::NoneConfigured);
-            }
-            return Ok(Caller { role: Role::Viewer, name: None });
-        }
-        let given = given.ok_or(Denied::NoToken)?;
+    pub fn admit(&self, given: Option<&str>, need: Right) -> Result<Caller, Denied> {
+        let given = given.ok_or(if self.is_empty() { Denied::NoneConfigured } else { Denied::NoToken })?;
         let token = self.list.iter().find(|token| same(token.secret.as_bytes(), given.as_bytes())).ok_or(Denied::Unknown)?;
-        if token.role < need {
+        if !token.role.may(need) {
             return Err(Denied::Role);
         }
-        Ok(Caller { role: token.role, name: Some(token.name.clone()) })
+        Ok(Caller { role: token.role, name: Some(token.name.clone()), person: false })
     }
 }
 
-/// The token of a request: the header, else the cookie, because a browser's `EventSource` and `<img>` cannot set headers.
-pub(crate) fn presented(headers: &HeaderMap) -> Option<&str> {
-    let bearer = headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok()).and_then(|v| v.strip_prefix("Bearer "));
-    bearer.map(str::trim).or_else(|| {
-        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
-        cookies.flat_map(|line| line.split(';')).find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
-    })
+impl Mistake {
+    pub(crate) fn unreadable(field: &'static str, file: &std::path::Path, error: &std::io::Error) -> Mistake {
+        Mistake { field, found: format!("`{}`: {error}", file.display()), expected: "a readable file" }
+    }
 }
 
-fn same(a: &[u8], b: &[u8]) -> bool {
+/// The lines `role name secret` of a text; what else stands there is a mistake, and so is nothing.
+pub(crate) fn entries<'a>(
+    field: &'static str,
+    text: &'a str,
+    secret_is: &'static str,
+    mistakes: &mut Vec<Mistake>,
+) -> Vec<(Role, &'a str, &'a str)> {
+    let (mut found, before) = (Vec::new(), mistakes.len());
+    for (i, line) in text.lines().enumerate() {
+        let words: Vec<&str> = line.split('#').next().unwrap_or_default().split_whitespace().collect();
+        let mut wrong = |found: String, expected| mistakes.push(Mistake { field, found: format!("line {}: {found}", i + 1), expected });
+        match words[..] {
+            [] => {}
+            [role, name, secret] => match Role::named(role) {
+                Some(role) => found.push((role, name, secret)),
+                None => wrong(format!("role `{role}`"), "viewer, operator, flood, police or admin"),
+            },
+            _ => wrong(format!("{} words", words.len()), "role, name and secret"),
+        }
+    }
+    if found.is_empty() && mistakes.len() == before {
+        mistakes.push(Mistake { field, found: format!("no {secret_is}"), expected: "at least one line `role name secret`" });
+    }
+    found
+}
+
+/// Equal, in a time that says nothing of where they differ.
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (x, y)| difference | (x ^ y)) == 0
 }

@@ -3,6 +3,7 @@
 //!
 //! Invariant: a connection ends by itself, by its [`Cut`], or with the server; none is left behind.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,10 +12,12 @@ use huong_flow::Stop;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
 /// A request whose headers take longer is not one of ours.
 const HEADERS_WITHIN: Duration = Duration::from_secs(10);
@@ -25,8 +28,12 @@ const GRACE: Duration = Duration::from_secs(2);
 #[derive(Clone, Default)]
 pub(crate) struct Cut(pub(crate) Arc<Notify>);
 
+/// Who is at the other end.
+#[derive(Clone, Copy)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
 /// Serves until `stop`.
-pub(crate) async fn accept(listener: TcpListener, router: Router, limit: usize, stop: Stop) {
+pub(crate) async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, limit: usize, stop: Stop) {
     let slots = Arc::new(Semaphore::new(limit));
     let mut connections = JoinSet::new();
     let end = stopped(stop.clone());
@@ -39,10 +46,21 @@ pub(crate) async fn accept(listener: TcpListener, router: Router, limit: usize, 
         tokio::select! {
             () = &mut end => break,
             (slot, accepted) = next => match accepted {
-                Ok((stream, _)) => {
-                    let (router, stop) = (router.clone(), stop.clone());
+                Ok((stream, peer)) => {
+                    let (router, stop, tls) = (router.clone().layer(Extension(Peer(peer))), stop.clone(), tls.clone());
                     connections.spawn(async move {
-                        serve(stream, router, stop).await;
+                        // Small events must not wait for more: a lost option costs milliseconds, nothing else.
+                        if let Err(error) = stream.set_nodelay(true) {
+                            tracing::debug!(%error, "no TCP_NODELAY");
+                        }
+                        match tls {
+                            None => serve(stream, router, stop).await,
+                            Some(tls) => match timeout(HEADERS_WITHIN, tls.accept(stream)).await {
+                                Ok(Ok(stream)) => serve(stream, router, stop).await,
+                                Ok(Err(error)) => tracing::debug!(%error, %peer, "no TLS"),
+                                Err(_) => tracing::debug!(%peer, "TLS took too long"),
+                            },
+                        }
                         drop(slot);
                     });
                 }
@@ -69,12 +87,8 @@ pub async fn stopped(stop: Stop) {
     }
 }
 
-async fn serve(stream: TcpStream, router: Router, stop: Stop) {
+async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, router: Router, stop: Stop) {
     let cut = Cut::default();
-    // Small events must not wait for more: a lost option costs milliseconds, nothing else.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "no TCP_NODELAY");
-    }
     let service = TowerToHyperService::new(router.layer(Extension(cut.clone())));
     let connection =
         http1::Builder::new().timer(TokioTimer::new()).header_read_timeout(HEADERS_WITHIN).serve_connection(TokioIo::new(stream), service);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use huong_flow::{Counter, Mailbox, Stop};
-use huong_types::{Alert, AlertState, Name, Reading, Registry, Stream, Transition, TransitionKind};
+use huong_types::{Alert, AlertState, Name, Reading, Registry, Span, Stream, Timestamp, Transition, TransitionKind};
 use serde::Serialize;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -18,13 +18,15 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use crate::assets;
 use crate::connection::stopped;
 use crate::feed::Feed;
-use crate::model::{Backend, CameraNow, Figures};
-use crate::view::{Delta, Heartbeat, Latest, LatestView, Places, Snapshot, Step, ValueView, event};
+use crate::model::{Backend, CameraNow, Figures, Past, WallClock};
+use crate::view::{Delta, Heartbeat, Latest, LatestView, Moment, Places, Replay, Scene, Snapshot, Step, ValueView, event};
 
 /// Values are gathered this long, so each key changes on a screen at most once a second.
 const BEAT: Duration = Duration::from_secs(1);
 /// A page that hears nothing for three of these says that the connection is lost.
 const HEARTBEAT: Duration = Duration::from_secs(5);
+/// What is played back comes in steps of this length.
+const MOMENT: Span = Span::from_secs(10);
 /// Unknown stations shown at once, over the registry's.
 const UNKNOWN_KEYS: usize = 512;
 /// Alert transitions on their way to the hub; see [`Feed`] for what happens beyond.
@@ -39,6 +41,8 @@ pub struct Hub {
     values: BTreeMap<(Name, Name), Reading>,
     cameras: BTreeMap<Name, CameraNow>,
     figures: Figures,
+    /// What an operator has all screens stay on.
+    scene: Scene,
     /// Of the last event sent to every screen.
     seq: u64,
     screens: Vec<Screen>,
@@ -77,6 +81,8 @@ enum Ask {
     Seat { queue: usize, limit: usize, cut: Arc<Notify>, reply: oneshot::Sender<Option<Seat>> },
     Snapshot { reply: oneshot::Sender<Bytes> },
     Latest { stream: Option<String>, key: Option<String>, reply: oneshot::Sender<Bytes> },
+    Pin { scene: Scene },
+    Past { past: Box<Past>, from: Timestamp, reply: oneshot::Sender<Bytes> },
 }
 
 struct Screen {
@@ -107,6 +113,7 @@ impl Hub {
             values: BTreeMap::new(),
             cameras: registry.cameras.iter().map(never).collect(),
             figures: Figures::default(),
+            scene: Scene::default(),
             seq: 0,
             screens: Vec::new(),
             latest,
@@ -156,8 +163,7 @@ impl Hub {
         {
             steps.push(step);
         }
-        // What is pending may come to nothing: no screen hears of it.
-        steps.retain(|step| step.kind != TransitionKind::Settled && step.alert.state != AlertState::Pending);
+        steps.retain(shown);
         if steps.is_empty() {
             return;
         }
@@ -171,10 +177,7 @@ impl Hub {
         self.desk.stats.alerts_open.store(self.alerts.len() as u64, Ordering::Relaxed);
         self.seq += 1;
         let alerts = steps.iter().map(Step::from).collect();
-        self.send(
-            "delta",
-            &Delta { seq: self.seq, clock: backend.clock(), alerts, values: Vec::new(), camera_states: Vec::new(), figures: None },
-        );
+        self.send("delta", &Delta { alerts, ..Delta::new(self.seq, backend.clock()) });
     }
 
     fn beat(&mut self, backend: &dyn Backend) {
@@ -200,12 +203,10 @@ impl Hub {
         self.figures = backend.figures();
         self.seq += 1;
         let delta = Delta {
-            seq: self.seq,
-            clock: backend.clock(),
-            alerts: Vec::new(),
             values: changed.iter().filter_map(|key| self.values.get(key)).map(ValueView::from).collect(),
             camera_states: moved.iter().filter_map(|id| self.cameras.get(id)).collect(),
             figures: Some(&self.figures),
+            ..Delta::new(self.seq, backend.clock())
         };
         let text = event("delta", self.seq, &delta);
         self.fan_out(text);
@@ -224,7 +225,20 @@ impl Hub {
             let values = readings.map(|reading| LatestView::new(reading, clock.now)).collect();
             return json(serde_json::to_vec(&Latest { clock, values }), reply);
         }
+        let ask = match ask {
+            Ask::Pin { scene } => {
+                self.seq += 1;
+                let delta = Delta { scene: Some(&scene), ..Delta::new(self.seq, backend.clock()) };
+                let text = event("delta", self.seq, &delta);
+                self.fan_out(text);
+                self.scene = scene;
+                return;
+            }
+            Ask::Past { past, from, reply } => return json(self.replay(&past, from), reply),
+            ask => ask,
+        };
         let snapshot = Snapshot {
+            scene: &self.scene,
             build: assets::build(),
             seq: self.seq,
             clock: backend.clock(),
@@ -236,7 +250,7 @@ impl Hub {
             accounts: backend.accounts(),
         };
         match ask {
-            Ask::Latest { .. } => {}
+            Ask::Latest { .. } | Ask::Pin { .. } | Ask::Past { .. } => {}
             Ask::Snapshot { reply } => json(serde_json::to_vec(&snapshot), reply),
             Ask::Seat { queue, limit, cut, reply } => {
                 self.screens.retain(|screen| !screen.events.is_closed());
@@ -254,6 +268,33 @@ impl Hub {
                 self.desk.stats.screens.store(self.screens.len() as u64, Ordering::Relaxed);
             }
         }
+    }
+
+    /// A stretch of the past in the words of the live stream: a snapshot, then what changed, gathered over [`MOMENT`].
+    fn replay(&self, past: &Past, from: Timestamp) -> serde_json::Result<Vec<u8>> {
+        let (cameras, figures) = (Vec::new(), Figures::default());
+        let snapshot = Snapshot {
+            scene: &self.scene,
+            build: assets::build(),
+            seq: 0,
+            clock: WallClock { now: from, rate: 0.0 },
+            places: &self.places,
+            alerts: past.alerts.iter().collect(),
+            values: past.values.iter().map(ValueView::from).collect(),
+            camera_states: cameras,
+            figures: &figures,
+            accounts: Vec::new(),
+        };
+        let mut moments: BTreeMap<Timestamp, Moment> = BTreeMap::new();
+        for step in past.steps.iter().filter(|step| shown(step)) {
+            let at = step.decided.floor(MOMENT);
+            moments.entry(at).or_insert_with(|| Moment::new(at)).alerts.push(Step::from(step));
+        }
+        for reading in &past.readings {
+            let at = reading.at.floor(MOMENT);
+            moments.entry(at).or_insert_with(|| Moment::new(at)).values.push(ValueView::from(reading));
+        }
+        serde_json::to_vec(&Replay { snapshot, deltas: moments.into_values().collect() })
     }
 
     fn send(&mut self, name: &str, data: &impl Serialize) {
@@ -280,6 +321,11 @@ impl Hub {
     }
 }
 
+/// What is pending may come to nothing: no screen hears of it.
+fn shown(step: &Transition) -> bool {
+    step.kind != TransitionKind::Settled && step.alert.state != AlertState::Pending
+}
+
 impl Desk {
     /// A seat for a screen whose connection ends when `cut` is notified; `None` when all are taken or the hub has stopped.
     pub(crate) async fn seat(&self, queue: usize, limit: usize, cut: Arc<Notify>) -> Option<Seat> {
@@ -292,6 +338,19 @@ impl Desk {
     pub(crate) async fn latest(&self, stream: Option<String>, key: Option<String>) -> Option<Bytes> {
         let (reply, answer) = oneshot::channel();
         self.ask.send(Ask::Latest { stream, key, reply }).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Every screen stays on `scene` from now on, or on none.
+    pub(crate) async fn pin(&self, scene: Scene) {
+        // Without a hub there are no screens.
+        self.ask.send(Ask::Pin { scene }).await.ok();
+    }
+
+    /// What a page plays back; `None` when the hub has stopped.
+    pub(crate) async fn past(&self, past: Past, from: Timestamp) -> Option<Bytes> {
+        let (reply, answer) = oneshot::channel();
+        self.ask.send(Ask::Past { past: Box::new(past), from, reply }).await.ok()?;
         answer.await.ok()
     }
 

@@ -7,28 +7,36 @@
 //! processor: values are coalesced per key before they reach the hub, queues to browsers are bounded, and who overflows one
 //! is disconnected and gets a new snapshot.
 
+mod asked;
 mod assets;
 mod auth;
 mod config;
 mod connection;
 mod feed;
+mod gate;
 mod hub;
+mod login;
+mod lookups;
 mod metrics;
 mod model;
 mod orders;
 mod query;
 mod server;
+mod sessions;
+mod tls;
+mod users;
 mod view;
 
-pub use auth::{Caller, Denied, Mistake, Role, Tokens};
-pub use config::WallConfig;
+pub use auth::{Caller, Denied, Mistake, Right, Role, Tokens};
+pub use config::{TileKind, Tiles, WallConfig, WallTls};
 pub use connection::stopped;
 pub use feed::Feed;
 pub use hub::{Hub, HubStats};
 pub use metrics::Family;
 pub use model::{
-    AccountLedger, Backend, CameraNow, Figures, FrameFigures, Latency, Ledger, MirrorFigures, OrderError, Picture, RuleFigures,
-    SinkFigures, WallClock,
+    AccountLedger, Action, Backend, CameraNow, Evidence, Figures, Found, FrameFigures, History, Latency, Ledger, MirrorFigures, OrderError,
+    Past, Picture, Push, RecordsWanted, RuleFigures, SinkFigures, Trouble, WallClock,
 };
 pub use query::{QueryError, QueryFormat, Rows};
 pub use server::{ROUTES, Route, Wall, WallError};
+pub use users::{Users, new_token, user_line};

@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use huong_types::{LoadFigures, Name, Order, Timestamp};
-use serde::Serialize;
+use huong_types::{Alert, LoadFigures, Name, Order, Reading, Timestamp, Transition};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::metrics::Family;
 use crate::query::{QueryError, QueryFormat, Rows};
 
-/// What only the root knows. Every method but `order` and `query` is called on the network runtime, some of them each second:
+/// What only the root knows. Every method that gives no future is called on the network runtime, some of them each second:
 /// they must return at once (atomics, an `ArcSwap`), never wait for disk or another thread.
 pub trait Backend: Send + Sync + 'static {
     fn clock(&self) -> WallClock;
@@ -36,6 +37,172 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Begins to answer `sql` for `who`; resolves with the first rows. Dropping what it gives ends the query.
     fn query(&self, who: String, sql: String, format: QueryFormat) -> BoxFuture<'static, Result<Rows, QueryError>>;
+
+    /// What was last found in a camera's picture; `None` when it was never looked at.
+    fn boxes(&self, camera: &str) -> Option<Value>;
+
+    /// What was, as JSON for a page.
+    fn history(&self, who: String, question: History) -> BoxFuture<'static, Result<Found, Trouble>>;
+
+    /// Everything that a screen would have shown from `from` to `to`.
+    fn past(&self, who: String, from: Timestamp, to: Timestamp) -> BoxFuture<'static, Result<Past, Trouble>>;
+
+    /// Records of possible violations. Whoever answers notes the look before anything is shown.
+    fn evidence(&self, who: String, question: Evidence) -> BoxFuture<'static, Result<Found, Trouble>>;
+
+    /// What is pushed to people, and warnings for the public.
+    fn push(&self, who: String, question: Push) -> BoxFuture<'static, Result<Found, Trouble>>;
+
+    /// Writes down who did what; resolves when it is on disk. What cannot be written down is not done.
+    fn note(&self, action: Action) -> BoxFuture<'static, Result<(), Trouble>>;
+
+    /// The actions after line `after`, and whether the log is whole.
+    fn actions(&self, after: u64, limit: usize) -> BoxFuture<'static, Result<Found, Trouble>>;
+}
+
+/// A question about what was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum History {
+    /// One field of one key, in at most `points` stretches.
+    Curve { stream: Name, key: Name, field: Name, from: Timestamp, to: Timestamp, points: u32 },
+    /// One alert with all its steps and what belongs to it, open or over.
+    Alert { id: String },
+    /// Alerts that held or that something happened to.
+    Alerts { from: Timestamp, to: Timestamp, limit: usize },
+    /// What the next shift must know.
+    HandOver { from: Timestamp, to: Timestamp },
+    /// The same on paper.
+    HandOverSheet { from: Timestamp, to: Timestamp },
+}
+
+/// A question about records of possible violations, or a step with them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Evidence {
+    List(RecordsWanted),
+    Show {
+        id: String,
+        why: String,
+    },
+    File {
+        id: String,
+        name: String,
+    },
+    Decide {
+        id: String,
+        decision: Value,
+    },
+    /// The names of acts and the reasons to reject.
+    Words,
+    Search {
+        plate: String,
+        why: String,
+    },
+    Export {
+        filter: RecordsWanted,
+        to: String,
+        purpose: String,
+    },
+    HandOvers,
+}
+
+/// Which records; of these only.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RecordsWanted {
+    pub state: Option<String>,
+    pub act: Option<String>,
+    pub camera: Option<String>,
+    pub plate: Option<String>,
+    pub from: Option<Timestamp>,
+    pub to: Option<Timestamp>,
+    pub ids: Option<Vec<String>>,
+    pub limit: Option<usize>,
+}
+
+/// A question about pushes, or a step with them.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Push {
+    /// The public key that browsers subscribe with.
+    Key,
+    Subscribe(Value),
+    Unsubscribe {
+        endpoint: String,
+    },
+    /// Warnings for the public: drafts and what was released.
+    Warnings,
+    Release {
+        id: String,
+    },
+    Reject {
+        id: String,
+    },
+    /// A warning as CAP 1.2.
+    Warning {
+        id: String,
+    },
+    Feed,
+    /// What the link of a message is about, and what it does.
+    Link {
+        token: String,
+    },
+    FollowLink {
+        token: String,
+    },
+}
+
+/// What was found.
+pub enum Found {
+    Json(Value),
+    Bytes {
+        kind: &'static str,
+        bytes: Bytes,
+    },
+    /// To be saved under this name.
+    Package {
+        name: String,
+        kind: &'static str,
+        bytes: Rows,
+    },
+}
+
+/// Why there is no answer, by what the client can do about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    #[error("{0}")]
+    Absent(String),
+    #[error("{0}")]
+    Wrong(String),
+    /// It cannot be done as things are.
+    #[error("{0}")]
+    Refused(String),
+    #[error("{0}")]
+    Busy(String),
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A stretch of the past as screens would have shown it.
+pub struct Past {
+    /// The alerts that held at its beginning,
+    pub alerts: Vec<Alert>,
+    /// .. and the newest values then.
+    pub values: Vec<Reading>,
+    /// What came after, in order.
+    pub steps: Vec<Transition>,
+    pub readings: Vec<Reading>,
+}
+
+/// What a person did, for the audit log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Action {
+    pub who: String,
+    pub role: String,
+    /// Where the request came from.
+    pub from: String,
+    pub action: String,
+    /// What it was done to.
+    pub target: String,
+    pub outcome: String,
 }
 
 /// The processor's time, so that a browser computes ages in it even when a demo runs at 600 times real speed.

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use axum::Extension;
 use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::{BytesRejection, QueryRejection};
@@ -16,7 +15,7 @@ use futures_util::stream::BoxStream;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::auth::Caller;
+use crate::asked::Asked;
 use crate::server::{Shared, refusal};
 
 /// Bytes of a statement.
@@ -82,7 +81,7 @@ pub(crate) struct Question {
 /// The statement is the parameter `sql` of a GET, and the body of a POST.
 pub(crate) async fn query(
     State(shared): State<Arc<Shared>>,
-    Extension(caller): Extension<Caller>,
+    asked: Asked,
     method: Method,
     question: Result<Query<Question>, QueryRejection>,
     headers: HeaderMap,
@@ -107,7 +106,7 @@ pub(crate) async fn query(
             "no statement: give it as the parameter `sql` of a GET, or as the body of a POST in UTF-8",
         );
     };
-    match shared.backend.query(caller.name.unwrap_or_default(), sql, format).await {
+    match shared.backend.query(asked.who(), sql, format).await {
         Ok(rows) => ([(header::CONTENT_TYPE, format.content_type())], Body::from_stream(rows)).into_response(),
         Err(error) => told(&error),
     }

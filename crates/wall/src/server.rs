@@ -1,6 +1,6 @@
-//! The routes, and the role that each needs.
+//! The routes, and the right that each needs.
 //!
-//! Invariant: every route is a row of [`ROUTES`], and no handler runs before its row's role was checked.
+//! Invariant: every route is a row of [`ROUTES`], and no handler runs before its row's right was checked.
 
 use std::convert::Infallible;
 use std::io;
@@ -8,60 +8,113 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, MatchedPath, Path, Query, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::{Html, IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json, Router};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use huong_flow::Stop;
+use huong_types::Problems;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::ReceiverStream;
 
+use crate::asked::Asked;
 use crate::assets;
-use crate::auth::{COOKIE, Caller, Role, Tokens, presented};
-use crate::config::WallConfig;
+use crate::auth::{Mistake, Right, Tokens};
+use crate::config::{Tiles, WallConfig, read_map};
 use crate::connection::{Cut, accept};
+use crate::gate::Gate;
 use crate::hub::{Desk, Hub};
-use crate::metrics;
 use crate::model::Backend;
-use crate::orders;
-use crate::query;
+use crate::sessions::Sessions;
+use crate::users::Users;
+use crate::view::{Scene, SceneName};
+use crate::{login, lookups, metrics, orders, query, tls};
 
-/// A path, its method and who may use it.
+/// A path, its method and what it needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Route {
     pub method: &'static str,
     pub path: &'static str,
-    pub role: Role,
+    pub right: Right,
 }
 
 /// All routes. A path that is not here does not exist.
 pub const ROUTES: &[Route] = &[
-    Route { method: "GET", path: "/", role: Role::Public },
-    Route { method: "GET", path: "/wall", role: Role::Public },
-    Route { method: "GET", path: "/assets/{file}", role: Role::Public },
-    Route { method: "GET", path: "/healthz", role: Role::Public },
-    Route { method: "GET", path: "/metrics", role: Role::Viewer },
-    Route { method: "GET", path: "/api/session", role: Role::Viewer },
-    Route { method: "POST", path: "/api/session", role: Role::Viewer },
-    Route { method: "GET", path: "/api/events", role: Role::Viewer },
-    Route { method: "GET", path: "/api/snapshot", role: Role::Viewer },
-    Route { method: "GET", path: "/api/latest", role: Role::Viewer },
-    Route { method: "GET", path: "/api/cameras/{id}/frame", role: Role::Viewer },
-    // Plates and calls are in the tables: the same role as for orders, and every query is noted by whoever answers it.
-    Route { method: "GET", path: "/api/query", role: Role::Operator },
-    Route { method: "POST", path: "/api/query", role: Role::Operator },
-    Route { method: "POST", path: "/api/alerts/{id}/acknowledge", role: Role::Operator },
-    Route { method: "POST", path: "/api/alerts/{id}/shelve", role: Role::Operator },
-    Route { method: "POST", path: "/api/alerts/{id}/unshelve", role: Role::Operator },
-    Route { method: "POST", path: "/api/exercise", role: Role::Operator },
+    get("/", Right::Public),
+    get("/wall", Right::Public),
+    get("/console", Right::Public),
+    get("/staff", Right::Public),
+    get("/assets/{file}", Right::Public),
+    get("/sw.js", Right::Public),
+    get("/staff.webmanifest", Right::Public),
+    get("/icon.svg", Right::Public),
+    get("/healthz", Right::Public),
+    get("/metrics", Right::View),
+    post("/api/login", Right::Public),
+    get("/api/session", Right::View),
+    post("/api/session", Right::View),
+    post("/api/logout", Right::View),
+    get("/api/events", Right::View),
+    get("/api/snapshot", Right::View),
+    get("/api/latest", Right::View),
+    get("/api/map", Right::View),
+    get("/api/map/source", Right::View),
+    get("/api/series", Right::View),
+    get("/api/past", Right::View),
+    get("/api/handover", Right::View),
+    get("/api/handover.pdf", Right::View),
+    get("/api/cameras/{id}/frame", Right::View),
+    get("/api/cameras/{id}/boxes", Right::View),
+    // Plates and calls are in the tables: the same right as for orders, and every query is noted by whoever answers it.
+    get("/api/query", Right::Operate),
+    post("/api/query", Right::Operate),
+    get("/api/alerts", Right::View),
+    get("/api/alerts/{id}", Right::View),
+    post("/api/alerts/{id}/acknowledge", Right::Acknowledge),
+    post("/api/alerts/{id}/comment", Right::Acknowledge),
+    post("/api/alerts/{id}/coming", Right::Acknowledge),
+    post("/api/alerts/{id}/assign", Right::Operate),
+    post("/api/alerts/{id}/shelve", Right::Operate),
+    post("/api/alerts/{id}/unshelve", Right::Operate),
+    post("/api/exercise", Right::Operate),
+    post("/api/scene", Right::Operate),
+    get("/api/records", Right::Review),
+    get("/api/records/words", Right::Review),
+    get("/api/records/{id}", Right::Review),
+    get("/api/records/{id}/files/{name}", Right::Review),
+    post("/api/records/{id}/decide", Right::Review),
+    post("/api/records/search", Right::Review),
+    post("/api/records/export", Right::Review),
+    get("/api/handovers", Right::Review),
+    get("/api/openapi.json", Right::Review),
+    get("/api/audit", Right::Audit),
+    get("/api/push/key", Right::View),
+    post("/api/push/subscribe", Right::View),
+    post("/api/push/unsubscribe", Right::View),
+    get("/api/cap", Right::View),
+    post("/api/cap/{id}/release", Right::Release),
+    post("/api/cap/{id}/reject", Right::Release),
+    // What was released to the public is public.
+    get("/cap/{file}", Right::Public),
+    get("/feed.atom", Right::Public),
+    // The token in the path is the right.
+    get("/api/link/{token}", Right::Public),
+    post("/api/link/{token}", Right::Public),
 ];
+
+const fn get(path: &'static str, right: Right) -> Route {
+    Route { method: "GET", path, right }
+}
+
+const fn post(path: &'static str, right: Right) -> Route {
+    Route { method: "POST", path, right }
+}
 
 /// A request's body is one small JSON object.
 const BODY_LIMIT: usize = 4096;
@@ -70,25 +123,27 @@ const BODY_LIMIT: usize = 4096;
 pub enum WallError {
     #[error("the wall cannot listen on {address}: {error}")]
     Listen { address: SocketAddr, error: io::Error },
-    #[error("the wall's tokens cannot be read: {0}")]
-    Tokens(String),
-    #[error("the wall may not listen on {0} without tokens")]
-    Open(SocketAddr),
+    #[error("the wall cannot start: {0}")]
+    Config(String),
 }
 
 /// A bound server, not yet serving.
 pub struct Wall {
     listener: TcpListener,
     address: SocketAddr,
-    tokens: Tokens,
+    tls: Option<tokio_rustls::TlsAcceptor>,
+    gate: Gate,
+    map: Option<Bytes>,
     config: WallConfig,
 }
 
 pub(crate) struct Shared {
-    tokens: Tokens,
-    desk: Desk,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) desk: Desk,
     pub(crate) backend: Arc<dyn Backend>,
-    config: WallConfig,
+    pub(crate) config: WallConfig,
+    map: Option<Bytes>,
+    policy: HeaderValue,
 }
 
 impl Wall {
@@ -97,16 +152,25 @@ impl Wall {
     /// # Errors
     /// When the address is taken, or the configuration would not pass [`WallConfig::check`].
     pub async fn bind(config: WallConfig) -> Result<Wall, WallError> {
-        let tokens = Tokens::load(&config).map_err(|mistakes| {
-            WallError::Tokens(mistakes.iter().map(|m| format!("{}: {}", m.field, m.found)).collect::<Vec<_>>().join("; "))
-        })?;
-        if tokens.is_empty() && !config.listen.ip().is_loopback() {
-            return Err(WallError::Open(config.listen));
+        let mut problems = Problems::default();
+        config.check("huong.toml", "wall", &mut problems);
+        if !problems.is_empty() {
+            return Err(WallError::Config(problems.to_string()));
         }
+        let mistaken = |mistakes: Vec<Mistake>| {
+            WallError::Config(mistakes.iter().map(|m| format!("{}: {}", m.field, m.found)).collect::<Vec<_>>().join("; "))
+        };
+        let (tokens, users) = (Tokens::load(&config).map_err(mistaken)?, Users::load(&config).map_err(mistaken)?);
+        let sessions = match &config.dir {
+            Some(dir) => Sessions::load(dir, config.session).map_err(WallError::Config)?,
+            None => Sessions::forgetful(config.session),
+        };
+        let tls = config.tls.as_ref().map(tls::acceptor).transpose().map_err(WallError::Config)?;
+        let map = config.map.as_deref().map(read_map).transpose().map_err(WallError::Config)?.map(Bytes::from);
         let failed = |error| WallError::Listen { address: config.listen, error };
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Wall { listener, address, tokens, config })
+        Ok(Wall { listener, address, tls, gate: Gate::new(tokens, users, sessions, config.open), map, config })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -115,16 +179,23 @@ impl Wall {
 
     /// The tokens that this wall goes by, for others who let people in.
     pub fn tokens(&self) -> Tokens {
-        self.tokens.clone()
+        self.gate.tokens.clone()
     }
 
     /// Serves until `stop` is set, then lets open requests end.
     pub async fn run(self, hub: Hub, backend: Arc<dyn Backend>, stop: Stop) {
-        let limit = self.config.max_connections;
-        let shared = Arc::new(Shared { tokens: self.tokens, desk: hub.desk(), backend: Arc::clone(&backend), config: self.config });
+        let (limit, policy) = (self.config.max_connections, policy(self.config.tiles.as_ref()));
+        let shared = Shared {
+            gate: Arc::new(self.gate),
+            desk: hub.desk(),
+            backend: Arc::clone(&backend),
+            config: self.config,
+            map: self.map,
+            policy,
+        };
         let mut fan_out = tokio::spawn(hub.run(backend, stop.clone()));
         let ended = tokio::select! {
-            () = accept(self.listener, router(shared), limit, stop) => fan_out.await,
+            () = accept(self.listener, self.tls, router(Arc::new(shared)), limit, stop) => fan_out.await,
             // Without the hub no screen has data: the wall ends, and whoever runs it sees that.
             ended = &mut fan_out => ended,
         };
@@ -135,36 +206,86 @@ impl Wall {
 }
 
 fn router(shared: Arc<Shared>) -> Router {
+    use axum::routing::{get, post};
     Router::new()
-        .route("/", get(page))
-        .route("/wall", get(page))
-        .route("/assets/{file}", get(asset))
+        .route("/", get(assets::page))
+        .route("/wall", get(assets::page))
+        .route("/console", get(assets::page))
+        .route("/staff", get(assets::page))
+        .route("/assets/{file}", get(assets::asset))
+        .route("/sw.js", get(assets::fixed))
+        .route("/staff.webmanifest", get(assets::fixed))
+        .route("/icon.svg", get(assets::fixed))
         .route("/healthz", get(health))
         .route("/metrics", get(metrics_text))
-        .route("/api/session", get(session).post(open_session))
+        .route("/api/login", post(login::login))
+        .route("/api/session", get(login::session).post(login::open_session))
+        .route("/api/logout", post(login::logout))
         .route("/api/events", get(events))
         .route("/api/snapshot", get(snapshot))
         .route("/api/latest", get(latest))
+        .route("/api/map", get(map))
+        .route("/api/map/source", get(map_source))
+        .route("/api/series", get(lookups::series))
+        .route("/api/past", get(lookups::past))
+        .route("/api/handover", get(lookups::hand_over))
+        .route("/api/handover.pdf", get(lookups::hand_over_sheet))
         .route("/api/cameras/{id}/frame", get(frame))
+        .route("/api/cameras/{id}/boxes", get(lookups::boxes))
         .route("/api/query", get(query::query).post(query::query).layer(DefaultBodyLimit::max(query::LONGEST_SQL)))
+        .route("/api/alerts", get(lookups::alerts))
+        .route("/api/alerts/{id}", get(lookups::alert))
         .route("/api/alerts/{id}/acknowledge", post(orders::acknowledge))
+        .route("/api/alerts/{id}/comment", post(orders::comment))
+        .route("/api/alerts/{id}/coming", post(orders::coming))
+        .route("/api/alerts/{id}/assign", post(orders::assign))
         .route("/api/alerts/{id}/shelve", post(orders::shelve))
         .route("/api/alerts/{id}/unshelve", post(orders::unshelve))
         .route("/api/exercise", post(orders::exercise))
+        .route("/api/scene", post(scene))
+        .route("/api/records", get(lookups::records))
+        .route("/api/records/words", get(lookups::record_words))
+        .route("/api/records/{id}", get(lookups::record))
+        .route("/api/records/{id}/files/{name}", get(lookups::record_file))
+        .route("/api/records/{id}/decide", post(lookups::decide))
+        .route("/api/records/search", post(lookups::search))
+        .route("/api/records/export", post(lookups::export))
+        .route("/api/handovers", get(lookups::hand_overs))
+        .route("/api/openapi.json", get(openapi))
+        .route("/api/audit", get(lookups::actions))
+        .route("/api/push/key", get(lookups::push_key))
+        .route("/api/push/subscribe", post(lookups::subscribe))
+        .route("/api/push/unsubscribe", post(lookups::unsubscribe))
+        .route("/api/cap", get(lookups::warnings))
+        .route("/api/cap/{id}/release", post(lookups::release))
+        .route("/api/cap/{id}/reject", post(lookups::reject))
+        .route("/cap/{file}", get(lookups::warning))
+        .route("/feed.atom", get(lookups::atom))
+        .route("/api/link/{token}", get(lookups::link).post(lookups::follow_link))
         .route_layer(from_fn_with_state(Arc::clone(&shared), admit))
         .fallback(|| async { refusal(StatusCode::NOT_FOUND, "no such page") })
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .layer(from_fn(harden))
+        .layer(from_fn_with_state(Arc::clone(&shared), harden))
         .with_state(shared)
 }
 
-/// Checks the role that [`ROUTES`] asks for; a route without a row is refused.
+/// What a page may load and do: our own files; the map's tiles, where they are configured; pictures that it draws itself.
+fn policy(tiles: Option<&Tiles>) -> HeaderValue {
+    let map = tiles.and_then(Tiles::origin).map(|origin| format!(" {origin}")).unwrap_or_default();
+    let policy = format!(
+        "default-src 'self'; img-src 'self' data: blob:{map}; connect-src 'self'{map}; worker-src 'self' blob:; object-src 'none'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
+    HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'self'"))
+}
+
+/// Checks the right that [`ROUTES`] asks for; a route without a row is refused.
 async fn admit(State(shared): State<Arc<Shared>>, path: MatchedPath, mut request: Request, next: Next) -> Response {
     let method = if request.method() == axum::http::Method::HEAD { "GET" } else { request.method().as_str() };
     let Some(route) = ROUTES.iter().find(|route| route.path == path.as_str() && route.method == method) else {
         return refusal(StatusCode::METHOD_NOT_ALLOWED, "no such method here");
     };
-    match shared.tokens.admit(presented(request.headers()), route.role) {
+    match shared.gate.admit(request.headers(), request.method(), route.right) {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
@@ -180,32 +301,23 @@ async fn admit(State(shared): State<Arc<Shared>>, path: MatchedPath, mut request
     }
 }
 
-/// On every answer: nothing but our own files may run or load in the page, and nothing is kept but the page's files.
-async fn harden(request: Request, next: Next) -> Response {
+/// On every answer: nothing but what the policy names may run or load in a page, and nothing is kept but the pages' files.
+async fn harden(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    let policy = "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    headers.insert(header::CONTENT_SECURITY_POLICY, shared.policy.clone());
     for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, policy),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    if shared.config.tls.is_some() {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
-}
-
-async fn page() -> Html<&'static str> {
-    Html(assets::PAGE)
-}
-
-async fn asset(Path(file): Path<String>) -> Response {
-    match assets::find(&file) {
-        Some(asset) => ([(header::CONTENT_TYPE, asset.kind), (header::CACHE_CONTROL, "no-cache")], asset.body).into_response(),
-        None => refusal(StatusCode::NOT_FOUND, "no such file"),
-    }
 }
 
 async fn health() -> Json<serde_json::Value> {
@@ -219,19 +331,41 @@ async fn metrics_text(State(shared): State<Arc<Shared>>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
-async fn session(Extension(caller): Extension<Caller>) -> Json<serde_json::Value> {
-    Json(json!({ "role": caller.role.as_str(), "name": caller.name }))
+/// The schematic map, as GeoJSON.
+async fn map(State(shared): State<Arc<Shared>>) -> Response {
+    match shared.map.clone() {
+        Some(map) => ([(header::CONTENT_TYPE, "application/geo+json"), (header::CACHE_CONTROL, "no-cache")], map).into_response(),
+        None => refusal(StatusCode::NOT_FOUND, "no map is configured: set map in [wall]"),
+    }
 }
 
-/// Turns the bearer token of this request into a cookie, because a screen's event stream and pictures carry no header.
-async fn open_session(Extension(caller): Extension<Caller>, headers: HeaderMap) -> Response {
-    let mut response = session(Extension(caller)).await.into_response();
-    // Tokens are letters, digits and -_.~ only, so they need no quoting; a screen on a wall is not asked to sign in again.
-    let cookie = presented(&headers).map(|token| format!("{COOKIE}={token}; Path=/; Max-Age=34560000; HttpOnly; SameSite=Strict"));
-    if let Some(cookie) = cookie.and_then(|text| HeaderValue::from_str(&text).ok()) {
-        response.headers_mut().insert(header::SET_COOKIE, cookie);
+/// What to draw the map from.
+async fn map_source(State(shared): State<Arc<Shared>>) -> Json<serde_json::Value> {
+    Json(shared.config.tiles.as_ref().map_or_else(|| json!({ "kind": "geojson" }), |tiles| json!(tiles)))
+}
+
+/// The scene that all screens stay on; none: they take turns.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pinned {
+    pinned: Option<SceneName>,
+}
+
+async fn scene(State(shared): State<Arc<Shared>>, asked: Asked, body: Result<Json<Pinned>, JsonRejection>) -> Response {
+    let pinned = match orders::parse(body) {
+        Ok(Pinned { pinned }) => pinned,
+        Err(refused) => return *refused,
+    };
+    let scene = Scene { pinned, by: asked.caller.name.clone(), at: shared.backend.clock().now };
+    if let Err(refused) = asked.note(&shared, "scene", pinned.map_or("", SceneName::as_str), "done").await {
+        return *refused;
     }
-    response
+    shared.desk.pin(scene.clone()).await;
+    Json(scene).into_response()
+}
+
+async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], include_str!("../assets/openapi.json")).into_response()
 }
 
 async fn events(State(shared): State<Arc<Shared>>, Extension(cut): Extension<Cut>) -> Response {
@@ -247,7 +381,7 @@ async fn snapshot(State(shared): State<Arc<Shared>>) -> Response {
     json_or_stopping(shared.desk.snapshot().await)
 }
 
-fn json_or_stopping(json: Option<Bytes>) -> Response {
+pub(crate) fn json_or_stopping(json: Option<Bytes>) -> Response {
     match json {
         Some(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
         None => refusal(StatusCode::SERVICE_UNAVAILABLE, "the processor is stopping"),

@@ -3,9 +3,11 @@
 //! Invariant: applying the deltas after a snapshot gives what a later snapshot would say. Times are milliseconds since the
 //! epoch, numbers are in the stream's unit; formatting is the page's.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use huong_types::{Alert, Field, Name, Reading, Registry, Stream, Timestamp, Transition, TransitionKind, Value, Values};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::model::{AccountLedger, CameraNow, Figures, WallClock};
 
@@ -15,6 +17,32 @@ pub(crate) struct Places {
     stations: Vec<StationView>,
     cameras: Vec<CameraView>,
     streams: Vec<StreamView>,
+    wards: Vec<WardView>,
+}
+
+#[derive(Serialize)]
+struct WardView {
+    id: Name,
+    name: String,
+    name_en: String,
+}
+
+/// What an operator has all screens stay on.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Scene {
+    /// `None`: the scenes take turns.
+    pub(crate) pinned: Option<SceneName>,
+    pub(crate) by: Option<String>,
+    pub(crate) at: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum SceneName {
+    Overview,
+    Flood,
+    Traffic,
+    Air,
 }
 
 #[derive(Serialize)]
@@ -25,6 +53,18 @@ struct StationView {
     kind: Name,
     streams: Vec<StationStream>,
     levels: Values,
+    #[serde(flatten)]
+    place: Place,
+    links: BTreeMap<Name, Vec<Name>>,
+}
+
+/// Where something stands, for the map, and what the city calls it.
+#[derive(Serialize)]
+struct Place {
+    lat: f64,
+    lon: f64,
+    ward: Option<Name>,
+    labels: BTreeMap<Name, String>,
 }
 
 #[derive(Serialize)]
@@ -41,6 +81,8 @@ struct CameraView {
     name_en: String,
     /// Milliseconds between expected frames.
     period: i64,
+    #[serde(flatten)]
+    place: Place,
 }
 
 #[derive(Serialize)]
@@ -48,13 +90,14 @@ struct StreamView {
     id: Name,
     name: String,
     name_en: String,
-    units: std::collections::BTreeMap<Name, String>,
+    units: BTreeMap<Name, String>,
 }
 
 #[derive(Serialize)]
 pub(crate) struct Snapshot<'a> {
     /// Changes when the page's own files do: the page then loads itself anew.
     pub(crate) build: &'a str,
+    pub(crate) scene: &'a Scene,
     pub(crate) seq: u64,
     pub(crate) clock: WallClock,
     #[serde(flatten)]
@@ -80,6 +123,22 @@ pub(crate) struct Delta<'a> {
     pub(crate) camera_states: Vec<&'a CameraNow>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) figures: Option<&'a Figures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scene: Option<&'a Scene>,
+}
+
+/// The past, to be played by the page that plays the present.
+#[derive(Serialize)]
+pub(crate) struct Replay<'a> {
+    pub(crate) snapshot: Snapshot<'a>,
+    pub(crate) deltas: Vec<Moment<'a>>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Moment<'a> {
+    pub(crate) at: Timestamp,
+    pub(crate) alerts: Vec<Step<'a>>,
+    pub(crate) values: Vec<ValueView<'a>>,
 }
 
 #[derive(Serialize)]
@@ -136,20 +195,53 @@ impl Places {
             kind: s.kind.clone(),
             streams: s.streams.iter().map(|stream| silent_after(stream, s.period.as_millis())).collect(),
             levels: s.levels.clone(),
+            place: Place { lat: s.lat, lon: s.lon, ward: s.ward.clone(), labels: s.labels.clone() },
+            links: s.links.clone(),
         });
         let cameras = registry.cameras.iter().map(|c| CameraView {
             id: c.id.clone(),
             name: c.name.clone(),
             name_en: c.name_en.clone(),
             period: c.period.as_millis(),
+            place: Place { lat: c.lat, lon: c.lon, ward: c.ward.clone(), labels: c.labels.clone() },
         });
+        let wards = registry.wards.iter().map(|w| WardView { id: w.id.clone(), name: w.name.clone(), name_en: w.name_en.clone() });
         let streams = streams.iter().map(|s| StreamView {
             id: s.id.clone(),
             name: s.name.clone(),
             name_en: s.name_en.clone(),
             units: s.fields.iter().map(|(name, field)| (name.clone(), field.unit.clone())).collect(),
         });
-        Self { stations: stations.collect(), cameras: cameras.collect(), streams: streams.collect() }
+        Self { stations: stations.collect(), cameras: cameras.collect(), streams: streams.collect(), wards: wards.collect() }
+    }
+}
+
+impl Default for Scene {
+    fn default() -> Self {
+        Self { pinned: None, by: None, at: Timestamp::MIN }
+    }
+}
+
+impl SceneName {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            SceneName::Overview => "overview",
+            SceneName::Flood => "flood",
+            SceneName::Traffic => "traffic",
+            SceneName::Air => "air",
+        }
+    }
+}
+
+impl Delta<'_> {
+    pub(crate) fn new(seq: u64, clock: WallClock) -> Self {
+        Self { seq, clock, alerts: Vec::new(), values: Vec::new(), camera_states: Vec::new(), figures: None, scene: None }
+    }
+}
+
+impl Moment<'_> {
+    pub(crate) fn new(at: Timestamp) -> Self {
+        Self { at, alerts: Vec::new(), values: Vec::new() }
     }
 }
 

@@ -96,7 +96,7 @@ fn check_step(world: &World, before: Option<AlertState>, step: &Transition) {
         let once = step.kind == TransitionKind::Raised && alert.state == AlertState::Cleared;
         assert!(once || (alert.state.audible() && alert.ack.is_none()), "{} {}", alert.state, alert.id);
     }
-    if step.kind == TransitionKind::Updated || step.kind == TransitionKind::Acknowledged {
+    if matches!(step.kind, TransitionKind::Updated | TransitionKind::Acknowledged | TransitionKind::Assigned | TransitionKind::Noted) {
         assert!(!step.announced);
     }
     if world.info(&alert.rule).is_some_and(|rule| rule.group_after == 0) {

@@ -1,6 +1,6 @@
 //! What operators do.
 
-use huong_types::{AlertState, Order, RuleInfo, SignalKind, Span, Timestamp, TransitionKind};
+use huong_types::{AlertState, NoteKind, Order, RuleInfo, SignalKind, Span, Timestamp, TransitionKind};
 
 use super::{clear_of, feed, heard, kinds, minute, only, raise, raise_of, rule, rules, signal, table};
 use crate::{AlertError, Table};
@@ -27,6 +27,38 @@ fn acknowledging() {
     table.apply(signal("bd1", 6, SignalKind::Clear), minute(6));
     let gone = Err(AlertError::NotOpen { id: ID.to_owned() });
     assert_eq!(table.acknowledge(ID, "Lan", minute(7)), gone);
+}
+
+#[test]
+fn an_alert_is_given_to_somebody_and_taken_back() {
+    let mut table = raised();
+    let mut assign = |to: Option<&str>, at: i64| {
+        table.order(&Order::Assign { alert: ID.to_owned(), by: "Lan".to_owned(), to: to.map(str::to_owned) }, minute(at))
+    };
+    let given = assign(Some(" Bình "), 2).expect("it is open");
+    let to = |steps: &[huong_types::Transition]| steps[0].alert.assigned.as_ref().map(|a| (a.to.clone(), a.by.clone()));
+    assert_eq!((kinds(&given), to(&given)), (vec![("bd1", TransitionKind::Assigned)], Some(("Bình".to_owned(), "Lan".to_owned()))));
+    assert_eq!((given[0].alert.state, given[0].announced), (AlertState::Open, false), "given is not acknowledged");
+    assert_eq!(assign(Some("Bình"), 3), Ok(vec![]), "he has it");
+    assert_eq!(assign(Some(" "), 3), Err(AlertError::Nameless));
+    assert_eq!(to(&assign(None, 4).expect("it is open")), None);
+    assert_eq!(assign(None, 5), Ok(vec![]));
+}
+
+#[test]
+fn what_people_say_stays_with_the_alert() {
+    let mut table = raised();
+    let mut note = |by: &str, kind, text: &str, at: i64| {
+        table.order(&Order::Note { alert: ID.to_owned(), by: by.to_owned(), kind, text: text.to_owned() }, minute(at))
+    };
+    assert_eq!(note("Lan", NoteKind::Comment, " ", 2), Err(AlertError::Wordless));
+    assert_eq!(kinds(&note("Bình", NoteKind::Coming, "", 2).expect("it is open")), vec![("bd1", TransitionKind::Noted)]);
+    assert_eq!(note("Bình", NoteKind::Coming, "", 3), Ok(vec![]), "sent twice over a bad line");
+    let last = (3..13).map(|at| note("Lan", NoteKind::Comment, &format!("lần {at}"), at).expect("it is open")).last().expect("ten");
+    let texts: Vec<&str> = last[0].alert.notes.iter().map(|note| note.text.as_str()).collect();
+    assert_eq!((texts.len(), texts[0], texts[7]), (8, "lần 5", "lần 12"));
+    let kept = table.apply(signal("bd1", 14, SignalKind::Update), minute(14));
+    assert_eq!(kept[0].alert.notes.len(), 8);
 }
 
 #[test]

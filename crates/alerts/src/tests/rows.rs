@@ -13,7 +13,7 @@ use crate::TABLE;
 type Steps = BTreeMap<(Option<AlertState>, TransitionKind), BTreeSet<AlertState>>;
 
 /// Enough to see every row but those of [`rare`].
-const STORIES: usize = 1000;
+const STORIES: usize = 2500;
 
 /// A group's single one, which nobody has heard of, when the group ends: it is told then, stale or not.
 fn rare(stale: bool) -> Vec<Op> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use huong_types::{
-    Alert, AlertState, Escalation, Flap, Name, Order, RuleInfo, Severity, SignalKind, Span, Timestamp, Transition, TransitionKind,
+    Alert, AlertState, Escalation, Flap, Name, NoteKind, Order, RuleInfo, Severity, SignalKind, Span, Timestamp, Transition, TransitionKind,
 };
 use proptest::prelude::*;
 
@@ -27,6 +27,8 @@ pub(super) enum Op {
         times: u8,
     },
     Acknowledge(usize),
+    Assign(usize, bool),
+    Note(usize),
     Shelve(usize, i64),
     Unshelve(usize),
     Exercise(bool),
@@ -66,6 +68,8 @@ pub(super) fn ops() -> impl Strategy<Value = Vec<Op>> {
             24 => (rule(), 0..keys, 0..10u8).prop_map(|(rule, key, kind)| Op::Signal { rule, key, kind }),
             2 => (rule(), 0..keys, 1..8u8).prop_map(|(rule, key, times)| Op::Rattle { rule, key, times }),
             2 => some().prop_map(Op::Acknowledge),
+            1 => (some(), any::<bool>()).prop_map(|(n, to)| Op::Assign(n, to)),
+            1 => some().prop_map(Op::Note),
             2 => (some(), 1..30i64).prop_map(|(n, minutes)| Op::Shelve(n, minutes)),
             1 => some().prop_map(Op::Unshelve),
             1 => any::<bool>().prop_map(Op::Exercise),
@@ -137,6 +141,8 @@ impl World {
                 self.table.on_tick(now)
             }
             Op::Acknowledge(n) => self.order(*n, |alert| Order::Acknowledge { alert, by }),
+            Op::Assign(n, to) => self.order(*n, |alert| Order::Assign { alert, to: to.then(|| by.clone()), by }),
+            Op::Note(n) => self.order(*n, |alert| Order::Note { alert, by, kind: NoteKind::Comment, text: why }),
             Op::Unshelve(n) => self.order(*n, |alert| Order::Unshelve { alert, by }),
             Op::Shelve(n, minutes) => self.order(*n, |alert| Order::Shelve { alert, by, why, until: now + Span::from_mins(*minutes) }),
             Op::Exercise(on) => self.table.set_exercise(*on, &by, now).expect("it has a name"),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use huong_types::{Name, Origin, Reading, Timestamp};
 
+use super::history::quoted;
 use super::{Asker, Queries};
 use crate::StoreError;
 use crate::restore::{self, Names};
@@ -23,7 +24,6 @@ impl Queries {
 }
 
 fn sql(wanted: &BTreeSet<(Name, Name)>, since: Timestamp) -> String {
-    let quoted = |text: &Name| format!("'{}'", text.as_str().replace('\'', "''"));
     let mut streams: BTreeMap<&Name, Vec<String>> = BTreeMap::new();
     for (stream, key) in wanted {
         streams.entry(stream).or_default().push(quoted(key));

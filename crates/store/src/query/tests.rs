@@ -72,6 +72,51 @@ async fn parts_that_filters_exclude_are_not_opened() {
 }
 
 #[tokio::test]
+async fn the_past_is_told_in_curves_values_alerts_and_steps() {
+    let mut records: Vec<Record> = (0..30).map(reading).collect();
+    records.extend((1..5).map(observation));
+    let states = [(1, 1, AlertState::Open), (2, 2, AlertState::Open), (60, 1, AlertState::Cleared), (90, 2, AlertState::Acknowledged)];
+    records.extend(states.map(|(seq, id, state)| transition(seq, id, state)));
+    let dir = filled(&records);
+    let past = queries(dir.path(), &QueryLimits::default());
+    let curve =
+        Curve { stream: "water_level".into(), key: "kimlong".into(), field: "level".into(), from: minute(0), to: minute(300), points: 5 };
+    // Readings 0, 3, 6, .. 27 are Kim Long's, every half hour, a centimetre each.
+    let points = past.curve(asker(), &curve).await.expect("readings");
+    let figures: Vec<_> = points.iter().map(|p| (p.at, p.least, p.most)).collect();
+    assert_eq!(
+        figures,
+        [(0, 0), (60, 6), (120, 12), (180, 18), (240, 24)].map(|(at, n)| (minute(at), f64::from(n) / 100.0, f64::from(n + 3) / 100.0))
+    );
+    assert!((points[1].mean - 0.075).abs() < 1e-9, "{points:?}");
+    let none = Curve { key: "o\'brien".into(), ..curve };
+    assert_eq!(past.curve(asker(), &none).await.expect("a quoted key"), []);
+
+    let hour = Span::from_mins(60);
+    let values = past.figures(asker(), minute(0), minute(60), hour, 100).await.expect("readings");
+    let told: Vec<_> = values.iter().map(|r| (r.key.as_str(), r.at)).collect();
+    assert_eq!(
+        told,
+        [("cam-1", minute(4)), ("kimlong", minute(30)), ("phuoc", minute(40)), ("thượng nhật", minute(50))],
+        "the last of each"
+    );
+    assert!(values[0].fields.iter().all(|field| field.number().is_some()), "texts may be about persons: {values:?}");
+
+    let alerts = async |from, to| {
+        let found = past.alerts(asker(), (minute(from), minute(to)), Span::from_mins(600), 10).await.expect("alerts");
+        found.iter().map(|alert| (alert.id.as_str().to_owned(), alert.state)).collect::<Vec<_>>()
+    };
+    let (one, two) = ("river-bd2/kimlong/1".to_owned(), "river-bd2/kimlong/2".to_owned());
+    assert_eq!(alerts(30, 30).await, [(two.clone(), AlertState::Open), (one.clone(), AlertState::Open)], "both held then");
+    assert_eq!(alerts(70, 80).await, [(two.clone(), AlertState::Open)], "the other was over before");
+    assert_eq!(alerts(50, 100).await, [(two.clone(), AlertState::Acknowledged), (one.clone(), AlertState::Cleared)]);
+    let steps = past.steps(asker(), (minute(0), minute(100)), Some(&one), 10).await.expect("steps");
+    assert_eq!(steps.iter().map(|step| step.seq).collect::<Vec<_>>(), [1, 60]);
+    assert_eq!(steps[1].alert.assigned.as_ref().map(|a| a.to.as_str()), Some("anh Bình"), "read back as it was");
+    assert_eq!(past.steps(asker(), (minute(0), minute(100)), None, 3).await.expect("steps").len(), 3);
+}
+
+#[tokio::test]
 async fn an_empty_or_missing_directory_has_empty_tables() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     for dir in [dir.path().to_owned(), dir.path().join("none")] {

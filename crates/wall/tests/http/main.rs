@@ -1,6 +1,5 @@
-//! The wall over real HTTP: events, roles, and the page in a real browser.
+//! The wall over real HTTP: events, rights, sessions, TLS.
 
-mod browser;
 mod events;
 mod roles;
 mod support;

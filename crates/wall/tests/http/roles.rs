@@ -1,7 +1,7 @@
 //! Who may do what, and what every answer carries.
 
 use huong_types::{Order, Span, Timestamp, TransitionKind};
-use huong_wall::{ROUTES, Role, WallConfig};
+use huong_wall::{ROUTES, Right, Role, Route, WallConfig, WallTls, user_line};
 use serde_json::Value;
 use ureq::{Agent, Body, http::Response};
 
@@ -27,55 +27,271 @@ fn json(response: &mut Response<Body>) -> Value {
     serde_json::from_str(&response.body_mut().read_to_string().expect("a body")).expect("JSON")
 }
 
+const FLOOD: &str = "flood-token-0123456789";
+const POLICE: &str = "police-token-0123456789";
+const ADMIN: &str = "admin-token-0123456789";
+
 fn with_tokens() -> (tempfile::TempDir, WallConfig) {
     let dir = tempfile::tempdir().expect("a directory for the tokens");
     let file = dir.path().join("tokens");
-    std::fs::write(&file, format!("viewer tv {VIEWER}\noperator duty {OPERATOR}\n")).expect("write the tokens");
-    (dir, WallConfig { tokens_file: Some(file), ..WallConfig::default() })
+    let lines = [("viewer", VIEWER), ("operator", OPERATOR), ("flood", FLOOD), ("police", POLICE), ("admin", ADMIN)];
+    let lines: Vec<String> = lines.map(|(role, token)| format!("{role} {role}-1 {token}\n")).into();
+    std::fs::write(&file, lines.concat()).expect("write the tokens");
+    (dir, WallConfig { tokens_file: Some(file), map: Some(map()), ..WallConfig::default() })
 }
 
-fn status(served: &Served, method: &str, path: &str, token: Option<&str>) -> u16 {
-    let path = path.replace("{file}", "wall.css").replace("{id}", if path.contains("cameras") { "cam-1" } else { "river-bd3.kimlong" });
-    let path = if (method, path.as_str()) == ("GET", "/api/query") { "/api/query?sql=SELECT+1".to_owned() } else { path };
+/// The map of the repository.
+fn map() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/http/map.geojson")
+}
+
+/// A request that each route takes, so that only who asks decides.
+fn request(route: &Route) -> (String, &'static str) {
+    const BETWEEN: &str = "from=1761490000000&to=1761490600000";
+    let path = match route.path {
+        "/api/cameras/{id}/frame" | "/api/cameras/{id}/boxes" => route.path.replace("{id}", "cam-1"),
+        "/cap/{file}" => "/cap/1.xml".to_owned(),
+        path => path
+            .replace("{id}", "river-bd3.kimlong")
+            .replace("{name}", "picture-1.jpg")
+            .replace("{token}", "abc")
+            .replace("{file}", "none.js"),
+    };
+    let path = match (route.method, route.path) {
+        ("GET", "/api/query") => format!("{path}?sql=SELECT+1"),
+        (_, "/api/series") => format!("{path}?stream=water_level&key=kimlong&field=value&{BETWEEN}"),
+        (_, "/api/alerts" | "/api/handover" | "/api/handover.pdf" | "/api/past") => format!("{path}?{BETWEEN}"),
+        (_, "/api/records/{id}") => format!("{path}?why=complaint+12"),
+        _ => path,
+    };
+    let body = match route.path.rsplit('/').next() {
+        _ if route.method == "GET" => "",
+        Some("shelve") => r#"{"by": "Anh Sơn", "why": "đang sửa", "for": "2h"}"#,
+        Some("query") => "SELECT 1",
+        Some("exercise") => r#"{"by": "Anh Sơn", "on": true}"#,
+        Some("comment") => r#"{"by": "Anh Sơn", "text": "đã gọi trạm"}"#,
+        Some("assign") => r#"{"by": "Anh Sơn", "to": "Chị Lan"}"#,
+        Some("scene") => r#"{"pinned": "flood"}"#,
+        Some("decide") => r#"{"decision": "accept"}"#,
+        Some("search") => r#"{"plate": "75A-123.45", "why": "complaint 12"}"#,
+        Some("export") => r#"{"filter": {}, "to": "CSGT", "purpose": "xử lý"}"#,
+        Some("subscribe") => r#"{"endpoint": "x"}"#,
+        Some("unsubscribe") => r#"{"endpoint": "x"}"#,
+        Some("login") => r#"{"user": "nobody", "password": "nothing"}"#,
+        _ => r#"{"by": "Anh Sơn"}"#,
+    };
+    (path, body)
+}
+
+fn status(served: &Served, route: &Route, token: Option<&str>) -> u16 {
+    let (path, body) = request(route);
     let bearer = token.map(|token| format!("Bearer {token}"));
     let mut headers = vec![("content-type", "application/json")];
     headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
-    let body = match (method, path.rsplit('/').next()) {
-        ("POST", Some("shelve")) => r#"{"by": "Anh Sơn", "why": "đang sửa", "for": "2h"}"#,
-        ("POST", Some("query")) => "SELECT 1",
-        ("POST", Some("exercise")) => r#"{"by": "Anh Sơn", "on": true}"#,
-        ("POST", _) => r#"{"by": "Anh Sơn"}"#,
-        _ => "",
-    };
-    call(&served.url(&path), method, &headers, body).status().as_u16()
+    call(&served.url(&path), route.method, &headers, body).status().as_u16()
 }
 
-#[test]
-fn every_route_asks_for_its_role() {
-    let (_dir, config) = with_tokens();
-    let served = Served::start(config);
-    for route in ROUTES {
-        let expected = match route.role {
-            Role::Public => [200, 200, 200, 200],
-            Role::Viewer => [401, 401, 200, 200],
-            Role::Operator => [401, 401, 403, 200],
-        };
-        let tokens = [None, Some("viewer-token-9876543210"), Some(VIEWER), Some(OPERATOR)];
-        let found = tokens.map(|token| status(&served, route.method, route.path, token));
-        assert_eq!(found, expected, "{} {}: nobody, a stranger, a viewer, an operator", route.method, route.path);
+/// What a route answers once one is let in; the files of the pages are there only when they were built.
+fn let_in(route: &Route) -> &'static [u16] {
+    match (route.method, route.path) {
+        (_, "/assets/{file}" | "/sw.js" | "/staff.webmanifest" | "/icon.svg") => &[200, 404],
+        (_, "/api/login") => &[401, 429],
+        (_, "/api/logout") => &[204],
+        _ => &[200],
     }
 }
 
 #[test]
-fn without_tokens_all_may_look_and_nobody_may_acknowledge() {
-    let served = Served::start(WallConfig::default());
+fn every_route_asks_for_its_right() {
+    let (_dir, config) = with_tokens();
+    let served = Served::start(config);
+    let people = [(Role::Viewer, VIEWER), (Role::Operator, OPERATOR), (Role::Flood, FLOOD), (Role::Police, POLICE), (Role::Admin, ADMIN)];
     for route in ROUTES {
-        let expected = if route.role == Role::Operator { 403 } else { 200 };
-        assert_eq!(status(&served, route.method, route.path, None), expected, "{} {}", route.method, route.path);
+        let public = route.right == Right::Public;
+        for stranger in [None, Some("viewer-token-9876543210")] {
+            let found = status(&served, route, stranger);
+            let expected = if public { let_in(route) } else { &[401] };
+            assert!(expected.contains(&found), "{} {} by a stranger: {found}", route.method, route.path);
+        }
+        for (role, token) in people {
+            let found = status(&served, route, Some(token));
+            let expected = if role.may(route.right) { let_in(route) } else { &[403] };
+            assert!(expected.contains(&found), "{} {} by {}: {found}, expected {expected:?}", route.method, route.path, role.as_str());
+        }
+    }
+}
+
+#[test]
+fn rights_are_what_each_role_needs_and_nobody_reads_plates_but_the_police() {
+    let may = |right| Role::ALL.into_iter().filter(|role| role.may(right)).collect::<Vec<_>>();
+    assert_eq!(may(Right::View), Role::ALL);
+    assert_eq!(may(Right::Acknowledge), [Role::Operator, Role::Flood, Role::Admin]);
+    assert_eq!(may(Right::Operate), [Role::Operator, Role::Admin]);
+    assert_eq!(may(Right::Release), [Role::Flood, Role::Admin]);
+    assert_eq!(may(Right::Review), [Role::Police]);
+    assert_eq!(may(Right::Audit), [Role::Admin]);
+}
+
+#[test]
+fn without_users_and_tokens_all_may_look_and_nobody_may_do_anything() {
+    let served = Served::start(WallConfig { map: Some(map()), ..WallConfig::default() });
+    for route in ROUTES {
+        let look = matches!(route.right, Right::Public | Right::View);
+        let found = status(&served, route, None);
+        let expected = if look { let_in(route) } else { &[403] };
+        assert!(expected.contains(&found), "{} {}: {found}", route.method, route.path);
     }
     let mut refused = call(&served.url("/api/alerts/x/acknowledge"), "POST", &[], "");
     assert!(json(&mut refused)["error"].as_str().is_some_and(|why| why.contains("tokens_file")));
     assert!(served.city.asked().is_empty());
+}
+
+const PASSWORD: &str = "sông Hương 1999";
+
+fn with_users() -> (tempfile::TempDir, WallConfig) {
+    let dir = tempfile::tempdir().expect("a directory for the users");
+    let file = dir.path().join("users");
+    let line = |role, name| user_line(role, name, PASSWORD).expect("a good password");
+    std::fs::write(&file, format!("{}\n{}\n", line(Role::Operator, "lan"), line(Role::Police, "minh"))).expect("write the users");
+    let kept = dir.path().join("wall");
+    (dir, WallConfig { users_file: Some(file), dir: Some(kept), ..WallConfig::default() })
+}
+
+/// The session's cookie and what a change needs beside it.
+fn login(served: &Served, user: &str) -> (String, String) {
+    let body = serde_json::json!({ "user": user, "password": PASSWORD }).to_string();
+    let mut answer = call(&served.url("/api/login"), "POST", &[("content-type", "application/json")], &body);
+    assert_eq!(answer.status(), 200);
+    let cookie = answer.headers()["set-cookie"].to_str().expect("plain text").to_owned();
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+    let told = json(&mut answer);
+    (cookie.split(';').next().expect("a pair").to_owned(), told["csrf"].as_str().expect("a token").to_owned())
+}
+
+#[test]
+fn a_person_signs_in_acts_in_their_own_name_and_is_signed_in_after_a_restart() {
+    let (_dir, config) = with_users();
+    let served = Served::start(config.clone());
+    let (cookie, csrf) = login(&served, "lan");
+    drop(served);
+    let served = Served::start(config);
+    let kind = ("content-type", "application/json");
+    let post = |headers: &[(&str, &str)]| {
+        let body = r#"{"by": "somebody else"}"#;
+        call(&served.url("/api/alerts/river-bd3.kimlong/acknowledge"), "POST", headers, body).status().as_u16()
+    };
+    assert_eq!(post(&[kind]), 401);
+    assert_eq!(post(&[kind, ("cookie", &cookie)]), 403, "another site can send the cookie, not the header");
+    assert_eq!(post(&[kind, ("cookie", &cookie), ("x-csrf-token", &csrf.replace(['1', '2', '3'], "0"))]), 403);
+    assert_eq!(post(&[kind, ("cookie", &cookie), ("x-csrf-token", &csrf)]), 200);
+    assert_eq!(served.city.asked(), [Order::Acknowledge { alert: "river-bd3.kimlong".to_owned(), by: "lan".to_owned() }]);
+    let mut session = call(&served.url("/api/session"), "GET", &[("cookie", &cookie)], "");
+    let rights = serde_json::json!(["view", "acknowledge", "operate"]);
+    assert_eq!(json(&mut session), serde_json::json!({ "role": "operator", "name": "lan", "rights": rights, "csrf": csrf, "login": true }));
+    assert_eq!(call(&served.url("/api/records"), "GET", &[("cookie", &cookie)], "").status(), 403);
+    let out = call(&served.url("/api/logout"), "POST", &[("cookie", &cookie), ("x-csrf-token", &csrf)], "");
+    assert_eq!(out.status(), 204);
+    assert_eq!(call(&served.url("/api/snapshot"), "GET", &[("cookie", &cookie)], "").status(), 401);
+    assert_eq!(served.city.noted(), ["lan operator acknowledge river-bd3.kimlong done", "lan operator logout  done"]);
+}
+
+#[test]
+fn who_guesses_a_password_is_made_to_wait_and_stands_in_the_log() {
+    let (_dir, config) = with_users();
+    let served = Served::start(config);
+    let attempt = |user: &str, password: &str| {
+        let body = serde_json::json!({ "user": user, "password": password }).to_string();
+        call(&served.url("/api/login"), "POST", &[("content-type", "application/json")], &body)
+    };
+    let mut unknown = attempt("nobody", "x");
+    let mut wrong = attempt("lan", "x");
+    assert_eq!((unknown.status().as_u16(), wrong.status().as_u16()), (401, 401));
+    assert_eq!(json(&mut unknown), json(&mut wrong), "no answer tells whether a name exists");
+    (0..4).for_each(|_| assert_eq!(attempt("lan", "y").status(), 401));
+    let refused = attempt("lan", PASSWORD);
+    assert_eq!(refused.status(), 429, "not even with the right one");
+    assert!(refused.headers()["retry-after"].to_str().is_ok_and(|wait| wait.parse::<u64>().is_ok_and(|wait| wait > 800)));
+    assert_eq!(attempt("minh", PASSWORD).status(), 200);
+    let noted = served.city.noted();
+    assert_eq!((noted.len(), noted[1].as_str(), noted[6].as_str()), (7, "lan viewer login  refused", "minh police login  done"));
+}
+
+#[test]
+fn what_cannot_be_noted_is_not_shown() {
+    let (_dir, config) = with_tokens();
+    let served = Served::start(config);
+    let bearer = format!("Bearer {POLICE}");
+    let get = |path: &str| call(&served.url(path), "GET", &[("authorization", &bearer)], "").status().as_u16();
+    assert_eq!(get("/api/records/abc"), 400, "a look needs a reason");
+    assert_eq!(get("/api/records?plate=75A-123.45"), 400, "a plate does not go into an address");
+    assert_eq!(get("/api/records/abc?why=complaint+12"), 200);
+    assert_eq!(get("/api/records/abc/files/picture-1.jpg"), 200);
+    let noted = ["police-1 police show-record abc asked", "police-1 police show-record-file abc/picture-1.jpg asked"];
+    assert_eq!(served.city.noted(), noted);
+    served.city.full.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(get("/api/records/abc?why=complaint+12"), 500);
+    let mut package = {
+        served.city.full.store(false, std::sync::atomic::Ordering::Relaxed);
+        let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+        call(&served.url("/api/records/export"), "POST", &headers, r#"{"to": "CSGT", "purpose": "xử lý"}"#)
+    };
+    assert_eq!(package.headers()["content-disposition"], "attachment; filename=\"huong-1.zip\"");
+    assert_eq!(package.body_mut().read_to_string().expect("a package"), "PK");
+}
+
+#[test]
+fn the_past_is_played_in_the_words_of_the_present() {
+    let served = Served::start(WallConfig::default());
+    let from = NOW.as_millis() - 600_000;
+    let mut answer = call(&served.url(&format!("/api/past?from={from}&to={}", NOW.as_millis())), "GET", &[], "");
+    let past = json(&mut answer);
+    assert_eq!(past["snapshot"]["alerts"][0]["id"], "river-bd3.phuoc");
+    assert_eq!(past["snapshot"]["values"][0]["fields"][0]["number"], 3.4);
+    assert_eq!(past["snapshot"]["clock"]["now"], from);
+    let deltas = past["deltas"].as_array().expect("a list");
+    assert_eq!(deltas.len(), 1, "what is pending reaches no screen: {deltas:?}");
+    let at = (from + 12_345) / 10_000 * 10_000;
+    assert_eq!((&deltas[0]["at"], &deltas[0]["alerts"][0]["kind"]), (&serde_json::json!(at), &serde_json::json!("raised")));
+    assert_eq!(deltas[0]["values"][0]["fields"][0]["number"], 3.62);
+    for wrong in [format!("from={from}&to={from}"), format!("from={from}&to={}", from + 7 * 3_600_000), "from=1".to_owned()] {
+        assert_eq!(call(&served.url(&format!("/api/past?{wrong}")), "GET", &[], "").status(), 400, "{wrong}");
+    }
+}
+
+#[test]
+fn all_screens_stay_on_the_scene_that_is_pinned() {
+    let (_dir, config) = with_tokens();
+    let served = Served::start(WallConfig { open: true, ..config });
+    let mut events = served.events();
+    assert_eq!(events.snapshot()["scene"]["pinned"], Value::Null);
+    let bearer = format!("Bearer {OPERATOR}");
+    let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
+    let pin = |body: &str| call(&served.url("/api/scene"), "POST", &headers, body).status().as_u16();
+    assert_eq!((pin(r#"{"pinned": "flood"}"#), pin(r#"{"pinned": "party"}"#)), (200, 422));
+    let told = events.until("the scene", |_, event| event["scene"]["pinned"] == "flood");
+    assert_eq!(told["scene"]["by"], "operator-1");
+    assert_eq!(served.events().snapshot()["scene"]["pinned"], "flood", "and who connects later");
+}
+
+#[test]
+fn over_tls_nothing_goes_in_the_clear_and_cookies_stay_there() {
+    let dir = tempfile::tempdir().expect("a directory for the key");
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).expect("a certificate");
+    let (cert, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+    std::fs::write(&cert, made.cert.pem()).expect("writable");
+    std::fs::write(&key, made.signing_key.serialize_pem()).expect("writable");
+    let (_users, config) = with_users();
+    let served = Served::start(WallConfig { tls: Some(WallTls { cert, key }), ..config });
+    let root = ureq::tls::Certificate::from_pem(made.cert.pem().as_bytes()).expect("PEM").to_owned();
+    let tls = ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::new_with_certs(&[root])).build();
+    let agent: Agent = Agent::config_builder().http_status_as_error(false).tls_config(tls).build().into();
+    let url = format!("https://127.0.0.1:{}/api/login", served.address.port());
+    let body = serde_json::json!({ "user": "lan", "password": PASSWORD }).to_string();
+    let answer = agent.post(&url).content_type("application/json").send(&body).expect("an answer over TLS");
+    assert_eq!(answer.status(), 200);
+    assert!(answer.headers()["set-cookie"].to_str().is_ok_and(|cookie| cookie.ends_with("; Secure")));
+    assert!(answer.headers().contains_key("strict-transport-security"));
+    assert!(try_call(&served.url("/healthz"), "GET", &[], "").is_err(), "not in the clear");
 }
 
 #[test]
@@ -155,10 +371,10 @@ fn a_query_answers_in_the_format_asked_for_and_tells_what_is_wrong_by_status() {
         (kind, answer.body_mut().read_to_string().expect("text"))
     };
     for (method, path, accept, body, kind, expected) in [
-        ("GET", "/api/query?sql=SELECT+1%2B1", "*/*", "", "application/json", "duty Json SELECT 1+1"),
-        ("GET", "/api/query?sql=x&format=csv", "application/json", "", "text/csv; charset=utf-8", "duty Csv x"),
-        ("POST", "/api/query", "text/html, text/csv;q=0.5", "x & y", "text/csv; charset=utf-8", "duty Csv x & y"),
-        ("POST", "/api/query?format=arrow", "*/*", "x", "application/vnd.apache.arrow.stream", "duty Arrow x"),
+        ("GET", "/api/query?sql=SELECT+1%2B1", "*/*", "", "application/json", "operator-1 Json SELECT 1+1"),
+        ("GET", "/api/query?sql=x&format=csv", "application/json", "", "text/csv; charset=utf-8", "operator-1 Csv x"),
+        ("POST", "/api/query", "text/html, text/csv;q=0.5", "x & y", "text/csv; charset=utf-8", "operator-1 Csv x & y"),
+        ("POST", "/api/query?format=arrow", "*/*", "x", "application/vnd.apache.arrow.stream", "operator-1 Arrow x"),
     ] {
         assert_eq!(text(ask(method, path, accept, body)), (kind.to_owned(), expected.to_owned()), "{method} {path}");
     }
@@ -211,7 +427,8 @@ fn a_screen_gets_a_cookie_for_its_token() {
     let mut opened = call(&served.url("/api/session"), "POST", &[("authorization", &bearer)], "");
     let cookie = opened.headers()["set-cookie"].to_str().expect("plain text").to_owned();
     assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
-    assert_eq!(json(&mut opened), serde_json::json!({ "role": "viewer", "name": "tv" }));
+    let told = json(&mut opened);
+    assert_eq!((&told["role"], &told["name"], &told["login"]), (&"viewer".into(), &"viewer-1".into(), &false.into()));
     let pair = cookie.split(';').next().expect("a name and a value");
     assert_eq!(call(&served.url("/api/snapshot"), "GET", &[("cookie", &format!("other=1; {pair}"))], "").status(), 200);
     assert_eq!(call(&served.url("/api/snapshot"), "GET", &[("cookie", "huong_token=x")], "").status(), 401);
@@ -220,7 +437,7 @@ fn a_screen_gets_a_cookie_for_its_token() {
 #[test]
 fn every_answer_is_hardened_and_frames_say_when_they_were_taken() {
     let served = Served::start(WallConfig::default());
-    for path in ["/", "/wall", "/assets/main.js", "/api/snapshot", "/metrics", "/no/such/page", "/api/cameras/none/frame"] {
+    for path in ["/", "/wall", "/assets/none.js", "/api/snapshot", "/metrics", "/no/such/page", "/api/cameras/none/frame"] {
         let answer = call(&served.url(path), "GET", &[], "");
         let policy = answer.headers()["content-security-policy"].to_str().expect("plain text");
         assert!(policy.starts_with("default-src 'self';") && !policy.contains("unsafe"), "{path}: {policy}");

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -11,14 +12,14 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use huong_flow::Stop;
 use huong_types::{
-    About, Ack, Alert, AlertState, Field, LoadFigures, Name, Order, Origin, Problems, Reading, Registry, Severity, Stream, Text, Timestamp,
-    Transition, TransitionKind,
+    About, Ack, Alert, AlertState, Field, LoadFigures, Name, Order, Origin, Problems, Reading, Registry, Severity, Span, Stream, Text,
+    Timestamp, Transition, TransitionKind,
 };
 use huong_wall::{
-    AccountLedger, Backend, CameraNow, Family, Feed, Figures, Hub, HubStats, Ledger, MirrorFigures, OrderError, Picture, QueryError,
-    QueryFormat, Rows, Wall, WallClock, WallConfig,
+    AccountLedger, Action, Backend, CameraNow, Evidence, Family, Feed, Figures, Found, History, Hub, HubStats, Ledger, MirrorFigures,
+    OrderError, Past, Picture, Push, QueryError, QueryFormat, Rows, Trouble, Wall, WallClock, WallConfig,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use smallvec::smallvec;
 
 /// Far longer than anything here takes, so that only a fault reaches it.
@@ -69,6 +70,9 @@ pub(crate) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
 /// What the root would know.
 pub(crate) struct City {
     asked: Mutex<Vec<Order>>,
+    noted: Mutex<Vec<Action>>,
+    /// The audit log's disk is full.
+    pub(crate) full: AtomicBool,
 }
 
 impl Backend for City {
@@ -104,9 +108,11 @@ impl Backend for City {
     fn order(&self, order: Order) -> BoxFuture<'static, Result<(), OrderError>> {
         self.asked.lock().expect("no test panics with the list in hand").push(order.clone());
         let unknown = match order {
-            Order::Acknowledge { alert, .. } | Order::Shelve { alert, .. } | Order::Unshelve { alert, .. } => {
-                Some(alert).filter(|alert| *alert != alert_of("kimlong").id.as_str())
-            }
+            Order::Acknowledge { alert, .. }
+            | Order::Assign { alert, .. }
+            | Order::Note { alert, .. }
+            | Order::Shelve { alert, .. }
+            | Order::Unshelve { alert, .. } => Some(alert).filter(|alert| *alert != alert_of("kimlong").id.as_str()),
             Order::Exercise { .. } => None,
         };
         async move { unknown.map_or(Ok(()), |alert| Err(OrderError::NotFound(alert))) }.boxed()
@@ -114,6 +120,64 @@ impl Backend for City {
 
     fn query(&self, who: String, sql: String, format: QueryFormat) -> BoxFuture<'static, Result<Rows, QueryError>> {
         async move { answer(&who, &sql, format) }.boxed()
+    }
+
+    fn boxes(&self, camera: &str) -> Option<Value> {
+        (camera == "cam-1").then(|| json!({ "boxes": [] }))
+    }
+
+    fn history(&self, who: String, question: History) -> BoxFuture<'static, Result<Found, Trouble>> {
+        async move { Ok(Found::Json(json!({ "who": who, "question": format!("{question:?}") }))) }.boxed()
+    }
+
+    fn past(&self, _who: String, from: Timestamp, _to: Timestamp) -> BoxFuture<'static, Result<Past, Trouble>> {
+        let (before, after) = (from - Span::from_mins(1), from + Span::from_millis(12_345));
+        let mut pending = step(1, TransitionKind::Pending, alert_of("phuoc"));
+        pending.alert.state = AlertState::Pending;
+        let raised = Transition { decided: after, ..step(2, TransitionKind::Raised, alert_of("kimlong")) };
+        let past = Past {
+            alerts: vec![alert_of("phuoc")],
+            values: vec![reading("kimlong", before, 3.4)],
+            steps: vec![pending, raised],
+            readings: vec![reading("kimlong", after, 3.62)],
+        };
+        async move { Ok(past) }.boxed()
+    }
+
+    fn evidence(&self, who: String, question: Evidence) -> BoxFuture<'static, Result<Found, Trouble>> {
+        async move {
+            match question {
+                Evidence::Export { .. } => {
+                    let bytes = stream::iter([Ok(Bytes::from("PK"))]).boxed();
+                    Ok(Found::Package { name: "huong-1.zip".to_owned(), kind: "application/zip", bytes })
+                }
+                Evidence::File { .. } => Ok(Found::Bytes { kind: "image/jpeg", bytes: Bytes::from_static(b"\xff\xd8") }),
+                question => Ok(Found::Json(json!({ "who": who, "question": format!("{question:?}") }))),
+            }
+        }
+        .boxed()
+    }
+
+    fn push(&self, who: String, question: Push) -> BoxFuture<'static, Result<Found, Trouble>> {
+        async move {
+            match question {
+                Push::Link { token } | Push::FollowLink { token } if token == "expired" => Err(Trouble::Absent("too late".to_owned())),
+                question => Ok(Found::Json(json!({ "who": who, "question": format!("{question:?}") }))),
+            }
+        }
+        .boxed()
+    }
+
+    fn note(&self, action: Action) -> BoxFuture<'static, Result<(), Trouble>> {
+        if self.full.load(Ordering::Relaxed) {
+            return async { Err(Trouble::Failed("no space".to_owned())) }.boxed();
+        }
+        self.noted.lock().expect("no test panics with the list in hand").push(action);
+        async { Ok(()) }.boxed()
+    }
+
+    fn actions(&self, after: u64, limit: usize) -> BoxFuture<'static, Result<Found, Trouble>> {
+        async move { Ok(Found::Json(json!({ "after": after, "limit": limit }))) }.boxed()
     }
 }
 
@@ -136,6 +200,12 @@ impl City {
     /// Who ordered what.
     pub(crate) fn asked(&self) -> Vec<Order> {
         self.asked.lock().expect("no test panics with the list in hand").clone()
+    }
+
+    /// Who, as what, did what to what, and how that ended.
+    pub(crate) fn noted(&self) -> Vec<String> {
+        let noted = self.noted.lock().expect("no test panics with the list in hand");
+        noted.iter().map(|a| format!("{} {} {} {} {}", a.who, a.role, a.action, a.target, a.outcome)).collect()
     }
 }
 
@@ -161,7 +231,7 @@ impl Served {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
         let config = WallConfig { listen: SocketAddr::from(([127, 0, 0, 1], 0)), ..config };
         let wall = runtime.block_on(Wall::bind(config)).expect("a free port");
-        let city = Arc::new(City { asked: Mutex::default() });
+        let city = Arc::new(City { asked: Mutex::default(), noted: Mutex::default(), full: AtomicBool::new(false) });
         let address = wall.address();
         let running = runtime.spawn(wall.run(hub, Arc::clone(&city) as Arc<dyn Backend>, stop.clone()));
         Self { address, feed, stats, city, stop, running: Some(running), runtime }
@@ -177,18 +247,13 @@ impl Served {
 
     /// Tells of one step of the alert of `key`.
     pub(crate) fn step(&mut self, seq: u64, kind: TransitionKind, alert: Alert) {
-        self.feed.alert(&Transition {
-            seq,
-            kind,
-            at: NOW,
-            decided: NOW,
-            announced: true,
-            recipients: Vec::new(),
-            by: None,
-            alert,
-            cause: Vec::new(),
-        });
+        self.feed.alert(&step(seq, kind, alert));
     }
+}
+
+fn step(seq: u64, kind: TransitionKind, alert: Alert) -> Transition {
+    let (recipients, cause) = (Vec::new(), Vec::new());
+    Transition { seq, kind, at: NOW, decided: NOW, announced: true, recipients, by: None, alert, cause }
 }
 
 impl Drop for Served {

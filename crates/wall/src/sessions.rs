@@ -1,0 +1,139 @@
+//! Who is signed in, over restarts of the server.
+//!
+//! Invariant: the file holds hashes, so that reading it lets nobody in.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use huong_types::Span;
+use ring::rand::{SecureRandom, SystemRandom};
+use serde::{Deserialize, Serialize};
+
+use crate::gate::hex;
+
+/// Sessions of one name; one more ends the oldest.
+const OF_ONE: usize = 16;
+
+pub(crate) struct Sessions {
+    file: Option<PathBuf>,
+    life: Span,
+    /// By the SHA-256 of the cookie.
+    open: Mutex<BTreeMap<String, Session>>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Session {
+    user: String,
+    /// Seconds since the epoch, by the system's clock.
+    opened: u64,
+}
+
+impl Sessions {
+    /// What is open by `dir`/sessions.json.
+    ///
+    /// # Errors
+    /// In words, when the file cannot be read for what it is.
+    pub(crate) fn load(dir: &Path, life: Span) -> Result<Self, String> {
+        let file = dir.join("sessions.json");
+        let open = match std::fs::read(&file) {
+            Ok(text) => serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", file.display()))?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) => return Err(format!("{}: {error}", file.display())),
+        };
+        Ok(Self { file: Some(file), life, open: Mutex::new(open) })
+    }
+
+    /// Kept in memory only.
+    pub(crate) fn forgetful(life: Span) -> Self {
+        Self { file: None, life, open: Mutex::default() }
+    }
+
+    /// The user of a session that is open.
+    pub(crate) fn user(&self, cookie: &str) -> Option<String> {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.get(&hex(cookie.as_bytes())).filter(|session| self.lives(session)).map(|session| session.user.clone())
+    }
+
+    /// A new session's cookie.
+    ///
+    /// # Errors
+    /// In words, when the session cannot be kept.
+    pub(crate) fn begin(&self, user: &str) -> Result<String, String> {
+        let mut bytes = [0_u8; 32];
+        SystemRandom::new().fill(&mut bytes).map_err(|_| "the system gives no random numbers".to_owned())?;
+        let cookie = hex(&bytes);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|_, session| self.lives(session));
+        while open.values().filter(|session| session.user == user).count() >= OF_ONE {
+            let of_user = open.iter().filter(|(_, session)| session.user == user);
+            let Some(oldest) = of_user.min_by_key(|(_, session)| session.opened).map(|(key, _)| key.clone()) else { break };
+            open.remove(&oldest);
+        }
+        open.insert(hex(cookie.as_bytes()), Session { user: user.to_owned(), opened: now() });
+        self.save(&open)?;
+        Ok(cookie)
+    }
+
+    pub(crate) fn end(&self, cookie: &str) -> Result<(), String> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.remove(&hex(cookie.as_bytes()));
+        self.save(&open)
+    }
+
+    fn lives(&self, session: &Session) -> bool {
+        now().saturating_sub(session.opened) < self.life.to_std().as_secs()
+    }
+
+    fn save(&self, open: &BTreeMap<String, Session>) -> Result<(), String> {
+        let Some(file) = &self.file else { return Ok(()) };
+        let staged = file.with_extension("json.new");
+        let write = || {
+            if let Some(dir) = file.parent() {
+                std::fs::create_dir_all(dir)?;
+            }
+            let mut out = std::fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
+            out.write_all(&serde_json::to_vec(open)?)?;
+            std::fs::rename(&staged, file)
+        };
+        write().map_err(|error: std::io::Error| format!("{}: {error}", file.display()))
+    }
+}
+
+/// Seconds since the epoch. The processor's own clock may run at 600 times real speed.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_lives_over_a_restart_and_ends() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let life = Span::from_mins(60);
+        let sessions = Sessions::load(dir.path(), life).expect("an empty directory");
+        let cookie = sessions.begin("lan").expect("writable");
+        let text = std::fs::read_to_string(dir.path().join("sessions.json")).expect("kept");
+        assert!(!text.contains(&cookie), "a hash is kept, not the cookie");
+        let sessions = Sessions::load(dir.path(), life).expect("readable");
+        assert_eq!(sessions.user(&cookie).as_deref(), Some("lan"));
+        assert_eq!(sessions.user("else"), None);
+        sessions.end(&cookie).expect("writable");
+        assert_eq!(sessions.user(&cookie), None);
+        let over = Sessions::load(dir.path(), Span::ZERO).expect("readable");
+        let cookie = over.begin("lan").expect("writable");
+        assert_eq!(over.user(&cookie), None, "its time is over");
+    }
+
+    #[test]
+    fn nobody_has_sessions_without_end() {
+        let sessions = Sessions::forgetful(Span::from_mins(1));
+        let cookies: Vec<String> = (0..20).map(|_| sessions.begin("lan").expect("in memory")).collect();
+        assert_eq!(cookies.iter().filter(|cookie| sessions.user(cookie).is_some()).count(), OF_ONE);
+    }
+}
