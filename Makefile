@@ -6,21 +6,27 @@ ORT := vendor/ort/.onnxruntime-1.31.1
 HUONG := target/release/huong
 PLATES := vendor/plates/plate-reader.onnx
 
-.PHONY: demo run test bench eval lint openvino plates setup-build setup-test setup-bench clean
+# The screens, as Vite builds them; the program has them inside.
+UI := crates/wall/ui/dist/wall.html
+UI_SOURCES := $(shell find crates/wall/ui/src crates/wall/ui/public crates/wall/texts -type f) $(wildcard crates/wall/ui/*.html crates/wall/ui/*.ts crates/wall/ui/*.json)
+NPM := crates/wall/ui/node_modules/.package-lock.json
+
+.PHONY: demo run test bench eval lint ui openvino plates setup-build setup-test setup-bench clean
 
 # The build of the tests serves the demo, so that the second of the two commands compiles nothing again: cargo shares packages only
 # between builds of the same set. The optimised build (`make run`) takes several times as long.
-demo: $(ORT) setup-build
+demo: $(ORT) $(UI) setup-build
 	@echo "[huong] building (the first time takes several minutes; cargo shows its progress)"
 	cargo build --workspace --all-targets
 	target/debug/huong demo
 
-run: $(ORT) setup-build
+run: $(ORT) $(UI) setup-build
 	cargo build --release --bin huong
 	$(HUONG) run --config config/huong.toml
 
-test: $(ORT) setup-build setup-test lint
+test: $(ORT) $(UI) setup-build setup-test lint
 	cargo test --workspace
+	cd crates/wall/ui && HUONG_BIN=$(CURDIR)/target/debug/huong npm test --silent
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test --release -p huong-flow --test loom
 
 PEERS := vendor/peers/.duckdb-2.0.0-opencv-5.0.0
@@ -28,7 +34,7 @@ PEERS := vendor/peers/.duckdb-2.0.0-opencv-5.0.0
 # The hot paths beside the machine's own limits, rules by keys, cameras, then the recorded flood where its data is at hand.
 DATA := $(or $(HUONG_SHARED_DATA),../shared/data)
 # `cargo bench` builds the program too; building it alone would compile every package again, with the features of fewer.
-bench: $(ORT) setup-build setup-bench
+bench: $(ORT) $(UI) setup-build setup-bench
 	cargo bench --bench hot_paths --bench rules --bench log --bench store --bench cameras
 	@if [ -d $(DATA) ]; then \
 	  $(HUONG) replay --readings $(DATA)/flood/hue_flood_2025.csv --score $(DATA)/flood/crossings_2025.csv \
@@ -39,9 +45,18 @@ bench: $(ORT) setup-build setup-bench
 eval: $(PEERS) $(PLATES) setup-build
 	scripts/eval $(DATA) docs/accuracy.md
 
-lint: setup-build
+lint: $(UI) setup-build
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+
+ui: $(UI)
+$(UI): $(UI_SOURCES) $(NPM)
+	@echo "[huong] building the screens"
+	cd crates/wall/ui && npm run build --silent
+$(NPM): crates/wall/ui/package-lock.json
+	@echo "[huong] fetching the screens' packages (about 60 MB)"
+	cd crates/wall/ui && npm ci --no-audit --no-fund --silent
+	@touch $@
 
 # ONNX Runtime's shared library out of its Python wheel.
 $(ORT):
@@ -85,4 +100,4 @@ setup-test: $(PLATES)
 	@scripts/moto vendor/moto
 
 clean:
-	rm -rf target vendor data
+	rm -rf target vendor data crates/wall/ui/dist crates/wall/ui/node_modules

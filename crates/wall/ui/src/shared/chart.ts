@@ -1,0 +1,184 @@
+/**
+ * A curve over a day: level with its alarm levels, rain from above, a forecast beyond now. One canvas, made once.
+ */
+import uPlot from "uplot";
+import "uplot/dist/uPlot.min.css";
+import { minute, number } from "./format";
+import type { Ring } from "./history";
+
+export interface Lines {
+  curve: Ring;
+  forecast?: Ring | undefined;
+  /** Millimetres in the hour that begins at each time. */
+  rain?: readonly (readonly [at: number, mm: number])[];
+  /** A second curve on a scale of its own: a release beside a level. */
+  beside?: Ring | undefined;
+  levels: readonly (readonly [name: string, value: number])[];
+  unit: string;
+  from: number;
+  to: number;
+  now: number;
+  /** Moments to mark: the readings that decided an alert. */
+  marks?: readonly number[];
+}
+
+const INK = "#f2f4f5";
+const QUIET = "#aab2b9";
+const GRID = "#464d53";
+const HOUR = 3_600_000;
+
+const rem = () => parseFloat(getComputedStyle(document.documentElement).fontSize);
+
+export class Chart {
+  readonly #plot: uPlot;
+  #lines: Lines | null = null;
+
+  constructor(readonly parent: HTMLElement) {
+    const font = `${Math.round(rem() * 0.85)}px "Noto Sans", "DejaVu Sans", sans-serif`;
+    const axis: uPlot.Axis = { stroke: QUIET, font, grid: { stroke: GRID, width: 1 }, ticks: { show: false } };
+    this.#plot = new uPlot(
+      {
+        ...this.#size(),
+        legend: { show: false },
+        cursor: { show: false },
+        padding: [rem() * 0.5, rem() * 0.4, 0, 0],
+        scales: {
+          x: { time: false, range: () => [this.#lines?.from ?? 0, this.#lines?.to ?? 1] },
+          y: { range: (_, low, high) => this.#range(low, high) },
+          q: { range: (_, low, high) => (low === null || high === null ? [0, 1] : [0, high * 1.1 || 1]) },
+        },
+        axes: [
+          { ...axis, size: rem() * 1.4, gap: rem() * 0.2, space: rem() * 4.5, splits: (_, __, low, high, wide) => hours(low, high, wide), values: (_, splits) => splits.map(minute) },
+          { ...axis, size: rem() * 3.6, gap: rem() * 0.3, space: rem() * 2, values: (_, splits) => splits.map((v) => number(v, splits.every(Number.isInteger) ? "1" : this.#lines?.unit)) },
+        ],
+        series: [
+          {},
+          { stroke: INK, width: rem() / 8, points: { show: false }, spanGaps: false },
+          { stroke: INK, width: rem() / 10, dash: [rem() / 2, rem() / 3], points: { show: false } },
+          { scale: "q", stroke: QUIET, width: rem() / 12, points: { show: false }, spanGaps: true },
+        ],
+        hooks: { drawClear: [(u) => this.#under(u)], draw: [(u) => this.#over(u)] },
+      },
+      [[], [], [], []],
+      parent,
+    );
+    new ResizeObserver(() => {
+      const { width, height } = this.#size();
+      if (width !== this.#plot.width || height !== this.#plot.height) this.#plot.setSize({ width, height });
+    }).observe(parent);
+  }
+
+  #size(): { width: number; height: number } {
+    return { width: Math.max(50, this.parent.clientWidth), height: Math.max(40, this.parent.clientHeight) };
+  }
+
+  /** The curve and the alarm levels next to it, so that the distance to the next one is seen. */
+  #range(low: number | null, high: number | null): [number, number] {
+    const levels = this.#lines?.levels.map(([, value]) => value) ?? [];
+    if (low === null || high === null) [low, high] = levels.length ? [Math.min(...levels), Math.max(...levels)] : [0, 1];
+    const below = levels.filter((value) => value <= high!).sort((a, b) => b - a)[0];
+    if (below !== undefined && low - below < Math.max(2, (high - low) * 2)) low = Math.min(low, below);
+    const above = levels.filter((value) => value > high!).sort((a, b) => a - b)[0];
+    const top = above !== undefined && above - high < Math.max(2, (high - low) * 2) ? above : high;
+    const room = Math.max((top - low) * 0.08, 0.05);
+    return [low - room, top + room * 1.5];
+  }
+
+  draw(lines: Lines): void {
+    this.#lines = lines;
+    const at: number[] = [];
+    const curve: (number | null)[] = [];
+    const ahead: (number | null)[] = [];
+    const beside: (number | null)[] = [];
+    const rows: [number, number, number][] = [];
+    for (const [time, value] of lines.curve) if (time >= lines.from && time <= lines.to) rows.push([time, value, 0]);
+    for (const [time, value] of lines.forecast ?? []) if (time >= lines.now && time <= lines.to) rows.push([time, value, 1]);
+    for (const [time, value] of lines.beside ?? []) if (time >= lines.from && time <= lines.to) rows.push([time, value, 2]);
+    rows.sort((a, b) => a[0] - b[0]);
+    for (const [time, value, which] of rows) {
+      if (at.at(-1) !== time) {
+        at.push(time);
+        // `undefined` joins over other series' times; null is a gap.
+        curve.push(undefined as never);
+        ahead.push(undefined as never);
+        beside.push(undefined as never);
+      }
+      [curve, ahead, beside][which]![at.length - 1] = value;
+    }
+    this.#plot.setData([at, curve, ahead, beside]);
+  }
+
+  #under(u: uPlot): void {
+    const lines = this.#lines;
+    if (!lines?.rain?.length) return;
+    const most = Math.max(20, ...lines.rain.map(([, mm]) => mm));
+    const { ctx, bbox } = u;
+    ctx.save();
+    ctx.fillStyle = "#6f7d88";
+    for (const [time, mm] of lines.rain) {
+      if (time + HOUR < lines.from || time > lines.to) continue;
+      const left = Math.max(u.valToPos(time, "x", true), bbox.left);
+      const right = Math.min(u.valToPos(time + HOUR, "x", true), bbox.left + bbox.width);
+      ctx.fillRect(left + 1, bbox.top, Math.max(1, right - left - 2), (mm / most) * bbox.height * 0.4);
+    }
+    ctx.fillStyle = QUIET;
+    ctx.font = this.#font(0.8);
+    ctx.textAlign = "right";
+    ctx.textBaseline = "top";
+    ctx.fillText(`${number(most, "mm")} mm`, bbox.left + bbox.width - 4, bbox.top + bbox.height * 0.4);
+    ctx.restore();
+  }
+
+  #over(u: uPlot): void {
+    const lines = this.#lines;
+    if (!lines) return;
+    const { ctx, bbox } = u;
+    const [low, high] = [u.scales["y"]?.min ?? 0, u.scales["y"]?.max ?? 0];
+    ctx.save();
+    ctx.font = this.#font(0.85);
+    ctx.lineWidth = rem() / 12 * devicePixelRatio;
+    ctx.textAlign = "left";
+    ctx.textBaseline = "bottom";
+    for (const [name, value] of lines.levels) {
+      if (value < low || value > high) continue;
+      const y = u.valToPos(value, "y", true);
+      ctx.strokeStyle = "#d9b98a";
+      ctx.setLineDash([rem() * 0.6 * devicePixelRatio, rem() * 0.4 * devicePixelRatio]);
+      line(ctx, bbox.left, y, bbox.left + bbox.width, y);
+      const text = `${name} ${number(value, lines.unit)}`;
+      const size = rem() * 0.95 * devicePixelRatio;
+      ctx.fillStyle = "#2b2f33cc";
+      ctx.fillRect(bbox.left + 3, y - size - 3, ctx.measureText(text).width + 6, size + 2);
+      ctx.fillStyle = "#e8cfa8";
+      ctx.fillText(text, bbox.left + 6, y - 2);
+    }
+    ctx.setLineDash([]);
+    ctx.strokeStyle = QUIET;
+    for (const time of [...(lines.to > lines.now ? [lines.now] : []), ...(lines.marks ?? [])]) {
+      if (time < lines.from || time > lines.to) continue;
+      const x = u.valToPos(time, "x", true);
+      line(ctx, x, bbox.top, x, bbox.top + bbox.height);
+    }
+    ctx.restore();
+  }
+
+  #font(size: number): string {
+    return `${Math.round(rem() * size * devicePixelRatio)}px "Noto Sans", "DejaVu Sans", sans-serif`;
+  }
+}
+
+function line(ctx: CanvasRenderingContext2D, x0: number, y0: number, x1: number, y1: number): void {
+  ctx.beginPath();
+  ctx.moveTo(x0, y0);
+  ctx.lineTo(x1, y1);
+  ctx.stroke();
+}
+
+/** Whole hours of the local day, a few of them. */
+function hours(low: number, high: number, least: number): number[] {
+  const step = [1, 2, 3, 6, 12].map((n) => n * HOUR).find((n) => n >= least) ?? 24 * HOUR;
+  // UTC+7: local hours are whole hours of UTC, and steps count from local midnight.
+  const shift = 7 * HOUR;
+  const first = Math.ceil((low + shift) / step) * step - shift;
+  return Array.from({ length: Math.max(0, Math.floor((high - first) / step) + 1) }, (_, i) => first + i * step);
+}
