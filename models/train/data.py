@@ -18,6 +18,7 @@ FOLDERS = {"vehicles": "scenes/traffic", "waste": "scenes/waste", "helmet": "sce
 HELD_OUT, GAP = 30, 5  # the last frames in time are the test; the ones before them are of the same piece of video: used for nothing
 TUNE_SEGMENT = "4075-4094"
 TEST, TUNE = 25, 10  # of 100 groups of photos, so many are for the test, and so many for tuning
+LONG = 15  # a segment of as many frames without one label of a class that other segments have: nobody labelled that class there
 LARGE = 10  # a group of more photos is trained on: it would make a part of its own, of one place
 ALIKE_BITS, ALIKE_SHADES, ALIKE_COLOURS = 14, 0.9, 0.93  # from where two photos are of one group; see `groups`
 
@@ -40,6 +41,7 @@ def load(task: Task, data: Path) -> dict[str, list[Scene]]:
         picture = Image.open(folder / "images" / image["file_name"]).convert("RGB")
         scenes.append(Scene(picture, boxes, classes, name=image["file_name"]))
     if by_time:
+        mark_unlabelled(scenes, [record["segment"] for record in records])
         tune = [record["segment"] == TUNE_SEGMENT for record in records]
         early = range(len(scenes) - HELD_OUT - GAP)
         return {
@@ -53,6 +55,17 @@ def load(task: Task, data: Path) -> dict[str, list[Scene]]:
         draw = int(hashlib.sha256(group.encode()).hexdigest(), 16) % 100 if grouped.count(group) <= LARGE else 100
         parts["test" if draw < TEST else "tune" if draw < TEST + TUNE else "train"].append(scene)
     return parts
+
+
+def mark_unlabelled(scenes: list[Scene], segments: list[str]) -> None:
+    """Tells each scene which classes nobody labelled in its segment; see `LONG`."""
+    labelled = {segment: set() for segment in segments}
+    for scene, segment in zip(scenes, segments, strict=True):
+        labelled[segment].update(scene.classes.tolist())
+    everywhere = frozenset().union(*labelled.values())
+    for scene, segment in zip(scenes, segments, strict=True):
+        if segments.count(segment) >= LONG:
+            scene.unlabelled = everywhere - labelled[segment]
 
 
 def groups(scenes: list[Scene]) -> list[str]:

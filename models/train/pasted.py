@@ -1,5 +1,6 @@
-"""Buses and trucks cut out of the junction's frames and put into others, for the frames hold few of them.
+"""Buses, trucks, and cars cut out of the junction's frames and put into others.
 
+The frames hold few buses and trucks, and few moments: what is large and at the right is a bus in all of them. So cars are put there too.
 The camera stands still, so a cut-out goes near the place where it was seen, smaller farther up, with the piece of road around it.
 """
 
@@ -9,28 +10,32 @@ from PIL import Image, ImageFilter
 from scenes import Scene, covered
 from tasks import VEHICLES
 
-RARE = tuple(VEHICLES.labels.index(label) for label in ("bus", "truck"))
+CUT = tuple(VEHICLES.labels.index(label) for label in ("bus", "truck", "car"))
+CHANCE = (0.25, 0.25, 0.5)  # of each of these
+REACH = (0.12, 0.12, 0.35)  # how far each moves up or down the picture, of its height
+LEAST = 24  # px: the width from which a vehicle is worth cutting out
 HORIZON = 0.08  # of the height: where the junction's road would vanish
 MARGIN, SOFT = 0.05, 3  # road taken along, as a share of the box; px over which it blends into the frame
 
 
 class Paster:
     def __init__(self, scenes: list[Scene]):
-        self.cuts: dict[int, list[tuple[Scene, np.ndarray]]] = {kind: [] for kind in RARE}
+        self.cuts: dict[int, list[tuple[Scene, np.ndarray]]] = {kind: [] for kind in CUT}
         for scene in scenes:
             for box, kind in zip(scene.boxes, scene.classes, strict=True):
-                if kind in RARE:
+                if kind in CUT and box[2] - box[0] >= LEAST:
                     self.cuts[int(kind)].append((scene, box))
 
     def paste(self, scene: Scene, rng: np.random.Generator) -> Scene:
         """A copy of the scene with one more vehicle; what that hides for the most part is ignored."""
-        kind = RARE[rng.integers(len(RARE))]
+        chosen = rng.choice(len(CUT), p=CHANCE)
+        kind, reach = CUT[chosen], REACH[chosen]
         source, box = self.cuts[kind][rng.integers(len(self.cuts[kind]))]
         width, height = scene.image.size
         grow = MARGIN * (box[2:] - box[:2])
         outer = np.concatenate((box[:2] - grow, box[2:] + grow)).clip(0, (width, height) * 2).round()
         horizon = HORIZON * height
-        foot = np.clip(box[3] + rng.uniform(-0.12, 0.12) * height, horizon + 0.1 * height, height)
+        foot = np.clip(box[3] + rng.uniform(-reach, reach) * height, horizon + 0.1 * height, height)
         scale = (foot - horizon) / (box[3] - horizon)
         size = np.maximum(4, (outer[2:] - outer[:2]) * scale).round().astype(int)
         cut = source.image.crop(tuple(int(v) for v in outer)).resize(tuple(int(v) for v in size), Image.Resampling.BILINEAR)

@@ -28,6 +28,7 @@ class Photo:
     texts: list[str]
     kinds: list[str]
     held_out: bool
+    tune: bool  # of the held-out ones, the half on which the threshold is chosen
 
 
 @dataclass
@@ -61,8 +62,14 @@ class Groups:
         first, second = sorted((self.find(a), self.find(b)))
         self.parent[second] = first
 
+    def draw(self, key: str) -> int:
+        return int(hashlib.sha256(self.find(key).encode()).hexdigest(), 16)
+
     def held_out(self, key: str) -> bool:
-        return int(hashlib.sha256(self.find(key).encode()).hexdigest(), 16) % HELD_OUT == 0
+        return self.draw(key) % HELD_OUT == 0
+
+    def tune(self, key: str) -> bool:
+        return self.draw(key) % (2 * HELD_OUT) == 0
 
 
 def grouped(rows: list[dict[str, str]]) -> Groups:
@@ -94,7 +101,7 @@ def load_photos(folder: Path) -> list[Photo]:
         name = row["image"]
         if name not in photos:
             pixels = cv2.imread(str(folder / "images" / name))
-            photos[name] = Photo(name, pixels, np.zeros((0, 4), np.float32), [], [], groups.held_out(base(name)))
+            photos[name] = Photo(name, pixels, np.zeros((0, 4), np.float32), [], [], groups.held_out(base(name)), groups.tune(base(name)))
         photo = photos[name]
         x, y, w, h = (float(row[key]) for key in "xywh")
         photo.boxes = np.concatenate((photo.boxes, np.array([[x, y, x + w, y + h]], np.float32)))

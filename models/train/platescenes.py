@@ -14,9 +14,12 @@ import numpy as np
 from drawn import draw_scene
 from plateart import Plate, draw_plate, kinds
 from platephotos import Photo
+from platereading import Finder
 
 WIDTH, HEIGHT = 512, 288
 SMALLEST = 4.5  # pixels: plates less tall than this are neither taught nor taught to be background
+WIDE = 30  # pixels: vehicles less wide than this show no plate
+SURE, UNSURE = 0.45, 0.2  # scores of an earlier finder: from the first a plate of the streets is taken for a label, from the second smeared
 UPRIGHT = 0.5  # how much the corners of an upright box are trusted
 NOISE = np.random.default_rng(0).standard_normal((400, 640, 3), np.float32)
 
@@ -75,6 +78,26 @@ def load_backgrounds(scenes: Path, drawings: int) -> list[Source]:
         vehicles = scene.boxes[scene.classes < 4]
         sources.append(Source(np.ascontiguousarray(np.asarray(scene.image)[:, :, ::-1]), nothing, vehicles))
     return sources
+
+
+def mark_plates(source: Source, finder: Finder) -> Source:
+    """A street with the real plates that an earlier finder sees in the cut-outs of its vehicles: the sure ones labelled, the others smeared."""
+    pixels, labels = source.pixels.copy(), [np.zeros((0, 4), np.float32)]
+    soft, (high, wide) = cv2.GaussianBlur(pixels, (0, 0), 6), pixels.shape[:2]
+    for x0, y0, x1, y1 in source.spots[source.spots[:, 2] - source.spots[:, 0] >= WIDE]:
+        grow = 0.05 * np.array((x1 - x0, y1 - y0))
+        left, top = (int(max(0, low - more)) for low, more in zip((x0, y0), grow))
+        right, bottom = (int(min(most, end + more)) for most, end, more in zip((wide, high), (x1, y1), grow))
+        for plate in finder.find(source.pixels[top:bottom, left:right], UNSURE, 0.45):
+            box = (plate.box + (left, top, left, top)).clip(0, (wide, high, wide, high)).astype(np.float32)
+            if overlaps(box, np.concatenate(labels)):
+                continue
+            if plate.score >= SURE:
+                labels.append(box[None])
+                continue
+            a, b, c, d = np.concatenate((np.floor(box[:2]), np.ceil(box[2:]))).astype(int)
+            pixels[b:d, a:c] = soft[b:d, a:c]
+    return Source(pixels, corners_of(np.concatenate(labels)), source.spots)
 
 
 def photo_sources(photos: list[Photo]) -> list[Source]:
@@ -172,7 +195,7 @@ class Composer:
         fit = min(wide / columns, high / rows)
         scale = fit * np.exp(rng.uniform(np.log(0.45 if tiles == 1 else 0.8), np.log(1.9 if tiles > 1 else 1.5)))
         stretch, angle = np.exp(rng.uniform(-0.2, 0.2)), np.radians(rng.uniform(-7, 7)) if rng.random() < 0.5 else 0.0
-        mirror = -1 if rng.random() < 0.3 and not real else 1
+        mirror = -1 if rng.random() < 0.3 and not len(source.quads) else 1
         linear = np.array(((np.cos(angle), -np.sin(angle)), (np.sin(angle), np.cos(angle)))) @ np.diag(
             (scale * stretch * mirror, scale / stretch)
         )

@@ -1,7 +1,8 @@
 """Training pictures, and the augmentation that turns them into a network input.
 
 A `Scene` holds RGB pixels, boxes `[n, 4]` as x0, y0, x1, y1 in pixels with their classes `[n]`, and `ignored` boxes `[m, 4]`:
-places that hold something nobody labelled, where the detector is hardly taught "nothing here".
+places that hold something nobody labelled, where the detector is hardly taught "nothing here". `unlabelled` are the classes that nobody
+labelled in the whole segment that it is from.
 """
 
 import io
@@ -15,6 +16,8 @@ from tasks import Task
 
 PAD = 114  # the grey of the letterbox border, as in the start model
 SMALLEST = 5.0  # px: the geometric mean of a box's sides below which it is ignored rather than taught
+NIGHTS = 0.25  # share of the views that are darkened
+NIGHT_TINT = (0.9, 0.75, 0.5), (1.4, 1.1, 1.1)  # least and greatest gain of red, green, and blue: street lamps are yellow for the most part
 VISIBLE = 0.4  # share of a box that must stay inside the crop for it to count as a label
 View = tuple[Image.Image, np.ndarray, np.ndarray, np.ndarray]  # a canvas, its boxes, their classes, ignored boxes
 
@@ -26,6 +29,7 @@ class Scene:
     classes: np.ndarray
     ignored: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
     name: str = ""
+    unlabelled: frozenset[int] = frozenset()
 
 
 def letterbox(image: Image.Image, width: int, height: int) -> tuple[np.ndarray, float]:
@@ -124,15 +128,17 @@ def covered(boxes: np.ndarray, by: np.ndarray) -> np.ndarray:
 
 
 def recolour(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Other light, other camera: brightness, contrast, colour, a tint, sometimes blur, noise, and JPEG artefacts."""
-    night = rng.random() < 0.15
-    image = ImageEnhance.Brightness(image).enhance(rng.uniform(0.2, 0.5) if night else rng.uniform(0.6, 1.4))
+    """Other light, other camera: brightness, contrast, colour, a tint, sometimes blur, noise, and JPEG artefacts; night with its lamps."""
+    night = rng.random() < NIGHTS
+    image = ImageEnhance.Brightness(image).enhance(rng.uniform(0.3, 0.7) if night else rng.uniform(0.6, 1.4))
     image = ImageEnhance.Contrast(image).enhance(rng.uniform(0.5, 1.3))
     image = ImageEnhance.Color(image).enhance(rng.uniform(0.2, 1.6))
     if rng.random() < 0.2:
         image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 1.2)))
     if night or rng.random() < 0.3:
-        pixels = np.asarray(image, np.float32) * (rng.uniform(0.5, 1.4, 3) if night else rng.uniform(0.8, 1.15, 3))
+        pixels = np.asarray(image, np.float32) * (rng.uniform(*NIGHT_TINT) if night else rng.uniform(0.8, 1.15, 3))
+        if night:
+            pixels += lamps(pixels.shape[1], pixels.shape[0], rng)
         pixels += rng.standard_normal(pixels.shape, np.float32) * rng.uniform(1, 9)
         image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
     if rng.random() < 0.3:
@@ -140,3 +146,16 @@ def recolour(image: Image.Image, rng: np.random.Generator) -> Image.Image:
         image.save(buffer, "JPEG", quality=int(rng.integers(30, 80)))
         image = Image.open(buffer).convert("RGB")
     return image
+
+
+def lamps(width: int, height: int, rng: np.random.Generator) -> np.ndarray:
+    """The glare of up to twelve head lamps and tail lamps, white to red: `[height, width, 3]`."""
+    glare = np.zeros((height, width, 3), np.float32)
+    for _ in range(int(rng.integers(0, 13))):
+        x, y, reach = rng.uniform(0, width), rng.uniform(0, height), rng.uniform(1.5, 9)
+        left, top = max(0, int(x - 3 * reach)), max(0, int(y - 3 * reach))
+        right, bottom = min(width, int(x + 3 * reach) + 1), min(height, int(y + 3 * reach) + 1)
+        away = np.hypot(np.arange(left, right)[None] - x, np.arange(top, bottom)[:, None] - y) / reach
+        colour = np.array((1, 0.15, 0.1) if rng.random() < 0.4 else (1, 0.95, 0.8)) * rng.uniform(80, 300)
+        glare[top:bottom, left:right] += np.exp(-(away**2))[:, :, None] * colour
+    return glare

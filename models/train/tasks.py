@@ -17,7 +17,6 @@ class Task:
     canvases: tuple[Size, ...]  # one is drawn for each batch
     zoom: tuple[float, float]  # least and greatest scale of a view, in parts of the letterbox's
     squeeze: tuple[float, float]  # vertical scale over the horizontal one
-    relu: bool = False  # ReLU in place of SiLU: cheaper to run, must be trained longer
     mosaic: float = 0.0  # share of the pictures that are put together out of four
     crops: float = 0.0  # share of the pictures that are seen as the product crops them: around a label, enlarged
 
@@ -26,12 +25,11 @@ VEHICLES = Task(
     "vehicles",
     ("car", "motorbike", "bus", "truck", "person", "traffic_light"),
     (2, 3, 5, 7, 0, 9),
-    {"vehicles": (416, 256), "vehicles-large": (640, 384)},
-    ((416, 256), (512, 320), (640, 384), (416, 416)),
+    {"vehicles": (576, 448)},
+    ((416, 256), (512, 320), (640, 384), (416, 416), (512, 512)),
     # The frames of the junction are square and were 16:9 once: both shapes are met.
     (1.0, 2.8),
     (0.5, 1.1),
-    relu=True,
 )
 WASTE = Task(
     "waste",
@@ -47,8 +45,8 @@ HELMET = Task(
     "helmet",
     ("with_helmet", "without_helmet"),
     (0, 0),
-    {"helmet": (256, 256)},
-    ((256, 256),),
+    {"helmet": (384, 384)},
+    ((256, 256), (320, 320), (384, 384)),
     (0.7, 2.2),
     (0.8, 1.25),
     mosaic=0.25,

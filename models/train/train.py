@@ -1,7 +1,7 @@
 """Fine-tunes YOLOX-nano for one of the detectors of `tasks.py`, and exports it to ONNX.
 
 What the network sees is made by `data.py` (pictures and their parts), `scenes.py` (random views), `drawn.py` (drawn streets), and
-`pasted.py` (rare vehicles). Only the part `train` is trained on, with `--tune-too` also `tune`; never `test`.
+`pasted.py` (vehicles put elsewhere). Only the part `train` is trained on, with `--tune-too` also `tune`; never `test`.
 """
 
 import argparse
@@ -92,7 +92,10 @@ def batch_of(given: list[Source], task: Task, size: Size, count: int, rng: np.ra
         source = given[rng.choice(len(given), p=[source.share for source in given])]
         scenes, chance = source.scenes, source.chance
         if source.paster and rng.random() < 0.5:
-            scenes, chance = [source.paster.paste(scenes[rng.choice(len(scenes), p=chance)], rng)], np.ones(1)
+            scene = scenes[rng.choice(len(scenes), p=chance)]
+            for _ in range(rng.integers(1, 4)):
+                scene = source.paster.paste(scene, rng)
+            scenes, chance = [scene], np.ones(1)
         views.append(look(scenes, chance, task, size, rng))
     return torch.from_numpy(np.stack([to_input(view[0]) for view in views])), [view[1:] for view in views]
 
@@ -149,6 +152,7 @@ def main() -> None:
     arguments.add_argument("--drawings", type=int, default=300, help="drawn scenes to train on (vehicles)")
     arguments.add_argument("--tune-too", action="store_true", help="train on the part on which thresholds were chosen before")
     arguments.add_argument("--frozen", action="store_true", help="leave the first stages as they are: a step costs less than half")
+    arguments.add_argument("--relu", action="store_true", help="train with ReLU in place of SiLU: cheaper to run, must be trained longer")
     arguments.add_argument("--keep", type=Path, help="where to save the averaged weights every 25 steps")
     arguments.add_argument("--threads", type=int, default=1)
     arguments.add_argument("--seed", type=int, default=1)
@@ -160,7 +164,7 @@ def main() -> None:
     detector = load_start(options.weights or options.data / "models/yolox_nano.onnx", task.start_rows)
     if options.steps:
         given = sources(task, options)
-        if task.relu and not uses_relu(detector):
+        if options.relu and not uses_relu(detector):
             pixels, _ = batch_of(given, task, task.canvases[0], FITTED, np.random.default_rng(options.seed))
             detector = with_relu(detector, pixels, torch.Generator().manual_seed(options.seed))
         detector = train(detector.to(memory_format=torch.channels_last), task, given, options)

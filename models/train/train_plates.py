@@ -3,9 +3,9 @@
 `--prepare FILE` composes pictures and writes what the trunk of YOLOX-nano, as its authors trained it, sees in each cell; `--features FILE`
 fits the head to that, in seconds of computing. `--minutes M` then trains trunk and head together on new pictures.
 
-Cells near a plate's centre are taught to find it. Their score is taught to be the overlap of their box with the label (quality focal
-loss, arXiv:2006.04388), boxes by generalised IoU (arXiv:1902.09630), corners as far as they are known. Held-out photos are never read
-into a batch.
+Cells near a plate's centre are taught to find it. Their score is taught to grow with the overlap of their box with the label (quality
+focal loss, arXiv:2006.04388), so that at the overlap from which a box counts as right it is a half; boxes by generalised IoU
+(arXiv:1902.09630), corners as far as they are known. Held-out photos are never read into a batch.
 """
 
 import argparse
@@ -19,11 +19,13 @@ from torch.nn import functional
 
 from platenet import Finder, FinderExport, centres, decode
 from platephotos import load_photos
-from platescenes import HEIGHT, SMALLEST, WIDTH, Composer, View, bounds, draw_plates, load_backgrounds, photo_sources
+from platereading import Finder as Earlier
+from platescenes import HEIGHT, SMALLEST, WIDTH, Composer, View, bounds, draw_plates, load_backgrounds, mark_plates, photo_sources
 from platetraining import export, train
 from yolox import load_start
 
 SMALL = (256, 160)  # the first round's pictures for the most part: the same scale, a quarter of the cells
+MISS, GOOD = 0.2, 0.8  # overlaps from which the score is taught to be more than 0, and 1: boxes of small plates are never better than that
 EMPTY = 0.12  # share of the cells without a plate that the first round keeps
 
 
@@ -74,7 +76,7 @@ def loss_of_cells(raw: Tensor, grid: Tensor, positive: Tensor, weight: Tensor, q
     true = torch.cat((quads.amin(1), quads.amax(1)), 1)
     iou, general = overlap(boxes, true)
     wanted = torch.zeros(len(raw))
-    wanted[positive] = iou.detach().clamp(0, 1)
+    wanted[positive] = ((iou.detach() - MISS) / (GOOD - MISS)).clamp(0, 1)
     score = raw[:, 0]
     focus = (wanted - score.sigmoid()).abs() ** 2
     found = (functional.binary_cross_entropy_with_logits(score, wanted, reduction="none") * focus * weight).sum()
@@ -145,6 +147,7 @@ def main() -> None:
     arguments.add_argument("--data", type=Path, default=Path("../shared/data"), help="holds plates/ and scenes/")
     arguments.add_argument("--out", type=Path, default=Path("models/plates.onnx"))
     arguments.add_argument("--weights", type=Path, help="an earlier checkpoint to go on from")
+    arguments.add_argument("--finder", type=Path, help="an earlier export: what it finds on the vehicles of the streets is labelled or smeared")
     arguments.add_argument("--checkpoint", type=Path, default=Path("plates.pt"), help="written every minute; not part of the repository")
     arguments.add_argument("--prepare", type=Path, help="write the trunk's features of composed pictures to this file, and nothing else")
     arguments.add_argument("--pictures", type=int, default=2000, help="pictures to prepare")
@@ -170,9 +173,13 @@ def main() -> None:
         photos = [photo for photo in load_photos(options.data / "plates") if not photo.held_out]
         # Streets, army and embassy cars: fewer than a tenth of the photos, and most like what a street camera sees.
         rare = [photo for photo in photos if not photo.name.startswith(("CarLongPlate", "xemay")) or photo.name.startswith("xemayBig")]
-        sources = photo_sources(photos + rare * 3)
-        composer = Composer(sources, load_backgrounds(options.data / "scenes", options.drawings), draw_plates(options.plates, options.seed))
-        print(f"{len(photos)} photos, {len(composer.backgrounds)} backgrounds", flush=True)
+        backgrounds = load_backgrounds(options.data / "scenes", options.drawings)
+        if options.finder:
+            earlier = Earlier(options.finder)
+            backgrounds = [mark_plates(source, earlier) for source in backgrounds]
+        composer = Composer(photo_sources(photos + rare * 6), backgrounds, draw_plates(options.plates, options.seed))
+        marked = sum(len(source.quads) for source in backgrounds)
+        print(f"{len(photos)} photos, {len(rare)} of them rare, {len(backgrounds)} backgrounds, {marked} plates marked there", flush=True)
         if options.prepare:
             prepare(finder, composer, options.pictures, options.prepare, options.seed)
             return
