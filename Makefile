@@ -92,7 +92,15 @@ $(PEERS):
 	  opencv-python-headless==5.0.0.93 onnxruntime==1.31.1 numpy==2.4.6 pillow==13.0.0
 	@touch $@
 
-setup-test: $(PLATES)
+# A mail server, a reader of web push and a validator of CAP that others wrote: what the sinks are tested against.
+PYTEST := vendor/pytest/.aiosmtpd-1.4.6-http-ece-1.2.1-capvalidator-0.1.0.dev4
+$(PYTEST):
+	@echo "[huong] fetching a mail server, a reader of web push and a validator of CAP into vendor/pytest (about 35 MB)"
+	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-warn-conflicts --upgrade --target vendor/pytest \
+	  --only-binary=:all: --no-binary=http-ece aiosmtpd==1.4.6 http-ece==1.2.1 capvalidator==0.1.0.dev4
+	@touch $@
+
+setup-test: $(PLATES) $(PYTEST)
 	@scripts/need mosquitto:mosquitto chromium:chromium victoria-metrics:victoria-metrics ffmpeg:ffmpeg pdftotext:poppler-utils \
 	  '/usr/lib/python3/dist-packages/gi/__init__.py:python3-gi' '/usr/lib/*/girepository-1.0/GstRtspServer-1.0.typelib:gir1.2-gst-rtsp-server-1.0' \
 	  '/usr/lib/*/gstreamer-1.0/libgstvideotestsrc.so:gstreamer1.0-plugins-base' '/usr/lib/*/gstreamer-1.0/libgstjpeg.so:gstreamer1.0-plugins-good' \

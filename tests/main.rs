@@ -14,6 +14,7 @@ mod flood;
 mod metrics;
 mod mirror;
 mod orders;
+mod push;
 mod queries;
 mod reload;
 mod steady;

@@ -37,7 +37,8 @@ const ONLY: &[(&str, &[&str])] = &[
     ("tonic", &["huong-flight"]),
     ("object_store", &["huong-store"]),
     ("pdf-writer", &["huong-evidence"]),
-    ("ring", &["huong-evidence"]),
+    ("ring", &["huong-evidence", "huong-notify"]),
+    ("lettre", &["huong-notify"]),
 ];
 
 /// Crates that take time as an argument and know no runtime.

@@ -78,6 +78,7 @@ async fn alert(shared: &Shared, asker: Asker, id: &str) -> Result<Value, Trouble
     let alert = alert.ok_or_else(|| Trouble::Absent(format!("no alert of the last 30 days has the id `{id}`")))?;
     let cause = steps.iter().rev().map(|step| &step.cause).find(|cause| !cause.is_empty()).cloned().unwrap_or_default();
     let skip = steps.len().saturating_sub(LISTED);
+    let deliveries = shared.office.receipts(id).map_err(|error| Trouble::Failed(error.to_string()))?;
     let listed: Vec<Value> = steps.drain(..).skip(skip).map(|step| told_step(&step)).collect();
     Ok(json!({
         "alert": alert,
@@ -85,7 +86,7 @@ async fn alert(shared: &Shared, asker: Asker, id: &str) -> Result<Value, Trouble
         "causes": cause,
         "series": series(shared, &alert),
         "cameras": cameras(shared, &alert.key),
-        "deliveries": [],
+        "deliveries": deliveries,
     }))
 }
 

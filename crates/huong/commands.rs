@@ -16,7 +16,7 @@ use huong_wall::{Role, user_line};
 use crate::clock::Clock;
 use crate::config::{Config, overlay, read_pipelines};
 use crate::score::table;
-use crate::{flood, series, storm, vision};
+use crate::{flood, push, series, storm, vision};
 
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
@@ -91,6 +91,7 @@ pub(crate) fn check(path: &Path) -> Result<()> {
     let (config, mut problems) = Config::check(path);
     huong_rules::advise(&config.pipelines, &mut problems);
     config.unheard(path, &mut problems);
+    push::unreached(&config, &mut problems);
     for warning in problems.warnings_text().lines() {
         say(&format!("warning: {warning}"))?;
     }

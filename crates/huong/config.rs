@@ -22,6 +22,7 @@ use huong_wall::{Tokens, WallConfig};
 use serde::Deserialize;
 
 use crate::brain::Brain;
+use crate::push;
 
 mod vision;
 
@@ -48,6 +49,8 @@ struct Raw {
     vision: VisionSection,
     wall: WallConfig,
     alerts: TableConfig,
+    /// People, routes, shifts and texts, for sinks that tell people.
+    notify: Option<PathBuf>,
     sink: Vec<SinkConfig>,
     mirror: Option<MirrorConfig>,
     evidence: Option<EvidenceConfig>,
@@ -71,6 +74,7 @@ impl Default for Raw {
             vision: VisionSection::default(),
             wall: WallConfig::default(),
             alerts: TableConfig::default(),
+            notify: None,
             sink: Vec::new(),
             mirror: None,
             evidence: None,
@@ -101,6 +105,7 @@ pub(crate) struct Config {
     pub(crate) views: Views,
     pub(crate) wall: WallConfig,
     pub(crate) alerts: TableConfig,
+    pub(crate) notify: Option<PathBuf>,
     pub(crate) sinks: Vec<SinkConfig>,
     pub(crate) mirror: Option<MirrorConfig>,
     pub(crate) evidence: Option<EvidenceConfig>,
@@ -205,6 +210,7 @@ impl Config {
         let pipelines = read_pipelines(std::slice::from_ref(&raw.pipelines), &mut problems).into_iter().map(|(file, _)| file.into());
         let mut files = vec![path.to_owned(), raw.registry, raw.streams, raw.sources];
         files.extend(raw.vision.views);
+        files.extend(raw.notify);
         files.extend(raw.evidence.map(|evidence| evidence.laws));
         files.extend(pipelines);
         if problems.is_empty() { Ok((raw.store.dir, files)) } else { Err(problems) }
@@ -242,6 +248,10 @@ impl Config {
         }
         raw.alerts.check(&file, "alerts", problems);
         SinkConfig::check_all(&raw.sink, &file, "sink", problems);
+        push::read(raw.notify.as_deref(), text, problems);
+        for (i, _) in raw.sink.iter().enumerate().filter(|(_, sink)| raw.notify.is_none() && sink.tells_people()) {
+            problems.add(&file, format!("sink[{i}]"), "no `notify`", "the file of people, routes and shifts");
+        }
         if let Some(mirror) = &raw.mirror {
             mirror.check(&file, "mirror", problems);
         }
@@ -278,6 +288,7 @@ impl Config {
             evidence: raw.evidence,
             wall: raw.wall,
             alerts: raw.alerts,
+            notify: raw.notify,
             sinks: raw.sink,
             mirror: raw.mirror,
             prefix: raw.prefix,

@@ -22,6 +22,7 @@ mod ledger;
 mod metrics;
 mod mirror;
 mod process;
+mod push;
 mod recovery;
 mod reload;
 mod repeats;
@@ -148,6 +149,8 @@ enum Command {
         role: String,
         name: String,
     },
+    /// Messages to people: what could not be delivered.
+    Push(push::PushArgs),
     /// The storm of 27 October 2025 at 600 times real speed, with 200 cameras, on this machine.
     Demo(demo::DemoArgs),
 }
@@ -174,6 +177,7 @@ fn main() -> ExitCode {
         Command::Evidence(args) => evidence::command(args),
         Command::Verify(args) => evidence::verify(&args),
         Command::User { role, name } => commands::user(&role, &name),
+        Command::Push(args) => push::command(&args),
         Command::Demo(args) => demo::command(&args),
     };
     match outcome {

@@ -35,7 +35,7 @@ use crate::sealer::Keeper;
 use crate::shared::{Journal, Lens, Shared, VisionStats};
 use crate::vision::Looker;
 use crate::writer::{Batch, Outlets};
-use crate::{evidence, exhibits, mirror, recovery, sealer, think, vision, writer};
+use crate::{evidence, exhibits, mirror, push, recovery, sealer, think, vision, writer};
 
 /// Readings that wait for the brain; a full ring withholds acknowledgements.
 const RING: usize = 8192;
@@ -111,6 +111,7 @@ impl System {
             anyhow::Ok(Reviewed::new(records, evidence.dir.clone()))
         });
         let reviewed = reviewed.transpose()?;
+        let office = push::office(config.notify.as_deref(), &config.store.dir, &config.registry, clock.shared())?;
         let open = Arc::new(ArcSwap::from_pointee(recovered.open_alerts.clone()));
         let ring: Arc<Ring<Inbound>> = Arc::new(Ring::new(RING));
         let batches: Arc<Ring<Batch>> = Arc::new(Ring::new(BATCHES));
@@ -144,6 +145,7 @@ impl System {
             reload: Reload::new(),
             actions: Arc::new(Mutex::new(actions)),
             reviewed,
+            office,
             font: config.evidence.as_ref().and_then(|evidence| evidence.font.clone()),
             rate: ArcSwap::from_pointee((Instant::now(), 0, 0.0)),
         });
@@ -162,7 +164,7 @@ impl System {
             &config.sinks,
             &Setup {
                 dir: config.store.dir.join("sinks"),
-                registry: Arc::clone(&config.registry),
+                office: Arc::clone(&shared.office),
                 journal: Arc::new(Journal { tail: log.tail(), open }),
                 newest: recovered.next_seq.saturating_sub(1),
                 broker: target(&config.mqtt),

@@ -17,7 +17,7 @@ use tokio::task::spawn_blocking;
 
 use crate::ledger::by_stream;
 use crate::shared::{Command, Shared};
-use crate::{answers, archive, metrics};
+use crate::{answers, archive, metrics, push};
 
 /// The wall's view of the running system.
 pub(crate) struct Screens(pub(crate) Arc<Shared>);
@@ -99,8 +99,8 @@ impl Backend for Screens {
         })
     }
 
-    fn push(&self, _who: String, _question: Push) -> BoxFuture<'static, Result<Found, Trouble>> {
-        Box::pin(async { Err(Trouble::Absent("nothing is pushed".to_owned())) })
+    fn push(&self, who: String, question: Push) -> BoxFuture<'static, Result<Found, Trouble>> {
+        Box::pin(push::answer(Arc::clone(&self.0), who, question))
     }
 
     fn note(&self, action: Action) -> BoxFuture<'static, Result<(), Trouble>> {

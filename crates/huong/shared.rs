@@ -9,7 +9,7 @@ use huong_evidence::Actions;
 use huong_flow::{Counter, Histogram, Mailbox, Ring};
 use huong_ingest::IngestStats;
 use huong_mirror::Mirror;
-use huong_notify::Sinks;
+use huong_notify::{Office, Sinks};
 use huong_store::{Queries, TransitionTail};
 use huong_types::{Alert, Frame, Inbound, LoadFigures, Name, Order, Registry, Span, Stream, Transition};
 use huong_wall::{AccountLedger, Action, Latency};
@@ -99,6 +99,8 @@ pub(crate) struct Shared {
     pub(crate) actions: Arc<Mutex<Actions<Action>>>,
     /// Records of possible violations, where they are kept.
     pub(crate) reviewed: Option<Arc<Reviewed>>,
+    /// Who is told and how: roster, links, warnings for the public.
+    pub(crate) office: Arc<Office>,
     /// For documents; without it the first that is installed.
     pub(crate) font: Option<PathBuf>,
     /// Readings and time at the last look, for a rate.

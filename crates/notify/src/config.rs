@@ -9,7 +9,13 @@ use std::path::{Path, PathBuf};
 use huong_types::{Name, Problems, Severity, Span};
 use serde::Deserialize;
 
-/// One receiver of alerts: exactly one of `webhook` and `mqtt`.
+use crate::cap_sink::CapConfig;
+use crate::http::HttpConfig;
+use crate::smtp::SmtpConfig;
+use crate::web_push::WebPushConfig;
+
+/// One receiver of alerts, or one way to people: exactly one of `webhook`, `mqtt`, `cap`, `smtp`, `http` and `web_push`. The last three
+/// tell who is on duty, by the file that `notify` names.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SinkConfig {
@@ -29,6 +35,17 @@ pub struct SinkConfig {
     pub webhook: Option<WebhookConfig>,
     #[serde(default)]
     pub mqtt: Option<MqttSinkConfig>,
+    #[serde(default)]
+    pub cap: Option<CapConfig>,
+    #[serde(default)]
+    pub smtp: Option<SmtpConfig>,
+    #[serde(default)]
+    pub http: Option<HttpConfig>,
+    #[serde(default)]
+    pub web_push: Option<WebPushConfig>,
+    /// A message to a person that could not be delivered for so long is a dead letter.
+    #[serde(default = "day")]
+    pub give_up: Span,
 }
 
 /// Waits between attempts: drawn evenly from zero to a bound that doubles from `first` to `most`.
@@ -122,6 +139,10 @@ fn minor() -> Severity {
     Severity::Minor
 }
 
+fn day() -> Span {
+    Span::from_mins(24 * 60)
+}
+
 fn ten_seconds() -> Span {
     Span::from_secs(10)
 }
@@ -156,19 +177,56 @@ impl SinkConfig {
             let found = format!("first {}, most {}", self.retry.first, self.retry.most);
             problems.add(file, format!("{path}.retry"), found, "more than 0s, and most not less than first");
         }
-        match (&self.webhook, &self.mqtt) {
-            (Some(webhook), None) => webhook.check(file, &format!("{path}.webhook"), problems),
-            (None, Some(mqtt)) => mqtt.check(file, &format!("{path}.mqtt"), problems),
-            (Some(_), Some(_)) => problems.add(file, path, "webhook and mqtt", "one of them"),
-            (None, None) => problems.add(file, path, "neither webhook nor mqtt", "one of them"),
+        if self.give_up <= Span::ZERO {
+            problems.add(file, format!("{path}.give_up"), format!("`{}`", self.give_up), "more than 0s");
+        }
+        let at = |kind: &str| format!("{path}.{kind}");
+        if let Some(webhook) = &self.webhook {
+            webhook.check(file, &at("webhook"), problems);
+        }
+        if let Some(mqtt) = &self.mqtt {
+            mqtt.check(file, &at("mqtt"), problems);
+        }
+        if let Some(smtp) = &self.smtp {
+            smtp.check(file, &at("smtp"), problems);
+        }
+        if let Some(http) = &self.http {
+            http.check(file, &at("http"), problems);
+        }
+        if let Some(web_push) = &self.web_push {
+            web_push.check(file, &at("web_push"), problems);
+        }
+        let kinds = [
+            ("webhook", self.webhook.is_some()),
+            ("mqtt", self.mqtt.is_some()),
+            ("cap", self.cap.is_some()),
+            ("smtp", self.smtp.is_some()),
+            ("http", self.http.is_some()),
+            ("web_push", self.web_push.is_some()),
+        ];
+        let given: Vec<&str> = kinds.iter().filter(|(_, given)| *given).map(|(kind, _)| *kind).collect();
+        if given.len() != 1 {
+            let all = kinds.map(|(kind, _)| kind).join(", ");
+            let found = if given.is_empty() { "none".to_owned() } else { given.join(" and ") };
+            problems.add(file, path, found, format!("one of {all}"));
         }
     }
+
+    /// It tells people, whom the file of `notify` lists.
+    pub fn tells_people(&self) -> bool {
+        self.smtp.is_some() || self.http.is_some() || self.web_push.is_some()
+    }
+}
+
+/// An address of the web with a host.
+pub(crate) fn is_http(url: &str) -> bool {
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).unwrap_or_default();
+    !host.is_empty() && !host.starts_with(['/', ':']) && !url.contains(char::is_whitespace)
 }
 
 impl WebhookConfig {
     fn check(&self, file: &str, path: &str, problems: &mut Problems) {
-        let host = self.url.strip_prefix("https://").or_else(|| self.url.strip_prefix("http://")).unwrap_or_default();
-        if host.is_empty() || host.starts_with(['/', ':']) || self.url.contains(char::is_whitespace) {
+        if !is_http(&self.url) {
             problems.add(file, format!("{path}.url"), format!("`{}`", self.url), "an http:// or https:// address");
         }
         if self.timeout <= Span::ZERO {
@@ -232,7 +290,7 @@ impl MqttTarget {
 }
 
 /// The text of a secret, without the line break that editors add; `Err` says what is wrong without showing it.
-fn secret(env: Option<&str>, file: Option<&Path>) -> Result<Option<String>, String> {
+pub(crate) fn secret(env: Option<&str>, file: Option<&Path>) -> Result<Option<String>, String> {
     let text = match (env, file) {
         (None, None) => return Ok(None),
         (Some(_), Some(_)) => return Err("an environment variable and a file".to_owned()),

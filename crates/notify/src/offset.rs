@@ -3,9 +3,10 @@
 //! Invariant: the file is written beside and renamed, so it holds the old number or the new one, whatever happens between. A disk that
 //! refuses stops no sink: the number stays in memory and is tried again, and a restart meanwhile delivers again.
 
-use std::fs::{File, rename};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
+
+use crate::durable::{SHARED, replace};
 
 pub(crate) struct Offset {
     path: PathBuf,
@@ -38,13 +39,7 @@ impl Offset {
     }
 
     fn write(&mut self, seq: u64) -> io::Result<()> {
-        let beside = self.path.with_extension("offset.new");
-        let mut file = File::create(&beside)?;
-        writeln!(file, "{seq}")?;
-        file.sync_all()?;
-        rename(&beside, &self.path)?;
-        // The rename itself is on disk only when the directory is.
-        File::open(self.path.parent().unwrap_or(Path::new(".")))?.sync_all()?;
+        replace(&self.path, SHARED, format!("{seq}\n").as_bytes())?;
         self.saved = Some(seq);
         Ok(())
     }

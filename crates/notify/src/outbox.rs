@@ -5,16 +5,17 @@
 use std::collections::VecDeque;
 use std::fs::{OpenOptions, metadata, rename};
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use huong_flow::Counter;
 use huong_types::{About, Alert, AlertState, Name, Severity, Transition, TransitionKind};
-use serde_json::json;
+use serde_json::Value;
 
+use crate::durable::OWN;
 use crate::offset::Offset;
-use crate::payload::idempotency_key;
 use crate::sinks::Journal;
 
 /// Steps read from the journal at once.
@@ -31,6 +32,8 @@ pub(crate) struct Status {
     /// Of the newest transition journalled.
     pub(crate) newest: AtomicU64,
     pub(crate) offset: AtomicU64,
+    /// Letters to people that have not left.
+    pub(crate) waiting: AtomicU64,
     pub(crate) delivered: Counter,
     pub(crate) retries: Counter,
     pub(crate) dead_letters: Counter,
@@ -67,6 +70,7 @@ impl Status {
             name,
             newest: AtomicU64::new(newest),
             offset: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
             delivered: Counter::new(),
             retries: Counter::new(),
             dead_letters: Counter::new(),
@@ -165,6 +169,10 @@ impl Outbox {
         }
     }
 
+    pub(crate) fn waiting(&self, letters: usize) {
+        self.status.waiting.store(letters as u64, Ordering::Relaxed);
+    }
+
     pub(crate) fn delivered(&mut self) {
         self.status.delivered.add(1);
         self.works();
@@ -187,12 +195,13 @@ impl Outbox {
         *failing = Some(why);
     }
 
-    /// The receiver will never take this step: it is put aside for a person, and the sink goes on.
-    pub(crate) fn refused(&mut self, transition: &Transition, why: &str) {
+    /// The receiver will never take `what`, an object: it is put aside for a person, and the sink goes on.
+    pub(crate) fn refused(&mut self, key: &str, why: &str, mut what: Value) {
         self.status.dead_letters.add(1);
-        let key = idempotency_key(transition);
         tracing::error!(sink = %self.status.name, key, why, file = %self.dead_letters.display(), "the receiver refused an alert: see the dead-letter file");
-        let line = json!({ "idempotency_key": key, "why": why, "transition": transition });
+        what["idempotency_key"] = key.into();
+        what["why"] = why.into();
+        let line = what;
         self.unburied.push_back(line.to_string());
         if self.unburied.len() > UNBURIED {
             self.unburied.pop_front();
@@ -207,7 +216,7 @@ impl Outbox {
         if metadata(&self.dead_letters).is_ok_and(|file| file.len() > DEAD_LETTER_BYTES) {
             rename(&self.dead_letters, self.dead_letters.with_extension("old.jsonl"))?;
         }
-        let mut file = OpenOptions::new().create(true).append(true).open(&self.dead_letters)?;
+        let mut file = OpenOptions::new().create(true).append(true).mode(OWN).open(&self.dead_letters)?;
         let before = file.metadata()?.len();
         let lines: String = self.unburied.iter().map(|line| format!("{line}\n")).collect();
         if let Err(error) = file.write_all(lines.as_bytes()).and_then(|()| file.sync_data()) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use huong_flow::Stop;
-use huong_notify::{Journal, MqttTarget, Setup, SinkConfig, Sinks, start_sinks};
+use huong_notify::{Journal, MqttTarget, NotifyConfig, Now, Office, Setup, SinkConfig, Sinks, start_sinks};
 use huong_types::{About, Alert, AlertState, Name, Problems, Registry, Severity, Text, Timestamp, Transition, TransitionKind, load_toml};
 
 /// Far longer than anything here takes, so that only a fault reaches it.
@@ -32,7 +32,17 @@ impl Memory {
     }
 
     /// The same, for the recipients of an escalation step.
-    pub(crate) fn append_to(&self, kind: TransitionKind, mut alert: Alert, recipients: Vec<Name>) -> u64 {
+    pub(crate) fn append_to(&self, kind: TransitionKind, alert: Alert, recipients: Vec<Name>) -> u64 {
+        self.add(kind, alert, recipients, None)
+    }
+
+    /// The same, as a person ordered it.
+    pub(crate) fn append_by(&self, kind: TransitionKind, alert: Alert, by: &str) -> u64 {
+        let recipients = alert.notify.clone();
+        self.add(kind, alert, recipients, Some(by.to_owned()))
+    }
+
+    fn add(&self, kind: TransitionKind, mut alert: Alert, recipients: Vec<Name>, by: Option<String>) -> u64 {
         let mut steps = self.steps.lock().expect("no test panics with the journal in hand");
         let seq = steps.len() as u64 + 1;
         if kind == TransitionKind::Cleared {
@@ -40,7 +50,7 @@ impl Memory {
         }
         let at = Timestamp::from_millis(1_761_500_000_000 + seq as i64 * 1000);
         let announced = matches!(kind, TransitionKind::Raised | TransitionKind::Escalated) && alert.state.audible();
-        steps.push(Transition { seq, kind, at, decided: at, announced, recipients, by: None, alert, cause: Vec::new() });
+        steps.push(Transition { seq, kind, at, decided: at, announced, recipients, by, alert, cause: Vec::new() });
         seq
     }
 }
@@ -85,6 +95,24 @@ pub(crate) struct Running {
 
 /// Starts the sinks of `toml`; `newest` is what the journal held before.
 pub(crate) fn start(toml: &str, dir: &Path, journal: &Arc<Memory>, newest: u64, broker_port: u16) -> Running {
+    start_with(toml, "", dir, journal, (newest, broker_port), wall_clock())
+}
+
+/// The system's time.
+pub(crate) fn wall_clock() -> Now {
+    let since = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    Arc::new(move || Timestamp::from_millis(since().as_millis() as i64))
+}
+
+/// The same with people, as `notify` lists them, and a clock.
+pub(crate) fn start_with(
+    toml: &str,
+    notify: &str,
+    dir: &Path,
+    journal: &Arc<Memory>,
+    (newest, broker_port): (u64, u16),
+    now: Now,
+) -> Running {
     #[derive(serde::Deserialize)]
     struct File {
         sink: Vec<SinkConfig>,
@@ -95,11 +123,13 @@ pub(crate) fn start(toml: &str, dir: &Path, journal: &Arc<Memory>, newest: u64, 
     let registry = "[[station]]\nid = \"kimlong\"\nname = \"Kim Long\"\nname_en = \"Kim Long\"\nkind = \"river\"\n\
                     streams = [\"water_level\"]\nlat = 16.457\nlon = 107.561\nperiod = \"10m\"\n";
     let registry = Arc::new(Registry::parse("registry.toml", registry, &mut problems));
+    let config = NotifyConfig::parse("notify.toml", notify, &mut problems);
     assert!(problems.is_empty(), "{problems}");
     let stop = Stop::new();
     let broker: MqttTarget =
         load_toml("huong.toml", &format!("host = \"127.0.0.1\"\nport = {broker_port}"), &mut problems).expect("a broker's address");
-    let setup = Setup { dir: dir.to_owned(), registry, journal: journal.clone(), newest, broker, prefix: "hue".to_owned() };
+    let office = Office::open(config.expect("texts"), dir, &dir.join("cap"), registry, now).expect("the office opens");
+    let setup = Setup { dir: dir.to_owned(), office, journal: journal.clone(), newest, broker, prefix: "hue".to_owned() };
     let sinks = start_sinks(&file.sink, &setup, &stop).expect("the sinks start");
     Running { sinks, stop }
 }

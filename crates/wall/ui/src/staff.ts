@@ -13,6 +13,7 @@ import { Link, drawer } from "./shared/link";
 import { LoginView } from "./shared/login";
 import { both, nameOf, pair } from "./shared/texts";
 import type { Alert, Snapshot } from "./shared/types";
+import { claim } from "./staff/claim";
 import { Outbox } from "./staff/outbox";
 import { key, subscribe, subscribed } from "./staff/push";
 
@@ -36,6 +37,7 @@ const push = button("staff.push", () => void turnOnPush());
 const login = new LoginView(() => void link.open());
 const listView = make("section", "list-view", make("div", "tools", make("label", "filter", label("span", "", "staff.routes"), routes), push), waiting, none, list);
 byId("views").append(login.element, listView, mapBox);
+void claim(byId("views"));
 show(push, false);
 show(mapBox, false);
 
