@@ -37,7 +37,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("tonic", &["huong-flight"]),
     ("object_store", &["huong-store"]),
     ("pdf-writer", &["huong-evidence"]),
-    ("ring", &["huong-evidence", "huong-notify"]),
+    ("ring", &["huong-wall", "huong-evidence", "huong-notify"]),
     ("lettre", &["huong-notify"]),
 ];
 
