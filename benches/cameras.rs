@@ -1,9 +1,12 @@
 //! Frames a second and processor time a frame of one vision thread, beside a Python loop over the same pictures and the same model
 //! in the same run: `make bench`.
 //!
-//! Medians of interleaved rounds on drawn streets; what counts is the ratio, machines are noisy.
+//! Medians of interleaved rounds on drawn streets; what counts is the ratio, machines are noisy. Then streets in which nothing moves, and
+//! two hundred cameras at once, some of them busy.
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 
+#[path = "peers/fleet.rs"]
+mod fleet;
 #[path = "peers/python.rs"]
 mod python;
 
@@ -48,11 +51,7 @@ fn main() {
             std::fs::write(folder.path().join(format!("{i:04}.jpg")), jpeg).expect("it is written");
         }
         let bytes = pictures.iter().map(Bytes::len).sum::<usize>() / pictures.len() / 1024;
-        let pipeline = || {
-            let detector = OnnxDetector::open(&manifest, Provider::Cpu).expect("the model opens");
-            Pipeline::new(VisionConfig::default(), Arc::clone(&registry), Box::new(detector))
-        };
-        let mut every = pipeline();
+        let mut every = pipeline(&manifest, &registry);
         let (mut ours, mut gated, mut python) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             ours.push(measured(|cost| {
@@ -62,7 +61,7 @@ fn main() {
                 }
             }));
             // Its gates know nothing yet: the first picture of each camera is looked at.
-            let mut fresh = pipeline();
+            let mut fresh = pipeline(&manifest, &registry);
             gated.push(measured(|cost| look(&mut fresh, &registry, &pictures, cost)));
             python.extend(peer.as_mut().and_then(|peer| peer.look(folder.path(), pictures.len())));
         }
@@ -76,6 +75,66 @@ fn main() {
             println!("{}: not here (opencv-python-headless, onnxruntime)", what("Python"));
         }
     }
+    let still = still();
+    let quiet: Vec<Cost> = (0..ROUNDS)
+        .map(|_| {
+            let mut fresh = pipeline(&manifest, &registry);
+            let pictures: Vec<Bytes> = still.iter().flat_map(|jpeg| std::iter::repeat_n(jpeg.clone(), CAMERAS)).collect();
+            measured(|cost| look(&mut fresh, &registry, &pictures, cost))
+        })
+        .collect();
+    report("1280x720, nothing moves, behind the gate", &quiet, still.len() * CAMERAS);
+    fleet(&manifest, &registry, &still);
+}
+
+/// Two hundred cameras of 720p before one thread, a part of them busy and the others still.
+fn fleet(manifest: &Path, registry: &Arc<Registry>, still: &[Bytes]) {
+    let moving = sensor_sim::drawn_frames(Arc::clone(registry), 7, (1280, 720), CAMERAS, TURNS).expect("streets are drawn");
+    let mut city = Registry::clone(registry);
+    city.cameras = registry.cameras.iter().cycle().take(fleet::CAMERAS).cloned().collect();
+    let city = Arc::new(city);
+    println!("\n{} cameras, {} frames a second each, 1280x720, one thread", fleet::CAMERAS, fleet::RATE);
+    println!(
+        "{:<16} {:>8} {:>9} {:>9} {:>10} {:>10} {:>8} {:>6}",
+        "cameras busy", "frames", "kept up", "inferred", "age p50 ms", "age p99 ms", "RSS MB", "CPU"
+    );
+    for busy in [5, 20, 100] {
+        let (moving, still) = (moving.clone(), still.to_vec());
+        let picture = move |camera: usize, turn: usize| {
+            if camera % 100 < busy {
+                moving[(turn % TURNS) * CAMERAS + camera % CAMERAS].clone()
+            } else {
+                still[turn % still.len()].clone()
+            }
+        };
+        let kept = fleet::run(pipeline(manifest, &city), &city, picture);
+        println!(
+            "{:<16} {:>8} {:>8.1}% {:>9} {:>10.1} {:>10.1} {:>8} {:>5.0}%",
+            format!("{busy} %"),
+            kept.published,
+            100.0 * (kept.inferred + kept.gated) as f64 / kept.published as f64,
+            kept.inferred,
+            kept.age.0.as_secs_f64() * 1000.0,
+            kept.age.1.as_secs_f64() * 1000.0,
+            kept.resident,
+            100.0 * kept.cpu / fleet::LASTS.as_secs_f64()
+        );
+    }
+}
+
+/// A street in which vehicles stand, each picture with its own noise of the camera.
+fn still() -> Vec<Bytes> {
+    let scenes = sensor_sim::staged::scenes(huong_types::Act::StopPark, 1);
+    let scene = scenes.iter().find(|scene| scene.name.ends_with("stop and go beside")).expect("there is such a scene");
+    let pictures = scene.play().map(|picture| picture.expect("it is drawn"));
+    // From the fifth second to the seventeenth all stand.
+    let first = sensor_sim::staged::START;
+    pictures.filter(|(at, _)| (5_000..17_000).contains(&(at.as_millis() - first))).map(|(_, jpeg)| jpeg).collect()
+}
+
+fn pipeline(manifest: &Path, registry: &Arc<Registry>) -> Pipeline {
+    let detector = OnnxDetector::open(manifest, Provider::Cpu).expect("the model opens");
+    Pipeline::new(VisionConfig::default(), Arc::clone(registry), Box::new(detector))
 }
 
 /// The cameras' pictures in turn, a second between two of one camera.

@@ -1,6 +1,12 @@
 //! Pictures of a real, crowded junction through the real detector: counts become readings, and congestion an alarm.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use huong_infer::{OnnxDetector, Provider};
+use huong_types::{Act, Frame, Problems, Registry};
+use huong_vision::{Pipeline, Views, VisionConfig};
+use sensor_sim::staged;
 
 use crate::support::{Huong, Mosquitto, Publisher, get, get_bytes, shared_data, wait_for};
 
@@ -43,6 +49,36 @@ fn a_crowded_junction_raises_congestion() {
     assert!(huong.stop());
     let counted = huong.query(&format!("SELECT count(*) FROM observations WHERE key = '{CAMERA}' AND field = 'total' AND value >= 10"));
     assert!(counted[0].parse::<u32>().expect("a number") >= 10, "a busy junction has many vehicles: {counted:?}");
+}
+
+/// Of each act a drawn scene that shows it and one that only looks like it, through the shipped detector: the whole set is `make eval`.
+#[test]
+fn drawn_scenes_become_candidates_where_their_truth_is_one() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    huong_infer::load_runtime(&root.join("vendor/ort")).expect("`make test` puts ONNX Runtime into vendor/ort");
+    let mut problems = Problems::default();
+    let registry = std::fs::read_to_string(root.join("config/registry.toml")).expect("the shipped registry");
+    let registry = Arc::new(Registry::parse("registry.toml", &registry, &mut problems));
+    let camera = registry.cameras.iter().position(|camera| camera.id == *staged::CAMERA).expect("it is in the registry");
+    for act in [Act::RedLight, Act::WrongWay, Act::StopPark, Act::Pavement, Act::WrongLane] {
+        let scenes = staged::scenes(act, 11);
+        // One by day and one that is innocent.
+        for scene in [&scenes[6], &scenes[staged::SCENES / 2]] {
+            let views = Views::parse("scene", &scene.views(), &registry, &mut problems);
+            assert!(problems.is_empty(), "{problems}");
+            let detector = OnnxDetector::open(&root.join("models/vehicles.toml"), Provider::Cpu).expect("the model opens");
+            let mut pipeline = Pipeline::new(VisionConfig::default(), Arc::clone(&registry), Box::new(detector)).with_views(views);
+            let mut records = Vec::new();
+            for picture in scene.play() {
+                let (at, jpeg) = picture.expect("it is drawn");
+                let frame = Frame { camera: staged::CAMERA.into(), at, received: at, jpeg };
+                let outcome = pipeline.process(camera, &frame).expect("it is a picture");
+                records.extend(outcome.candidates.into_iter().filter(|candidate| candidate.void.is_empty()));
+            }
+            let right = records.iter().filter(|record| scene.truths.iter().any(|truth| scene.shows(truth, record))).count();
+            assert_eq!((right, records.len()), (scene.truths.len(), scene.truths.len()), "{}", scene.name);
+        }
+    }
 }
 
 /// Vehicles that stand where none may: the pictures of a real junction, still, through the real detector to records of evidence.

@@ -19,6 +19,7 @@ mod weather;
 
 pub use faults::{Fault, FaultCounts};
 pub use frames::drawn_frames;
+pub use frames::staged;
 pub use publish::{SimConfig, SimReport, run};
 pub use scenario::{Emission, Scenario};
 pub use weather::ScenarioKind;

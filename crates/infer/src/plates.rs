@@ -49,8 +49,8 @@ impl PlateFinder for OnnxPlateFinder {
         self.model.input
     }
 
-    fn find(&mut self, image: &Letterboxed) -> Result<Vec<FoundPlate>, DetectError> {
-        self.model.run(&image.pixels, |outputs| self.head.decode(outputs, &image.geometry))
+    fn find(&mut self, image: &Letterboxed, least: Option<f32>) -> Result<Vec<FoundPlate>, DetectError> {
+        self.model.run(&image.pixels, |outputs| self.head.decode(outputs, &image.geometry, least))
     }
 }
 

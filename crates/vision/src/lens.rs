@@ -78,12 +78,13 @@ impl Lens {
         }
     }
 
-    /// Whether the frame with these blocks is to be looked at. A signal that changed is looked at until it is sure.
-    pub(crate) fn glance(&mut self, config: &GateConfig, luma: &[u8], blocks: (u32, u32), received: Timestamp) -> Glance {
+    /// Whether the frame with these blocks is to be looked at. A signal that changed is looked at until it is sure, and so is now and then who
+    /// stays where he must not, though nothing moves.
+    pub(crate) fn glance(&mut self, config: &GateConfig, luma: &[u8], blocks: (u32, u32), when: Moment) -> Glance {
         let masks: Vec<&[Point]> = self.view.zones_of(ZoneKind::Mask).map(|zone| &zone.points[..]).collect();
         let watched: Vec<Area> = self.signals.areas().collect();
-        let glance = self.gate.glance(config, luma, blocks, Attention { masks: &masks, watched: &watched }, received);
-        Glance { passes: glance.passes || self.signals.is_unsettled(), ..glance }
+        let glance = self.gate.glance(config, luma, blocks, Attention { masks: &masks, watched: &watched }, when.received);
+        Glance { passes: glance.passes || self.signals.is_unsettled() || self.judge.wants_look(when.at), ..glance }
     }
 
     /// A signal controller reports.
@@ -171,8 +172,8 @@ impl Lens {
         self.ended.extend(ended.iter().map(|track| track.id));
         let gone = std::mem::take(&mut self.ended);
         let mut candidates = self.judge.look(shot.clone(), &tracks, &events, &self.watch, &heads, &gone);
-        let due = self.waste_looked.is_none_or(|looked| now.since(looked) >= config.waste_every);
-        if let Some(eye) = kit.waste.as_mut().filter(|_| due && !self.waste.is_empty()) {
+        let due = self.waste.is_due(&tracks, size, self.waste_looked, config.waste_every, now);
+        if let Some(eye) = kit.waste.as_mut().filter(|_| due) {
             self.waste_looked = Some(now);
             let whole = BoundingBox { x: 0.0, y: 0.0, width: size.0 as f32, height: size.1 as f32 };
             match eye.part(pixels, &whole) {

@@ -30,11 +30,12 @@ pub trait PlateFinder: Send {
 
     fn input(&self) -> InputSpec;
 
-    /// The plates, in pixels of the picture that was letterboxed, best first.
+    /// The plates with a score of at least `least` (0 to 1), in pixels of the picture that was letterboxed, best first. `None`: the model's
+    /// own threshold, which is one for whole frames.
     ///
     /// # Errors
     /// As [`Detector::detect`].
-    fn find(&mut self, image: &Letterboxed) -> Result<Vec<FoundPlate>, DetectError>;
+    fn find(&mut self, image: &Letterboxed, least: Option<f32>) -> Result<Vec<FoundPlate>, DetectError>;
 }
 
 /// Where one plate is.

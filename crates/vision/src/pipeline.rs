@@ -182,8 +182,8 @@ impl Pipeline {
         let (config, kit) = (&self.config, &mut self.kit);
         let mut picture = Picture::open(&frame.jpeg, &config.limits)?;
         let blocks = picture.luma_eighth(&mut self.luma)?;
-        let glance = lens.glance(&config.gate, &self.luma, blocks, frame.received);
         let when = lens.time_of(frame);
+        let glance = lens.glance(&config.gate, &self.luma, blocks, when);
         if !glance.passes {
             // No count: the last one may well still hold, but repeating it would store a guess as a measurement. The gate's
             // keep-alive bounds how old a count gets, and keeps a rule about silence from taking a quiet street for a dead camera.

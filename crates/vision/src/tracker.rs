@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::Appearance;
 use crate::assign::assign;
 use crate::check::in_range;
+use crate::judge::{VEHICLES, covered};
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -39,6 +40,10 @@ pub struct TrackerConfig {
     pub still: f32,
     /// Labels that a model takes for each other: a track may change between them.
     pub alike: Vec<Vec<Name>>,
+    /// Two boxes of vehicles that overlap by more (IoU, 0 to 1) are one vehicle under two labels.
+    pub same: f32,
+    /// Nor is a box another vehicle that lies in a surer one of its label by more than this part, on the same foot.
+    pub within: f32,
 }
 
 /// Parts of a cost.
@@ -53,7 +58,7 @@ pub struct Weights {
 
 impl Default for TrackerConfig {
     /// Scores and the two rounds as in ByteTrack, which has 0.6 and 0.1 for a model of persons. Reach and doubt by `track_eval` over labelled
-    /// frames of a junction: docs/accuracy.md. The others: drawn sequences in the tests (crossing, occlusion, one frame a second).
+    /// frames of a junction: docs/accuracy.md. `same` and `within` by `violations_eval`. The others: drawn sequences in the tests (crossing, occlusion, one frame a second).
     fn default() -> Self {
         Self {
             high: 0.5,
@@ -67,6 +72,8 @@ impl Default for TrackerConfig {
             doubt: 0.12,
             still: 0.2,
             alike: vec![vec!["car".into(), "bus".into(), "truck".into()]],
+            same: 0.7,
+            within: 0.85,
         }
     }
 }
@@ -78,7 +85,10 @@ impl TrackerConfig {
         for (name, value) in weights {
             in_range(file, &format!("{path}.weights"), problems, name, value, 0.0..=1.0);
         }
-        for (name, value) in [("high", self.high), ("low", self.low), ("most_cost", self.most_cost), ("doubt", self.doubt)] {
+        for (name, value) in [("high", self.high), ("low", self.low), ("most_cost", self.most_cost), ("doubt", self.doubt)]
+            .into_iter()
+            .chain([("same", self.same), ("within", self.within)])
+        {
             in_range(file, path, problems, name, value, 0.0..=1.0);
         }
         if self.low > self.high {
@@ -245,10 +255,8 @@ impl Tracker {
     ) -> Vec<Track> {
         // A clock set back ends everything before anything is compared: no speed and no age means anything across it.
         let mut ended = if self.tracks.iter().any(|track| now < track.sight().at) { self.bury(config, now) } else { Vec::new() };
-        let (sure, unsure): (Vec<Seen>, Vec<Seen>) = {
-            let all = seen.iter().map(|(detection, looks)| (detection, looks)).filter(|(d, _)| d.score >= config.low);
-            all.partition(|(detection, _)| detection.score >= config.high)
-        };
+        let (sure, unsure): (Vec<Seen>, Vec<Seen>) =
+            distinct(config, seen).into_iter().partition(|(detection, _)| detection.score >= config.high);
         let mut free: Vec<usize> = (0..self.tracks.len()).collect();
         let mut unmatched = Vec::new();
         for (round, seen) in [&sure, &unsure].into_iter().enumerate() {
@@ -334,6 +342,31 @@ impl Tracker {
         let other = if same { 0.0 } else { label };
         overlap * (1.0 - foretold.iou(&detection.bbox)) + far * distance / reach + colour * track.appearance.distance(looks) + other
     }
+}
+
+/// The detections that count, without those that are another box of the same vehicle: a model that calls a bus a truck as well, or finds
+/// the rear half of a motorbike beside the whole, would otherwise put its identity in doubt.
+fn distinct<'a>(config: &TrackerConfig, seen: &'a [(Detection, Appearance)]) -> Vec<Seen<'a>> {
+    let mut all: Vec<Seen> = seen.iter().map(|(detection, looks)| (detection, looks)).filter(|(d, _)| d.score >= config.low).collect();
+    all.sort_by(|a, b| b.0.score.total_cmp(&a.0.score));
+    let vehicle = |d: &Detection| VEHICLES.contains(&d.label.as_str());
+    let foot = |b: &BoundingBox| b.y + b.height;
+    let again = |d: &Detection, surer: &Detection| {
+        let (b, whole) = (&d.bbox, &surer.bbox);
+        let twice = vehicle(d) && vehicle(surer) && b.iou(whole) > config.same;
+        let part = d.label == surer.label
+            && b.area() < whole.area()
+            && covered(b, whole) > config.within
+            && (foot(b) - foot(whole)).abs() < (1.0 - config.within) * whole.height;
+        twice || part
+    };
+    let mut kept: Vec<Seen> = Vec::new();
+    for seen in all {
+        if !kept.iter().any(|(surer, _)| again(seen.0, surer)) {
+            kept.push(seen);
+        }
+    }
+    kept
 }
 
 /// Whether exchanging a pair with another one, or with somebody left over, would explain the frame almost as well.

@@ -88,7 +88,7 @@ impl PlateFinder for White {
         InputSpec { width: 128, height: 96, channels: ChannelOrder::Bgr, scale: 1.0, pad: 114 }
     }
 
-    fn find(&mut self, image: &Letterboxed) -> Result<Vec<FoundPlate>, DetectError> {
+    fn find(&mut self, image: &Letterboxed, _: Option<f32>) -> Result<Vec<FoundPlate>, DetectError> {
         let found = around(image, 128, |v| v > 225.0).filter(|(_, pixels)| *pixels > 50);
         Ok(found
             .map(|(bbox, _)| {

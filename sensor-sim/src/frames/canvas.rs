@@ -6,6 +6,7 @@
 pub(super) type Color = [u8; 3];
 
 /// Painted in fractions: x from 0 to 1 over the width, y from 0 to 1 over the height, both downwards and rightwards.
+#[derive(Clone)]
 pub(super) struct Canvas {
     width: usize,
     height: usize,
@@ -51,6 +52,20 @@ impl Canvas {
             let (left, right) = (top.1 + (bottom.1 - top.1) * share, top.2 + (bottom.2 - top.2) * share);
             let (left, right) = (self.column(left), self.column(right));
             self.run(y, left, right).fill(color);
+        }
+    }
+
+    /// A picture of `from` (RGB rows without padding, width, height), stretched over the rectangle.
+    pub(super) fn paste(&mut self, (x0, y0, x1, y1): (f64, f64, f64, f64), (pixels, width, height): (&[Color], usize, usize)) {
+        let (left, right) = (self.column(x0), self.column(x1));
+        for y in self.row(y0)..self.row(y1) {
+            let part = ((y as f64 + 0.5) / self.height as f64 - y0) / (y1 - y0);
+            let row = ((part * height as f64) as usize).min(height - 1) * width;
+            let across = self.width as f64;
+            for (i, pixel) in self.run(y, left, right).iter_mut().enumerate() {
+                let part = (((left + i) as f64 + 0.5) / across - x0) / (x1 - x0);
+                *pixel = pixels[row + ((part * width as f64) as usize).min(width - 1)];
+            }
         }
     }
 

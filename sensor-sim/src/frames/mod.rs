@@ -6,6 +6,7 @@
 mod canvas;
 mod plate;
 mod scene;
+pub mod staged;
 mod vehicle;
 
 use std::collections::HashMap;

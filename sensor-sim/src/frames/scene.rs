@@ -44,11 +44,11 @@ pub(super) struct Moment {
 pub(super) const PHASES: usize = 6;
 
 /// The horizon, and how fast things shrink towards it.
-const HORIZON: f64 = 0.3;
+pub(super) const HORIZON: f64 = 0.3;
 const SHRINK: f64 = 5.0;
 /// Half the road's width at the lower edge of the picture, as a fraction of the picture's width, and in metres.
-const HALF_ROAD: f64 = 0.62;
-const HALF_ROAD_METRES: f64 = 5.5;
+pub(super) const HALF_ROAD: f64 = 0.62;
+pub(super) const HALF_ROAD_METRES: f64 = 5.5;
 /// Middles of the lanes; left of the middle traffic comes near, as it does where one drives on the right.
 const LANES: [f64; 6] = [-0.82, -0.5, -0.2, 0.2, 0.5, 0.82];
 
@@ -100,7 +100,7 @@ fn hills(canvas: &mut Canvas, place: &mut Dice, count: usize) {
     }
 }
 
-fn surroundings(canvas: &mut Canvas, place: &mut Dice, sky: Sky) {
+pub(super) fn surroundings(canvas: &mut Canvas, place: &mut Dice, sky: Sky) {
     paint_sky(canvas, sky);
     hills(canvas, place, 4);
     canvas.rect(0.0, HORIZON + 0.04, 1.0, 1.0, [120, 116, 106]);
@@ -134,7 +134,7 @@ fn windows(canvas: &mut Canvas, (left, top, right, ground): (f64, f64, f64, f64)
     }
 }
 
-fn road(canvas: &mut Canvas, lights: &mut Vec<Light>) {
+pub(super) fn road(canvas: &mut Canvas, lights: &mut Vec<Light>) {
     let at = |depth: f64, lane: f64| {
         let (scale, y) = perspective(depth);
         (0.5 + lane * HALF_ROAD * scale, y)
@@ -188,7 +188,7 @@ fn traffic(canvas: &mut Canvas, dice: &mut Dice, moment: Moment, lights: &mut Ve
     }
 }
 
-fn finish(canvas: &mut Canvas, sky: Sky, lights: &[Light], dice: &mut Dice) {
+pub(super) fn finish(canvas: &mut Canvas, sky: Sky, lights: &[Light], dice: &mut Dice) {
     match (sky.night, sky.rain) {
         (true, _) => canvas.tint([0.3, 0.31, 0.38], 6.0),
         (false, true) => canvas.tint([0.72, 0.75, 0.78], 12.0),
@@ -208,7 +208,7 @@ fn finish(canvas: &mut Canvas, sky: Sky, lights: &[Light], dice: &mut Dice) {
     }
 }
 
-fn with_grain(canvas: &Canvas, dice: &mut Dice) -> Vec<u8> {
+pub(super) fn with_grain(canvas: &Canvas, dice: &mut Dice) -> Vec<u8> {
     let mut bits = 0u64;
     canvas.frame(|| {
         bits = if bits < 8 { dice.next() } else { bits / 5 };
@@ -217,7 +217,7 @@ fn with_grain(canvas: &Canvas, dice: &mut Dice) -> Vec<u8> {
 }
 
 /// Scale and height in the picture of a place on the road: `depth` 0 is the lower edge, 1 far away.
-fn perspective(depth: f64) -> (f64, f64) {
+pub(super) fn perspective(depth: f64) -> (f64, f64) {
     let scale = 1.0 / (1.0 + SHRINK * depth);
     (scale, HORIZON + (1.02 - HORIZON) * scale)
 }

@@ -19,6 +19,8 @@ pub(super) struct Vehicle {
     pub(super) kind: Kind,
     /// Coming towards the camera.
     pub(super) coming: bool,
+    /// A rider without a helmet.
+    pub(super) bare: bool,
     paint: Color,
     plate: Plate,
 }
@@ -41,10 +43,21 @@ const GLASS: Color = [52, 66, 78];
 const RUBBER: Color = [24, 24, 26];
 const SHADOW: Color = [48, 48, 50];
 const SKIN: Color = [186, 140, 112];
+const HAIR: Color = [28, 22, 20];
 const TAIL: Color = [190, 24, 22];
 const HEAD: Color = [250, 246, 225];
 
 impl Kind {
+    /// Height over width, as [`Vehicle::paint`] paints it.
+    pub(super) fn height(self) -> f64 {
+        match self {
+            Kind::Car => 0.84,
+            Kind::Motorbike => 2.3,
+            Kind::Bus => 1.22,
+            Kind::Truck => 1.3,
+        }
+    }
+
     /// Width on the road in metres.
     pub(super) fn metres(self) -> f64 {
         match self {
@@ -65,6 +78,10 @@ impl Vehicle {
             x if x < 0.94 => Kind::Bus,
             _ => Kind::Truck,
         };
+        Self::of(kind, dice, coming)
+    }
+
+    pub(super) fn of(kind: Kind, dice: &mut Dice, coming: bool) -> Self {
         let plate = match kind {
             Kind::Motorbike => Plate::motorbike(dice),
             Kind::Car => {
@@ -73,7 +90,7 @@ impl Vehicle {
             }
             Kind::Bus | Kind::Truck => Plate::car(dice, true, true),
         };
-        Self { kind, coming, paint: *dice.pick(&PAINTS), plate }
+        Self { kind, coming, bare: false, paint: *dice.pick(&PAINTS), plate }
     }
 
     /// Paints it standing on `(x, y)`, `width` wide (fractions of the picture's width), and tells its lights.
@@ -159,12 +176,13 @@ impl Vehicle {
         part.trapezoid((1.85, -0.34, 0.34), (0.95, -0.28, 0.28), shirt);
         part.trapezoid((1.7, -0.4, -0.3), (1.06, -0.5, -0.38), shirt);
         part.trapezoid((1.7, 0.3, 0.4), (1.06, 0.38, 0.5), shirt);
+        let crown = if self.bare { HAIR } else { self.paint };
         if self.coming {
             part.ellipse(0.0, 2.02, 0.17, 0.2, SKIN);
-            part.ellipse(0.0, 2.12, 0.22, 0.16, self.paint);
+            part.ellipse(0.0, 2.12, 0.22, 0.16, crown);
             part.ellipse(0.0, 1.0, 0.13, 0.13, HEAD);
         } else {
-            part.ellipse(0.0, 2.06, 0.22, 0.24, self.paint);
+            part.ellipse(0.0, 2.06, 0.22, 0.24, crown);
             part.rect(-0.13, 0.86, 0.13, 0.97, TAIL);
         }
     }

@@ -112,7 +112,7 @@ fn plates_are_found_and_read() {
     let values = [row.to_vec(), vec![0.0; 13]].concat();
     let (_folder, path) = folder("plate-corners", &["plate"], &[Output::f32("plates", [1, 2, 13], values)]);
     let mut finder = OnnxPlateFinder::open(&path, Provider::Cpu).expect("a plate finder");
-    let found = finder.find(&picture(finder.input())).expect("it runs");
+    let found = finder.find(&picture(finder.input()), None).expect("it runs");
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0].bbox, BoundingBox { x: 20.0, y: 16.0, width: 40.0, height: 16.0 });
     assert_eq!(found[0].corners[2], (62.0, 30.0));

@@ -7,6 +7,15 @@ use huong_types::{Act, BoundingBox, EvidenceFrame, Name, Span, Timestamp, VoidRe
 use super::{Reasons, Shot, covered, evidence};
 use crate::Track;
 
+/// How somebody stays in a zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    Standing,
+    /// From one place to another: who only stands there, or was just put there, is not meant.
+    Driving,
+    Either,
+}
+
 /// What a case still waits for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Stage {
@@ -14,9 +23,9 @@ pub(super) enum Stage {
     AwaitsAfter {
         until: Timestamp,
     },
-    /// It stays (`standing`: without moving) for at least so long.
+    /// It stays in a zone for at least so long.
     Stays {
-        standing: bool,
+        manner: Manner,
         least: Span,
     },
     /// Looks that said the opposite.
@@ -39,6 +48,12 @@ pub(super) struct Case {
     pub(super) frames: Vec<EvidenceFrame>,
     pub(super) void: Reasons,
     pub(super) stage: Stage,
+    /// Looks in which another vehicle overlapped it: no evidence, where others will do.
+    pub(super) overlapped: usize,
+    /// It does not do it just now: see [`Manner::Driving`].
+    pub(super) idle: bool,
+    /// Where its foot was when it began, in pixels.
+    pub(super) foot: (f32, f32),
 }
 
 /// Frames kept of something long: enough that one of them is about in the middle whenever it ends.
@@ -70,12 +85,41 @@ pub(super) fn first_middle_last(mut frames: Vec<EvidenceFrame>) -> Vec<EvidenceF
 
 impl Case {
     pub(super) fn new(act: Act, track: &Track, place: Name, began: Timestamp, signal: Option<Name>) -> Self {
-        let (track, label) = (track.id, track.label().clone());
-        Self { act, track, label, place, began, at: began, signal, frames: Vec::new(), void: Reasons::new(), stage: Stage::Dropped }
+        Self {
+            act,
+            track: track.id,
+            label: track.label().clone(),
+            place,
+            began,
+            at: began,
+            signal,
+            frames: Vec::new(),
+            void: Reasons::new(),
+            stage: Stage::Dropped,
+            overlapped: 0,
+            idle: false,
+            foot: track.sight().bbox.foot(),
+        }
     }
 
     pub(super) fn is(&self, act: Act, track: u64, place: &Name) -> bool {
         self.act == act && self.track == track && self.place == *place
+    }
+
+    /// Whether another vehicle overlaps this one there by more than `overlap`; `None` when it is not there.
+    pub(super) fn is_overlapped(&self, boxes: &[(u64, BoundingBox)], overlap: f32) -> Option<bool> {
+        let (_, bbox) = boxes.iter().find(|(id, _)| *id == self.track)?;
+        Some(boxes.iter().any(|(id, other)| *id != self.track && covered(bbox, other) > overlap))
+    }
+
+    /// As [`Case::add`], but passes over a shot in which another vehicle overlaps it: another one will show it alone. Whether it was taken.
+    pub(super) fn add_alone(&mut self, moment: &str, shot: &Shot, boxes: &[(u64, BoundingBox)], overlap: f32) -> bool {
+        match self.is_overlapped(boxes, overlap) {
+            Some(false) => self.add(moment, shot, boxes, overlap),
+            Some(true) => self.overlapped += 1,
+            None => return false,
+        }
+        self.is_overlapped(boxes, overlap) == Some(false)
     }
 
     /// Takes a shot in which the vehicle is as evidence; `overlap` is the covered part from which another vehicle makes it doubtful.
@@ -84,7 +128,7 @@ impl Case {
         if self.frames.last().is_some_and(|frame| frame.at >= shot.at) {
             return;
         }
-        if boxes.iter().any(|(id, other)| *id != self.track && covered(bbox, other) > overlap) {
+        if self.is_overlapped(boxes, overlap) == Some(true) {
             self.void.insert(VoidReason::TwoVehicles);
         }
         keep(&mut self.frames, evidence(moment, shot, *bbox, self.signal.as_ref()));

@@ -12,9 +12,9 @@ mod waste;
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use bytes::Bytes;
-use huong_types::{Act, BoundingBox, Candidate, EvidenceFrame, ModelId, Name, SignalSight, SignalState, Timestamp, VoidReason};
+use huong_types::{Act, BoundingBox, Candidate, EvidenceFrame, ModelId, Name, SignalSight, SignalState, Span, Timestamp, VoidReason};
 
-use case::{Case, Stage, first_middle_last};
+use case::{Case, Manner, Stage, first_middle_last};
 pub use config::JudgeConfig;
 pub use waste::{WasteConfig, WasteWatch};
 
@@ -111,6 +111,16 @@ impl Judge {
         given
     }
 
+    /// Whether somebody stays where he must not and has not been looked at for a quarter of the time that makes it an act: pictures of it are
+    /// needed, though nothing moves.
+    pub fn wants_look(&self, now: Timestamp) -> bool {
+        let seen = |case: &Case| case.frames.last().map_or(case.began, |frame| frame.at);
+        self.open.iter().any(|case| match case.stage {
+            Stage::Stays { least, .. } => now.since(seen(case)).as_millis() * 4 >= least.as_millis(),
+            _ => false,
+        })
+    }
+
     /// A vehicle crossed a line in the latest look.
     fn crossed(&mut self, event: &ZoneEvent, forward: bool, watch: &ZoneWatch, here: &[&Track]) {
         let Some(track) = here.iter().find(|track| track.id == event.track) else { return };
@@ -124,8 +134,12 @@ impl Judge {
         };
         let mut seen = self.recent.iter().rev();
         let Some(on) = seen.next() else { return };
-        let before = seen.find(|seen| seen.boxes.iter().any(|(id, _)| *id == track.id));
-        let mut case = Case::new(act, track, event.place.clone(), before.map_or(event.at, |seen| seen.shot.at), signal);
+        let mut case = Case::new(act, track, event.place.clone(), event.at, signal);
+        // The latest frame before that shows it alone; without one, the latest.
+        let earlier: Vec<&Seen> = seen.filter(|seen| seen.boxes.iter().any(|(id, _)| *id == track.id)).collect();
+        let alone = earlier.iter().find(|seen| case.is_overlapped(&seen.boxes, self.config.overlap) == Some(false));
+        let before = alone.or(earlier.first()).copied();
+        case.began = before.map_or(event.at, |seen| seen.shot.at);
         case.stage = Stage::AwaitsAfter { until: event.at + self.config.after };
         match before {
             Some(before) => case.add("before", &before.shot, &before.boxes, self.config.overlap),
@@ -153,42 +167,46 @@ impl Judge {
 
     /// Opens and feeds the cases of a vehicle that stays in a zone where it must not.
     fn stays(&mut self, track: &Track, watch: &ZoneWatch, now: Timestamp) {
-        for (zone, _) in watch.inside(track.id) {
-            let Some((act, standing, least)) = self.forbidden(zone, track) else { continue };
-            if standing && track.still_for(now).as_millis() == 0 {
-                continue;
-            }
-            let known = self.open.iter().any(|case| case.is(act, track.id, &zone.name));
-            if !known {
-                let mut case = Case::new(act, track, zone.name.clone(), now, None);
-                case.stage = Stage::Stays { standing, least };
-                self.begin(case);
-            }
-        }
-        let inside: Vec<&Name> = watch.inside(track.id).map(|(zone, _)| &zone.name).collect();
-        // Who left the zone, or drives again, has stopped doing it.
+        let zones: Vec<(&ZoneSpec, (Act, Manner, Span))> =
+            watch.inside(track.id).filter_map(|(zone, _)| Some((zone, self.forbidden(zone, track)?))).collect();
+        // Who left the zone has stopped doing it; what is known by now to be a bus may be in its lane; and whoever moved begins to stand anew.
         self.open.retain(|case| match case.stage {
-            Stage::Stays { standing, .. } if case.track == track.id => {
-                inside.contains(&&case.place) && (!standing || track.still_for(now) >= now.since(case.began))
+            Stage::Stays { manner, .. } if case.track == track.id => {
+                zones.iter().any(|(zone, (act, ..))| case.act == *act && case.place == zone.name)
+                    && (manner != Manner::Standing || track.still_for(now) >= now.since(case.began))
             }
             _ => true,
         });
+        for (zone, (act, manner, least)) in &zones {
+            if !self.open.iter().any(|case| case.is(*act, track.id, &zone.name)) {
+                let mut case = Case::new(*act, track, zone.name.clone(), now, None);
+                case.stage = Stage::Stays { manner: *manner, least: *least };
+                self.begin(case);
+            }
+        }
         let Some(seen) = self.recent.back() else { return };
-        for case in self.open.iter_mut().filter(|case| case.track == track.id && matches!(case.stage, Stage::Stays { .. })) {
-            case.add("stay", &seen.shot, &seen.boxes, self.config.overlap);
+        for case in self.open.iter_mut().filter(|case| case.track == track.id) {
+            let Stage::Stays { manner, .. } = case.stage else { continue };
+            // Who has not got anywhere, or stood for most of the time, is not driving (yet).
+            let (foot, size) = (track.sight().bbox.foot(), track.sight().bbox.area().sqrt());
+            let far = (foot.0 - case.foot.0).hypot(foot.1 - case.foot.1) > self.config.gets * size;
+            let stood = track.still_for(now).as_millis() * 2 > now.since(case.began).as_millis();
+            case.idle = manner == Manner::Driving && (!far || stood);
+            case.label = track.label().clone();
+            case.add_alone("stay", &seen.shot, &seen.boxes, self.config.overlap);
         }
     }
 
-    /// What a vehicle in a zone of this kind does wrong, whether only by standing, and after how long.
-    fn forbidden(&self, zone: &ZoneSpec, track: &Track) -> Option<(Act, bool, huong_types::Span)> {
+    /// What a vehicle in a zone of this kind does wrong, how, and after how long.
+    fn forbidden(&self, zone: &ZoneSpec, track: &Track) -> Option<(Act, Manner, Span)> {
         let standing = zone.dwell.unwrap_or(self.config.standing);
         let passing = zone.dwell.unwrap_or(self.config.passing);
         match zone.kind {
-            ZoneKind::NoStopping => Some((Act::StopPark, true, standing)),
-            ZoneKind::Lane | ZoneKind::Junction => Some((Act::StoppedVehicle, true, standing)),
-            ZoneKind::Pavement => Some((Act::Pavement, false, passing)),
+            ZoneKind::NoStopping => Some((Act::StopPark, Manner::Standing, standing)),
+            ZoneKind::Lane | ZoneKind::Junction => Some((Act::StoppedVehicle, Manner::Standing, standing)),
+            ZoneKind::Pavement => Some((Act::Pavement, Manner::Driving, passing)),
             ZoneKind::BusLane if !zone.allowed.contains(track.label()) && track.label().as_str() != "bus" => {
-                Some((Act::WrongLane, false, passing))
+                Some((Act::WrongLane, Manner::Either, passing))
             }
             ZoneKind::BusLane | ZoneKind::Waste | ZoneKind::Mask | ZoneKind::Plate => None,
         }
@@ -207,7 +225,7 @@ impl Judge {
         let Some(seen) = self.recent.back() else { return };
         if let Some(case) = self.open.iter_mut().find(|case| case.is(Act::NoHelmet, track.id, &place)) {
             if bare {
-                case.add("bare", &seen.shot, &seen.boxes, self.config.overlap);
+                case.add_alone("bare", &seen.shot, &seen.boxes, self.config.overlap);
             } else if covered && let Stage::Votes { against } = &mut case.stage {
                 *against += 1;
             }
@@ -239,7 +257,9 @@ impl Judge {
                 case.stage = Stage::Dropped;
                 continue;
             }
-            case.add("after", &seen.shot, &seen.boxes, self.config.overlap);
+            if !case.add_alone("after", &seen.shot, &seen.boxes, self.config.overlap) {
+                continue;
+            }
             if case.act == Act::RedLight {
                 match case.frames.last().and_then(|frame| frame.signal.as_ref()).map(|signal| signal.state) {
                     Some(SignalState::Red) => {}
@@ -260,10 +280,19 @@ impl Judge {
             let full = case.frames.len() >= self.config.frames;
             let complete = match case.stage {
                 Stage::Complete => true,
-                Stage::Stays { least, .. } => full && now.since(case.began) >= least,
+                Stage::Stays { least, .. } if case.idle || now.since(case.began) < least => false,
+                // It was never to be seen alone, though there was as much time again.
+                Stage::Stays { least, .. } if !full && case.overlapped > 0 && now.since(case.began) >= least + least => {
+                    case.void.insert(VoidReason::TwoVehicles);
+                    true
+                }
+                Stage::Stays { .. } => full,
                 Stage::Votes { against } => full && against * 2 < case.frames.len(),
                 Stage::AwaitsAfter { until } if gone || now > until => {
                     case.void.insert(VoidReason::TooFewFrames);
+                    if case.overlapped > 0 {
+                        case.void.insert(VoidReason::TwoVehicles);
+                    }
                     true
                 }
                 Stage::AwaitsAfter { .. } => false,
@@ -314,7 +343,7 @@ fn evidence(moment: &str, shot: &Shot, bbox: BoundingBox, signal: Option<&Name>)
 }
 
 /// The part of the smaller box that the other covers, 0 to 1.
-fn covered(a: &BoundingBox, b: &BoundingBox) -> f32 {
+pub(crate) fn covered(a: &BoundingBox, b: &BoundingBox) -> f32 {
     let w = (a.x + a.width).min(b.x + b.width) - a.x.max(b.x);
     let h = (a.y + a.height).min(b.y + b.height) - a.y.max(b.y);
     if w <= 0.0 || h <= 0.0 { 0.0 } else { w * h / a.area().min(b.area()).max(1.0) }

@@ -27,6 +27,9 @@ pub struct WasteConfig {
     pub left_for: Span,
     /// Who was beside it: within so many sizes of its box.
     pub beside: f32,
+    /// While somebody is in a zone, and for `lingers` after, it is looked at so often: who leaves something behind does so in seconds.
+    pub busy: Span,
+    pub lingers: Span,
     /// The same zone is told again after so long.
     pub again: Span,
     /// Looks in a row without anything that clear a zone.
@@ -37,7 +40,7 @@ pub struct WasteConfig {
 
 impl Default for WasteConfig {
     /// 15 min in 60 % of the frames, 30 min at 0.3, 60 s, once in 24 h, three clear checks: proposals of this project's domain notes, to be
-    /// agreed with the city's cleaning service.
+    /// agreed with the city's cleaning service. 2 s and 5 s: two looks at least while somebody puts something down (`violations_eval`).
     fn default() -> Self {
         Self {
             heap: Span::from_mins(15),
@@ -46,6 +49,8 @@ impl Default for WasteConfig {
             overflow_part: 0.3,
             left_for: Span::from_secs(60),
             beside: 2.0,
+            busy: Span::from_secs(2),
+            lingers: Span::from_secs(5),
             again: Span::from_mins(24 * 60),
             clear: 3,
             score: 0.4,
@@ -108,6 +113,8 @@ pub struct WasteWatch {
     zones: Vec<ZoneState>,
     /// The latest look.
     last: Option<Shot>,
+    /// When somebody was last in one of the zones.
+    visited: Option<Timestamp>,
 }
 
 impl WasteWatch {
@@ -115,11 +122,26 @@ impl WasteWatch {
         let state =
             |zone: &ZoneSpec| ZoneState { zone: zone.clone(), heap: None, overflow: None, told: [None; 2], known: None, fresh: Vec::new() };
         let zones = view.zones_of(ZoneKind::Waste).map(state).collect();
-        Self { versions: (crate::view::checksum(&config), view.version()), config, camera, models, zones, last: None }
+        Self { versions: (crate::view::checksum(&config), view.version()), config, camera, models, zones, last: None, visited: None }
     }
 
     pub fn is_empty(&self) -> bool {
         self.zones.is_empty()
+    }
+
+    /// Whether it is time to look, the last time having been at `looked` and the usual pace being `every`.
+    pub fn is_due(&mut self, tracks: &[&Track], size: (u32, u32), looked: Option<Timestamp>, every: Span, now: Timestamp) -> bool {
+        let inside = |track: &&Track| {
+            let (x, y) = track.sight().bbox.foot();
+            let foot = (x / size.0 as f32, y / size.1 as f32);
+            track.is_here() && self.zones.iter().any(|state| contains(&state.zone.points, foot))
+        };
+        if tracks.iter().any(inside) {
+            self.visited = Some(now);
+        }
+        let busy = self.visited.is_some_and(|visited| now.since(visited) <= self.config.lingers);
+        let pace = if busy { self.config.busy.min(every) } else { every };
+        !self.is_empty() && looked.is_none_or(|looked| now.since(looked) >= pace)
     }
 
     /// One look of the waste model at the frame of `shot`; `tracks` are the persons and vehicles there. Returns candidates, and an event

@@ -20,7 +20,7 @@ pub struct PlateHead {
 }
 
 impl PlateHead {
-    /// Plates below `score` are dropped.
+    /// Plates below `score` are dropped, where [`PlateHead::decode`] is not told otherwise.
     pub fn new(score: f32, iou: f32) -> Self {
         Self { score, iou, candidates: Vec::new() }
     }
@@ -37,7 +37,8 @@ impl PlateHead {
     ///
     /// # Errors
     /// When the output is of another shape, or not all numbers where it counts.
-    pub fn decode(&mut self, outputs: &[Tensor<'_>], geometry: &Letterbox) -> Result<Vec<FoundPlate>, DetectError> {
+    pub fn decode(&mut self, outputs: &[Tensor<'_>], geometry: &Letterbox, least: Option<f32>) -> Result<Vec<FoundPlate>, DetectError> {
+        let least = least.unwrap_or(self.score);
         super::check_values(outputs)?;
         self.check(&outputs.iter().map(|output| output.shape).collect::<Vec<_>>())?;
         let values = outputs.first().map_or(&[][..], |output| output.values);
@@ -46,7 +47,7 @@ impl PlateHead {
             if values[0].is_nan() {
                 return Err(DetectError::NotANumber { row });
             }
-            if values[0] < self.score {
+            if values[0] < least {
                 continue;
             }
             if !values.iter().all(|value| value.is_finite()) {
@@ -77,7 +78,7 @@ mod tests {
     fn decode(rows: &[[f32; COLUMNS]]) -> Result<Vec<FoundPlate>, DetectError> {
         let values = rows.concat();
         let shape = [1, rows.len() as i64, COLUMNS as i64];
-        PlateHead::new(0.4, 0.45).decode(&[Tensor { shape: &shape, values: &values }], &Letterbox::fit((128, 64), &SPEC))
+        PlateHead::new(0.4, 0.45).decode(&[Tensor { shape: &shape, values: &values }], &Letterbox::fit((128, 64), &SPEC), None)
     }
 
     #[test]
