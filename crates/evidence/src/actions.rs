@@ -61,7 +61,7 @@ mod tests {
         let open = || Actions::<BTreeMapAction>::open(path.clone());
         let action = |what: &str| BTreeMapAction::from([("what".to_owned(), what.to_owned())]);
         let mut actions = open().expect("a new log");
-        ["login", "shelve", "logout"].map(|what| actions.append(NOON, action(what)).expect("writable"));
+        ["login", "shelve", "logout"].into_iter().for_each(|what| actions.append(NOON, action(what)).expect("writable"));
         drop(actions);
         let mut actions = open().expect("the same log");
         actions.append(NOON, action("login")).expect("writable");

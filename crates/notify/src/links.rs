@@ -128,7 +128,7 @@ mod tests {
         let (links, now) = (links(dir.path()), Timestamp::from_millis(0));
         let token = links.token(&"a".into(), &"an".into(), Timestamp::from_millis(5000));
         let (claim, tag) = token.split_once('.').expect("two parts");
-        let forged = URL_SAFE_NO_PAD.encode("a\0binh\05000");
+        let forged = URL_SAFE_NO_PAD.encode("a\x00binh\x005000");
         let foreign = super::tests::links(other.path()).token(&"a".into(), &"an".into(), Timestamp::from_millis(5000));
         for bad in [&format!("{forged}.{tag}"), &foreign, claim, "", ".", "x.y", &format!("{token}AAAA"), &"A".repeat(5000)] {
             assert_eq!(links.check(bad, now), Err(BadToken::Forged), "{bad}");

@@ -134,7 +134,7 @@ impl Catalogue {
     fn message(&self, step: &Transition, facts: &Facts<'_>, vietnamese: bool) -> Message {
         let alert = &step.alert;
         let row = facts.registry.row(&alert.key);
-        let place = row.map_or(if alert.key == *"*" { "" } else { &alert.key }, |row| if vietnamese { row.name } else { row.name_en });
+        let place = row.map(|row| if vietnamese { row.name } else { row.name_en }.to_owned());
         let ward = row.and_then(|row| row.ward).and_then(|id| facts.registry.wards.iter().find(|ward| ward.id == *id));
         let text = |text: &Text| if vietnamese { text.vi.clone() } else { text.en.clone() };
         let event = self.event.get(step.kind.as_str()).or_else(|| self.event.get("other"));
@@ -150,7 +150,9 @@ impl Catalogue {
         put("grave", Some(self.grave(alert.severity)));
         put("event", event.cloned());
         put("text", Some(text(&alert.text)));
-        put("place", Some(if place.is_empty() { text(&alert.text) } else { place.to_owned() }));
+        // A key that the registry does not know, such as a group's, is no name for people: the text says what it is about.
+        put("lone_place", place.clone().filter(|_| ward.is_none()));
+        put("place", Some(place.unwrap_or_else(|| text(&alert.text))));
         put("ward", ward.map(|ward| if vietnamese { ward.name.clone() } else { ward.name_en.clone() }));
         put("since", Some(local_date_time(alert.since)));
         put("limit", figures.limit.map(with_unit));

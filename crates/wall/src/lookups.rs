@@ -95,12 +95,12 @@ impl Default for Page {
 }
 
 impl Between {
-    fn checked(&self, longest: Span) -> Result<(Timestamp, Timestamp), Response> {
+    fn checked(&self, longest: Span) -> Result<(Timestamp, Timestamp), Box<Response>> {
         if self.from < self.to && self.to.since(self.from) <= longest {
             return Ok((self.from, self.to));
         }
         let why = format!("found from {} to {}, expected at most {longest} in that order", self.from, self.to);
-        Err(refusal(StatusCode::BAD_REQUEST, &why))
+        Err(Box::new(refusal(StatusCode::BAD_REQUEST, &why)))
     }
 }
 
@@ -110,7 +110,7 @@ pub(crate) async fn series(State(shared): Here, asked: Asked, wanted: Of<Curve>)
         Err(rejection) => return refusal(rejection.status(), &rejection.body_text()),
     };
     if let Err(refused) = (Between { from, to, limit: None }).checked(LONGEST_CURVE) {
-        return refused;
+        return *refused;
     }
     let points = points.unwrap_or(POINTS).clamp(1, MOST_POINTS);
     answer(shared.backend.history(asked.who(), History::Curve { stream, key, field, from, to, points }).await)
@@ -153,7 +153,7 @@ async fn between(wanted: Of<Between>, longest: Span, ask: impl AsyncFnOnce(Times
     match wanted {
         Ok(Query(wanted)) => match wanted.checked(longest) {
             Ok((from, to)) => ask(from, to, wanted.limit).await,
-            Err(refused) => refused,
+            Err(refused) => *refused,
         },
         Err(rejection) => refusal(rejection.status(), &rejection.body_text()),
     }
