@@ -44,7 +44,7 @@ fn a_pipeline_whose_test_fails_fails() {
 }
 
 #[test]
-fn a_configuration_with_five_mistakes_reports_all_five() {
+fn a_configuration_with_six_mistakes_reports_all_six() {
     let dir = tempfile::tempdir().expect("a folder");
     let file = dir.path().join("huong.toml");
     let text =
@@ -57,13 +57,14 @@ fn a_configuration_with_five_mistakes_reports_all_five() {
         "huong.toml:1:10: prefix: found `hue/x`, expected one topic level",
         "huong.toml:2:1: speed: found unknown field `speed`, expected one of",
         "huong.toml:4:8: mqtt.port: found `99999`, expected u16",
-        "huong.toml:6:10: wall.listen: found `0.0.0.0:80` without tokens, expected a loopback address",
+        "huong.toml:6:10: wall.listen: found `0.0.0.0:80` without users and tokens, expected a loopback address",
+        "huong.toml:6:10: wall.listen: found `0.0.0.0:80` without tls, expected a loopback address",
         "huong.toml:8:9: vision.model: found no file `models/none.toml`, expected a model manifest",
     ] {
         assert!(told.contains(expected), "`{expected}` is missing in:\n{told}");
     }
-    assert_eq!(told.lines().count(), 6, "{told}");
-    assert_eq!(told.lines().last(), Some("huong: 5 mistakes to be mended"), "{told}");
+    assert_eq!(told.lines().count(), 7, "{told}");
+    assert_eq!(told.lines().last(), Some("huong: 6 mistakes to be mended"), "{told}");
 }
 
 #[test]
