@@ -72,6 +72,8 @@ const views: View[] = [
   { name: "tab.audit", element: audit.element, right: "audit", open: () => void audit.open() },
 ];
 let current = views[0]!;
+/** Somebody who may look without a name wants to sign in. */
+let asking = false;
 const tabs = views.map((view) => {
   const tab = label("button", "tab", view.name);
   tab.type = "button";
@@ -89,9 +91,16 @@ sceneSelect.addEventListener("change", () => void orders.scene(sceneSelect.value
 scenes.append(sceneSelect);
 const out = button("do.logout", () => void post("/api/logout").then(() => location.reload()));
 const name = make("span", "name");
-byId("who").append(name, out);
+const inside = button("do.login", () => {
+  asking = !asking;
+  draw();
+});
+byId("who").append(name, inside, out);
 const tools = make("div", "tools no-print", soundButton, exercise, button("do.replay", () => replay.toggle()), scenes, button("do.keys", () => showKeys(KEYS)));
-const login = new LoginView(() => void link.open());
+const login = new LoginView(() => {
+  asking = false;
+  void link.open();
+});
 byId("views").append(tools, replay.element, ...views.map(({ element }) => element), login.element);
 
 const banner = new Banner();
@@ -195,11 +204,12 @@ const draw = drawer(() => {
   const session = link.session;
   orders.session = session;
   orders.replaying = replaying;
-  mark(document.body, "replay", replaying);
+  mark(document.body, "playing", replaying);
   show(byId("replaying"), replaying);
   write(byId("replaying"), replaying ? `${pair(both("replay.title"))} ×${replay.player.speed} · ${full(now.now())}` : "");
-  const refused = link.refused && !replaying;
-  login.show(refused, session);
+  const refused = (link.refused || asking) && !replaying;
+  login.show(refused);
+  show(inside, Boolean(session?.login && !session.name));
   banner.update(link, now, replaying || refused);
   for (const { view, tab } of tabs) {
     show(tab, may(session, view.right) && !refused);

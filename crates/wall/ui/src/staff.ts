@@ -12,18 +12,19 @@ import { whereIs } from "./shared/geo";
 import { Link, drawer } from "./shared/link";
 import { LoginView } from "./shared/login";
 import { both, nameOf, pair } from "./shared/texts";
-import type { Alert, Snapshot } from "./shared/types";
-import { claim } from "./staff/claim";
+import type { Alert, Session, Snapshot } from "./shared/types";
+import { message } from "./staff/message";
 import { Outbox } from "./staff/outbox";
 import { key, subscribe, subscribed } from "./staff/push";
 
 const ROWS = 40;
 const ROUTES = "huong-routes";
+const WHO = "huong-who";
 
 inscribe();
 const link = new Link(() => draw());
 const { state } = link;
-const outbox = new Outbox((refused) => {
+const outbox = new Outbox(() => link.session !== null && !link.refused, (refused) => {
   if (refused) toast(pair(both("order.refused", { why: refused })));
   draw();
 });
@@ -37,7 +38,6 @@ const push = button("staff.push", () => void turnOnPush());
 const login = new LoginView(() => void link.open());
 const listView = make("section", "list-view", make("div", "tools", make("label", "filter", label("span", "", "staff.routes"), routes), push), waiting, none, list);
 byId("views").append(login.element, listView, mapBox);
-void claim(byId("views"));
 show(push, false);
 show(mapBox, false);
 
@@ -69,7 +69,10 @@ const rows = new Rows<Alert>(list, ROWS, () => {
   const line = make("p", "note");
   const who = new Label("p", "who");
   let shown: Alert | undefined;
-  const give = (what: "acknowledge" | "coming") => () => shown && void outbox.add(path("alerts", shown.id, what), link.session?.name ? { by: link.session.name } : {});
+  const give = (what: "acknowledge" | "coming") => () => {
+    const by = person()?.name;
+    if (shown) void outbox.add(path("alerts", shown.id, what), by ? { by } : {});
+  };
   const take = button("do.acknowledge", give("acknowledge"), "primary");
   const come = button("do.coming", give("coming"));
   const where = button("staff.map", () => {
@@ -84,10 +87,11 @@ const rows = new Rows<Alert>(list, ROWS, () => {
     const place = state.place(alert.key);
     const how = phase(alert);
     write(line, [place ? nameOf(place) : alert.key, moment(alert.raised), age(state.now() - alert.raised), how ? pair(how) : ""].filter(Boolean).join(" · "));
+    const me = person();
     const queued = outbox.has(path("alerts", alert.id, "acknowledge")) || outbox.has(path("alerts", alert.id, "coming"));
     who.write(queued ? both("staff.queued", { count: 1 }) : holder(alert));
-    show(take, !taken(alert) && may(link.session, "acknowledge"));
-    show(come, may(link.session, "acknowledge") && !alert.notes?.some(({ kind, by }) => kind === "coming" && by === link.session?.name));
+    show(take, !taken(alert) && may(me, "acknowledge"));
+    show(come, may(me, "acknowledge") && !alert.notes?.some(({ kind, by }) => kind === "coming" && by === me?.name));
     show(where, whereIs(state, alert) !== undefined);
     mark(element, "new", !taken(alert));
   };
@@ -96,7 +100,7 @@ const rows = new Rows<Alert>(list, ROWS, () => {
 
 /** An alert is mine when it was given to me, when I took it, or when it goes to my route; without a route all are. */
 function mine(alert: Alert): boolean {
-  const me = link.session?.name;
+  const me = person()?.name;
   const route = routes.value;
   return !route || alert.notify.includes(route) || (me !== null && me !== undefined && (alert.assigned?.to === me || alert.ack?.by === me));
 }
@@ -134,12 +138,14 @@ async function turnOnPush(): Promise<void> {
 const banner = new Banner();
 const draw = drawer(() => {
   const refused = link.refused;
-  login.show(refused, link.session);
+  login.show(refused);
   banner.update(link, state, refused);
   for (const { name, tab } of tabs) set(tab, "aria-pressed", String(name === showing));
   show(listView, showing === "list" && !refused);
   show(mapBox, showing === "map" && !refused);
   fillRoutes();
+  if (link.session) localStorage.setItem(WHO, JSON.stringify({ ...link.session, csrf: null }));
+  else if (refused) localStorage.removeItem(WHO);
   const queue = outbox.waiting.length;
   show(waiting, queue > 0);
   write(waiting, pair(both("staff.queued", { count: queue })));
@@ -149,13 +155,24 @@ const draw = drawer(() => {
   if (showing === "map") map?.update(state);
 });
 
-/** Without a connection the last snapshot that the phone kept is shown, greyed and with its age. */
+/** Without a connection the last snapshot that the phone kept is shown, greyed and with its age: the server dated it. */
 async function kept(): Promise<void> {
   const answer = await get<Snapshot>("/api/snapshot");
-  if (!answer.ok || link.connected) return;
-  state.load(answer.data);
-  draw();
+  const dated = Date.parse((answer.ok && answer.headers.get("date")) || "");
+  if (answer.ok && !Number.isNaN(dated)) link.remember(answer.data, Math.max(0, Date.now() - dated));
 }
+
+/** Who was here last: what may be ordered without a connection. The server decides again when it gets the order. */
+function person(): Session | null {
+  if (link.session) return link.session;
+  try {
+    return JSON.parse(localStorage.getItem(WHO) ?? "null") as Session | null;
+  } catch {
+    return null;
+  }
+}
+
+void message().then((panel) => panel && byId("views").prepend(panel));
 
 const SEND_EVERY = 5000;
 setInterval(() => link.watch(), 1000);

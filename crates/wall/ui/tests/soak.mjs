@@ -13,7 +13,7 @@ const dir = mkdtempSync(join(tmpdir(), "huong-soak-"));
 const port = await freePort();
 const demo = spawn(
   BIN,
-  ["demo", "--speed", "60", "--cameras", "40", "--start", "2025-10-27T06:00:00+07:00", "--listen", `127.0.0.1:${port}`, "--broker", `127.0.0.1:${await freePort()}`, "--data", join(dir, "store")],
+  ["demo", "--speed", "60", "--cameras", "40", "--start", "2025-10-26T18:00:00+07:00", "--listen", `127.0.0.1:${port}`, "--broker", `127.0.0.1:${await freePort()}`, "--data", join(dir, "store")],
   { cwd: ROOT, stdio: "ignore" },
 );
 await waitFor("the demo", () => fetch(`http://127.0.0.1:${port}/healthz`).then((answer) => answer.ok, () => false));
@@ -34,10 +34,10 @@ while (Date.now() - start < minutes * 60_000) {
   const { usedSize } = await cdp.send("Runtime.getHeapUsage");
   const { nodes, jsEventListeners } = await cdp.send("Memory.getDOMCounters");
   const elements = await page.evaluate(() => document.querySelectorAll("*").length);
-  const alerts = await page.evaluate(() => document.getElementById("alerts-more").textContent);
+  const { alerts, values } = await fetch(`http://127.0.0.1:${port}/api/snapshot`).then((answer) => answer.json());
   const at = (Date.now() - start) / 60_000;
   seen.push({ at, heap: usedSize / 1e6, nodes, elements });
-  console.log(`${at.toFixed(1)} min  heap ${(usedSize / 1e6).toFixed(2)} MB  nodes ${nodes}  elements ${elements}  listeners ${jsEventListeners}  ${alerts}`);
+  console.log(`${at.toFixed(1)} min  heap ${(usedSize / 1e6).toFixed(2)} MB  nodes ${nodes}  elements ${elements}  listeners ${jsEventListeners}  (the server holds ${alerts.length} alerts, ${values.length} values)`);
 }
 const late = seen.slice(seen.length >> 1);
 const slope = (of) => {

@@ -15,6 +15,8 @@ const UI = fileURLToPath(new URL("..", import.meta.url));
 export const ROOT = join(UI, "../../..");
 export const BIN = process.env.HUONG_BIN ?? join(ROOT, "target/debug/huong");
 export const OPERATOR = "operator-token-0123456789";
+/** Signs in with a password. */
+export const PERSON = { name: "Huong", password: "mot-mat-khau-dai" };
 export const VIEWER = "viewer-token-0123456789";
 /** Longer than anything takes on a busy machine; a test that reaches it has failed. */
 export const PATIENCE = 90_000;
@@ -92,10 +94,12 @@ export class Program {
     program.dir = dir;
     program.port = await freePort();
     const tokens = join(dir, "tokens");
+    const users = join(dir, "users");
+    writeFileSync(users, execFileSync(BIN, ["user", "admin", PERSON.name], { input: `${PERSON.password}\n` }));
     writeFileSync(tokens, `operator Lan ${OPERATOR}\nviewer wall ${VIEWER}\n`);
     writeFileSync(
       join(dir, "huong.toml"),
-      `store.dir = ${JSON.stringify(join(dir, "store"))}\n[mqtt]\nport = ${broker.port}\nretry = "1s"\n[wall]\nlisten = "127.0.0.1:${program.port}"\ntokens_file = ${JSON.stringify(tokens)}\n`,
+      `store.dir = ${JSON.stringify(join(dir, "store"))}\n[mqtt]\nport = ${broker.port}\nretry = "1s"\n[wall]\nlisten = "127.0.0.1:${program.port}"\ntokens_file = ${JSON.stringify(tokens)}\nusers_file = ${JSON.stringify(users)}\nmap = "config/basemap.geojson"\n`,
     );
     await program.up();
     await waitFor("the subscription", async () => (await program.get("/api/snapshot"))?.figures?.broker_connected);
@@ -178,7 +182,7 @@ export async function open({ browser, program }, path, token, viewport = { width
     // A server that is down and a route that is not there are the page's business, and the browser reports them by itself.
     if (message.type() === "error" && !/Failed to load resource|ERR_/.test(message.text())) page.errors.push(message.text());
   });
-  await page.goto(`${program.url}${path}#token=${token}`);
+  await page.goto(`${program.url}${path}${token ? `#token=${token}` : ""}`);
   return page;
 }
 
@@ -187,7 +191,8 @@ export async function shows(page, ...parts) {
   let text = "";
   try {
     await waitFor(parts.join(", "), async () => {
-      text = (await page.evaluate(() => document.body.innerText)).replace(/\s+/g, " ");
+      // A page that loads itself anew has no text for a moment.
+      text = (await page.evaluate(() => document.body?.innerText ?? "").catch(() => "")).replace(/\s+/g, " ");
       return parts.every((part) => text.includes(part));
     });
   } catch (error) {

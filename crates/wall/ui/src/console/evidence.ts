@@ -16,6 +16,7 @@ import { CameraTile } from "../panels/cameras";
 import { holder } from "../panels/alerts";
 import { levelLines, rainOf } from "../panels/hydro";
 import { main } from "../panels/stations";
+import { said } from "./handover";
 import type { Orders } from "./orders";
 
 const HOUR = 3_600_000;
@@ -23,6 +24,12 @@ const HOUR = 3_600_000;
 const BEFORE = 12 * HOUR;
 const MOST_ROWS = 60;
 const CHARTS = 3;
+
+interface Loaded {
+  about: Evidence["series"][number];
+  ring: Ring;
+  unit: string;
+}
 
 export class EvidencePanel {
   readonly element = make("section", "evidence");
@@ -41,9 +48,11 @@ export class EvidencePanel {
   readonly #body = make("div", "evidence-body");
   readonly #none = label("p", "none", "evidence.none");
 
-  constructor(orders: Orders) {
+  readonly #actions: HTMLElement;
+
+  constructor(readonly orders: Orders) {
     const act = (run: (alert: Alert) => Promise<void>) => () => this.alert && void run(this.alert);
-    const actions = make(
+    this.#actions = make(
       "div", "actions",
       button("do.acknowledge", act((alert) => orders.acknowledge(alert)), "primary"),
       button("do.assign", act((alert) => orders.assign(alert))),
@@ -58,7 +67,7 @@ export class EvidencePanel {
     this.#frames.append(...this.#cameras.map((tile) => tile.element));
     const part = (key: Parameters<typeof both>[0], body: HTMLElement) => make("section", "part", label("h3", "", key), body);
     this.#body.append(
-      make("header", "", this.#sign.element, this.#title.element), this.#about, this.#todo.element, actions,
+      make("header", "", this.#sign.element, this.#title.element), this.#about, this.#todo.element, this.#actions,
       ...this.#charts.map(({ element }) => element),
       part("evidence.frames", this.#frames), part("evidence.why", this.#why), part("evidence.notes", this.#notes), part("evidence.steps", this.#steps), part("evidence.deliveries", this.#deliveries),
     );
@@ -111,6 +120,7 @@ export class EvidencePanel {
     const parts = [place ? nameOf(place) : alert.key, `${pair(both("evidence.since"))} ${full(alert.since)} (${age(state.now() - alert.since)})`, pair(holder(alert))];
     if (!state.alerts.has(alert.id)) parts.push(pair(both("state.cleared")));
     write(this.#about, parts.join(" · "));
+    show(this.#actions, this.orders.may("acknowledge"));
     const todo = state.snapshot?.rules?.find((rule) => rule.id === alert.rule)?.what_to_do;
     show(this.#todo.element, Boolean(todo));
     if (todo) this.#todo.write(todo);
@@ -132,7 +142,8 @@ export class EvidencePanel {
   #list({ alert, steps, deliveries }: Evidence): void {
     const none = () => make("li", "note", pair(both("evidence.empty")));
     const fill = (list: HTMLElement, rows: HTMLElement[]) => list.replaceChildren(...(rows.length ? rows.slice(-MOST_ROWS) : [none()]));
-    fill(this.#steps, steps.map((step) => make("li", "", `${full(step.at)} · ${pair(named("step", step.kind))}${step.by ? ` · ${step.by}` : ""}${step.note ? ` · ${step.note}` : ""}`)));
+    // New figures are the curve's business.
+    fill(this.#steps, steps.filter(({ kind }) => kind !== "updated").map((step) => make("li", "", [full(step.at), pair(named("step", step.kind)), said(step)].filter(Boolean).join(" · "))));
     fill(this.#notes, (alert.notes ?? []).map((note) => make("li", "", `${full(note.at)} · ${note.by} · ${note.kind === "coming" ? pair(both("do.coming")) : note.text}`)));
     fill(this.#deliveries, deliveries.map((sent) => make("li", "", `${full(sent.at)} · ${sent.sink}${sent.recipient ? ` · ${sent.recipient}` : ""} · ${pair(named("outcome", sent.outcome))}`)));
   }
@@ -140,8 +151,9 @@ export class EvidencePanel {
   async #draw({ alert, series, causes }: Evidence, state: State): Promise<void> {
     const to = Math.round(alert.ended ?? state.now());
     const from = Math.round(Math.max(alert.since - BEFORE, to - 48 * HOUR));
-    const loaded: { about: Evidence["series"][number]; ring: Ring; unit: string }[] = [];
-    for (const about of series.slice(0, 6)) {
+    for (const chart of this.#charts) show(chart.element, false);
+    const loaded: Loaded[] = [];
+    for (const about of wanted(alert, series, state)) {
       const answer = await get<Series>(`/api/series${query({ stream: about.stream, key: about.key, field: about.field, from, to, points: 600 })}`);
       if (this.alert?.id !== alert.id) return;
       const ring = new Ring();
@@ -152,8 +164,13 @@ export class EvidencePanel {
         if (value && field?.number !== undefined) ring.push(value.at, field.number);
       }
       loaded.push({ about, ring, unit: state.unit(about.stream, about.field) });
+      this.#curves(loaded, { alert, causes }, from, to, state);
     }
-    const rain = loaded.filter(({ about }) => about.stream === "rain" && loaded[0]?.about !== about);
+  }
+
+  /** Each as it comes: the alert's own is the first. */
+  #curves(loaded: Loaded[], { alert, causes }: Pick<Evidence, "alert" | "causes">, from: number, to: number, state: State): void {
+    const rain = loaded.filter(({ about }) => about.stream === "rain" && about.key !== alert.key);
     const curves = loaded.filter((curve) => !rain.includes(curve));
     this.#charts.forEach((chart, i) => {
       const curve = curves[i];
@@ -161,11 +178,24 @@ export class EvidencePanel {
       if (!curve) return;
       const { about, ring, unit } = curve;
       const place = state.place(about.key);
-      write(chart.name, `${place ? nameOf(place) : about.key} · ${pair(named("field", about.field))} (${symbol(unit) || "1"})${i === 0 && rain.length ? ` · ${pair(both("evidence.rain", { count: rain.length }))}` : ""}`);
+      write(chart.name, `${place ? nameOf(place) : about.key} · ${pair(named("field", about.field))} (${symbol(unit) || "1"})${ring.length ? "" : ` · ${pair(both("unknown"))}`}${i === 0 && rain.length ? ` · ${pair(both("evidence.rain", { count: rain.length }))}` : ""}`);
       chart.chart ??= new Chart(chart.box);
       chart.chart.draw({ curve: ring, levels: levelLines(about.levels), unit, from, to, now: to, rain: i === 0 ? rainOf(rain.map((r) => r.ring)) : [], marks: i === 0 ? causes.map(({ at }) => at) : [] });
     });
   }
+}
+
+/** Fields that tell most of a station, in this order. */
+const TELLING = ["value", "level", "q_out", "q_in", "pm25", "gust"];
+
+/** The alert's own curve, then the releases of the lakes above, then a few gauges of the rain. */
+function wanted(alert: Alert, series: Evidence["series"], state: State): Evidence["series"] {
+  const rank = (field: string) => (TELLING.includes(field) ? TELLING.indexOf(field) : TELLING.length);
+  const own = series.filter(({ key }) => key === alert.key).sort((a, b) => rank(a.field) - rank(b.field));
+  const lakes = state.stations.get(alert.key)?.links?.["upstream"] ?? [];
+  const releases = lakes.map((key) => ({ stream: "reservoir", key, field: "q_out", levels: {} }));
+  const rain = series.filter(({ stream, key }) => stream === "rain" && key !== alert.key);
+  return [...own.slice(0, releases.length ? 1 : 2), ...releases.slice(0, CHARTS - 1), ...rain.slice(0, 3)];
 }
 
 /** What the live state alone says of an alert. */

@@ -5,7 +5,7 @@ import { button, label, make, set, show } from "../shared/dom";
 import { full, moment, toInput, fromInput } from "../shared/format";
 import type { State } from "../shared/state";
 import { both, named, nameOf, one, pair } from "../shared/texts";
-import type { Alert, Handover } from "../shared/types";
+import type { Alert, Handover, Step } from "../shared/types";
 import { holder } from "../panels/alerts";
 import { load } from "./orders";
 
@@ -54,9 +54,14 @@ export class HandoverView {
       heading("handover.unknown", report.unknown.length),
       table(["col.place", "col.stream", "col.last"], report.unknown.map(({ stream, key, last }) => [nameOf(state.place(key) ?? { name: key, name_en: key }), nameOf(state.streams.get(stream) ?? { name: stream, name_en: stream }), last === null ? pair(both("unknown")) : moment(last)])),
       heading("handover.changes", report.changes.length),
-      table(["col.time", "col.step", "col.alert", "col.who"], report.changes.map((step) => [moment(step.at), pair(named("step", step.kind)), step.text ? one(step.text) : (step.alert ?? ""), `${step.by ?? ""} ${step.note ?? ""}`.trim()])),
+      table(["col.time", "col.step", "col.alert", "col.who"], report.changes.map((step) => [moment(step.at), pair(named("step", step.kind)), step.text ? one(step.text) : (step.id ?? ""), said(step)])),
     );
   }
+}
+
+/** Who did it, to whom it was given and what was said. */
+export function said({ by, to, note }: Step): string {
+  return [by, to ? `→ ${to}` : "", note?.kind === "coming" ? pair(both("do.coming")) : note?.text].filter(Boolean).join(" · ");
 }
 
 type TextKey = Parameters<typeof both>[0];

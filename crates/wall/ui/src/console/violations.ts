@@ -4,7 +4,7 @@
  */
 import { path, post, query, send } from "../shared/api";
 import { button, label, make, set } from "../shared/dom";
-import { full, moment, number } from "../shared/format";
+import { full, moment, number, time } from "../shared/format";
 import { both, named, one, pair } from "../shared/texts";
 import type { Text } from "../shared/types";
 import { askFor, option } from "./dialog";
@@ -14,21 +14,48 @@ interface RecordLine {
   id: string;
   at: number;
   camera: string;
+  camera_name: string;
   place: string;
   act: string;
   act_name: Text;
   state: string;
-  void: string | null;
+  void: string[];
   clock_doubt: boolean;
+  handed_over: boolean;
 }
 
-interface RecordWhole extends RecordLine {
-  plate?: { text?: string | null; raw?: string | null; confidence?: number | null; unread?: string | null } | string | null;
-  signal?: { at: number; state: string }[];
-  reviews: { by?: string; at: number; decision?: string; reason?: string; note?: string }[];
-  law?: Record<string, unknown>;
-  pictures: { file: string; at: number; place?: string | null }[];
-  plate_file?: string | null;
+interface Moment {
+  millis: number;
+}
+
+/** `record.json` of the evidence, as far as this page shows it. */
+interface RecordFile {
+  id: string;
+  at: Moment;
+  void: string[];
+  camera: { name: string };
+  place: string;
+  clock: unknown;
+  law: { law: Record<string, unknown>; provision: Record<string, unknown> } | null;
+  plate: { text: string | null; raw: string; confidence: number; unread: string | null } | null;
+  pictures: { file: string; moment: string; at: Moment; signal: { signal: string; state: string; since: number; confidence: number } | null }[];
+  crop: { file: string } | null;
+}
+
+interface Review {
+  by: string;
+  at: Moment;
+  decision?: string;
+  reasons?: string[];
+  plate?: string;
+  note: string | null;
+  state: string;
+}
+
+interface RecordWhole {
+  record: RecordFile;
+  reviews: Review[];
+  state: string;
 }
 
 interface Code extends Text {
@@ -46,7 +73,8 @@ export class ViolationsView {
   readonly #counts = make("p", "note");
   #reasons: Code[] = [];
   #list: RecordLine[] = [];
-  #open: RecordWhole | null = null;
+  /** The id of the record that is shown. */
+  #open: string | null = null;
   #why = "";
 
   constructor() {
@@ -61,9 +89,9 @@ export class ViolationsView {
 
   async open(): Promise<void> {
     if (!this.#reasons.length) {
-      this.#reasons = (await load<Code[]>("/api/records/reasons")) ?? [];
-      const acts = (await load<Code[]>("/api/records/acts")) ?? [];
-      this.#act.replaceChildren(option("", pair(both("filter.any"))), ...acts.map((act) => option(act.code, one(act))));
+      const words = await load<{ acts: Code[]; reasons: Code[] }>("/api/records/words");
+      this.#reasons = words?.reasons ?? [];
+      this.#act.replaceChildren(option("", pair(both("filter.any"))), ...(words?.acts ?? []).map((act) => option(act.code, one(act))));
     }
     await this.#load();
   }
@@ -81,8 +109,9 @@ export class ViolationsView {
     this.#list = records;
     this.#queue.replaceChildren(
       ...records.map((record) => {
-        const parts = [record.place, moment(record.at), pair(named("decision", record.state))];
-        if (record.void) parts.push(pair(both("violation.void", { why: named("void", record.void).vi })));
+        const parts = [record.camera_name, moment(record.at), pair(named("decision", record.state))];
+        if (record.handed_over) parts.push(pair(named("decision", "exported")));
+        for (const why of record.void) parts.push(pair(both("violation.void", { why: named("void", why).vi })));
         if (record.clock_doubt) parts.push(pair(both("violation.clock")));
         const row = make("li", "", make("button", "entry", make("b", "", one(record.act_name)), make("span", "note", parts.join(" · "))));
         row.firstElementChild!.addEventListener("click", () => void this.#look(record.id));
@@ -93,7 +122,7 @@ export class ViolationsView {
 
   /** To the next of the queue, or the one before. */
   move(by: number): void {
-    const at = this.#list.findIndex(({ id }) => id === this.#open?.id);
+    const at = this.#list.findIndex(({ id }) => id === this.#open);
     const next = this.#list[Math.max(0, Math.min(this.#list.length - 1, at + by))];
     if (next) void this.#look(next.id);
   }
@@ -102,48 +131,52 @@ export class ViolationsView {
     const filled = await askFor("violation.look", [{ name: "why", text: "violation.why", value: this.#why }]);
     if (!filled) return;
     this.#why = filled["why"]!;
-    const record = await load<RecordWhole>(`${path("records", id)}${query({ why: this.#why })}`);
-    if (!record) return;
-    this.#open = record;
-    this.#draw(record);
+    const whole = await load<RecordWhole>(`${path("records", id)}${query({ why: this.#why })}`);
+    if (!whole) return;
+    this.#open = id;
+    const name = this.#list.find((record) => record.id === id)?.act_name;
+    this.#draw(whole, name ? pair(name) : id);
   }
 
-  #draw(record: RecordWhole): void {
-    const plate = typeof record.plate === "string" ? { text: record.plate } : record.plate;
+  #draw({ record, reviews, state }: RecordWhole, name: string): void {
+    const { plate } = record;
     const about: [string, string][] = [
-      [pair(both("violation.place")), record.place],
-      [pair(both("col.time")), full(record.at) + (record.clock_doubt ? ` · ${pair(both("violation.clock"))}` : "")],
+      [pair(both("violation.place")), `${record.camera.name} · ${record.place}`],
+      [pair(both("col.time")), full(record.at.millis) + (record.clock ? "" : ` · ${pair(both("violation.clock"))}`)],
       [pair(both("violation.plate")), plate?.text ?? pair(both("violation.unread"))],
-      [pair(both("filter.state")), pair(named("decision", record.state))],
+      [pair(both("filter.state")), pair(named("decision", state))],
     ];
-    if (plate?.raw) about.push([pair(both("violation.raw")), `${plate.raw}${plate.confidence == null ? "" : ` (${number(plate.confidence * 100, "1")} %)`}`]);
-    if (record.void) about.push([pair(both("violation.voided")), pair(named("void", record.void))]);
-    for (const [name, value] of Object.entries(record.law ?? {})) if (typeof value === "string") about.push([name, value]);
+    if (plate) about.push([pair(both("violation.raw")), `${plate.raw} (${number(Math.round(plate.confidence * 100), "1")} %)`]);
+    for (const why of record.void) about.push([pair(both("violation.voided")), pair(named("void", why))]);
+    for (const part of [record.law?.law, record.law?.provision]) {
+      for (const [name, value] of Object.entries(part ?? {})) if (typeof value === "string" || typeof value === "number") about.push([name, String(value)]);
+    }
     const address = (file: string) => path("records", record.id, "files", file);
-    const frames = record.pictures.map(({ file, at, place }) => {
+    const frames = record.pictures.map(({ file, at }) => {
       const original = make("img");
       original.alt = pair(both("violation.original", { file }));
       const copy = make("canvas");
-      original.addEventListener("load", () => stamp(copy, original, `${full(at)} · ${record.place}${place ? ` · ${place}` : ""}`), { once: true });
+      original.addEventListener("load", () => stamp(copy, original, `${full(at.millis)} · ${record.camera.name}`), { once: true });
       original.src = address(file);
       return make("div", "pair", make("figure", "", copy, label("figcaption", "", "violation.copy")), make("figure", "", original, make("figcaption", "", pair(both("violation.original", { file })))));
     });
-    const crop = record.plate_file ? [picture(address(record.plate_file), pair(both("violation.plate")))] : [];
-    const signal = record.signal?.length ? [label("h3", "", "violation.signal"), make("ol", "timeline", ...record.signal.map(({ at, state }) => make("li", state, `${full(at)} · ${pair(named("signal", state))}`)))] : [];
-    const reviews = record.reviews.length ? [label("h3", "", "violation.reviews"), make("ol", "steps", ...record.reviews.map((r) => make("li", "", `${full(r.at)} · ${r.by ?? ""} · ${r.decision ? pair(named("decision", r.decision)) : ""} ${r.reason ?? ""} ${r.note ?? ""}`)))] : [];
+    const crop = record.crop ? [picture(address(record.crop.file), pair(both("violation.plate")))] : [];
+    const sights = record.pictures.flatMap(({ at, signal }) => (signal ? [make("li", signal.state, `${full(at.millis)} · ${pair(named("signal", signal.state))} (${pair(both("violation.since", { time: time(signal.since) }))})`)] : []));
+    const signal = sights.length ? [label("h3", "", "violation.signal"), make("ol", "timeline", ...sights)] : [];
+    const past = reviews.map((r) => make("li", "", [full(r.at.millis), r.by, r.decision ? pair(named("decision", r.decision)) : "", r.plate, r.reasons?.join(", "), r.note].filter(Boolean).join(" · ")));
     const accept = button("violation.accept", () => void this.#decide({ decision: "accept" }), "primary");
-    if (record.void) set(accept, "disabled", "");
+    if (record.void.length) set(accept, "disabled", "");
     this.#record.replaceChildren(
-      make("h2", "", pair(record.act_name)),
+      make("h2", "", name),
       make("dl", "why", ...about.flatMap(([name, value]) => [make("dt", "", name), make("dd", "", value)])),
       make("div", "actions", accept, button("violation.reject", () => void this.#reject()), button("violation.correct", () => void this.#correct(plate?.text ?? ""))),
-      ...crop, ...signal, label("h3", "", "violation.frames"), ...frames, ...reviews,
+      ...crop, ...signal, label("h3", "", "violation.frames"), ...frames, ...(past.length ? [label("h3", "", "violation.reviews"), make("ol", "steps", ...past)] : []),
     );
   }
 
   async #decide(body: object): Promise<void> {
     if (!this.#open) return;
-    const answer = await post<{ state: string }>(path("records", this.#open.id, "decide"), body);
+    const answer = await post<{ state: string }>(path("records", this.#open, "decide"), body);
     if (!answer.ok) return toast("order.refused", { why: answer.error });
     toast("order.done");
     this.#record.replaceChildren();
@@ -175,7 +208,9 @@ export class ViolationsView {
   async #export(): Promise<void> {
     const filled = await askFor("violation.export", [{ name: "to", text: "violation.receiver" }, { name: "purpose", text: "violation.purpose" }]);
     if (!filled) return;
-    const filter = { ...(this.#act.value ? { act: this.#act.value } : {}), ids: this.#list.filter(({ state }) => state !== "rejected").map(({ id }) => id) };
+    const accepted = this.#list.filter(({ state }) => state === "accepted").map(({ id }) => id);
+    if (!accepted.length) return toast("violation.nothing");
+    const filter = { ids: accepted };
     const answer = await send("/api/records/export", { filter, ...filled });
     if (!answer.ok) return toast("order.refused", { why: answer.error });
     const link = make("a");

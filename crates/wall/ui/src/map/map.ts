@@ -10,7 +10,7 @@ import { make } from "../shared/dom";
 import { age, number, symbol } from "../shared/format";
 import { whereIs } from "../shared/geo";
 import type { State } from "../shared/state";
-import { nameOf, one, pair, both } from "../shared/texts";
+import { both, nameOf, one } from "../shared/texts";
 import type { Place, SceneName, Station } from "../shared/types";
 import { KINDS, draw, iconOf } from "./icons";
 import { Labels, type Note } from "./labels";
@@ -62,7 +62,8 @@ export class CityMap {
     const place = () => this.#labels.place((lon, lat) => map.project([lon, lat]));
     map.on("move", place);
     map.on("resize", () => this.#fit());
-    map.once("load", () => {
+    // Not `load`, which waits for tiles: alerts must not.
+    map.once("style.load", () => {
       this.#icons();
       this.#ready = true;
       this.#fit();
@@ -73,7 +74,7 @@ export class CityMap {
   static async open(parent: HTMLElement, interactive: boolean): Promise<CityMap> {
     const { style, names, credit } = await ground(addProtocol as never);
     const box = make("div", "map-ground");
-    parent.append(box, make("p", "map-credit", names.schematic ? pair(both("map.schematic")) : "", credit && !names.schematic ? ` ${credit}` : ""));
+    parent.append(box, make("p", "map-credit", credit));
     const map = new MapLibre({
       container: box, style, interactive, attributionControl: false, fadeDuration: 0, bounds: VIEWS.overview,
       maxBounds: [106.6, 15.7, 108.7, 17.2], pixelRatio: Math.min(devicePixelRatio, 1.5), refreshExpiredTiles: false,

@@ -5,6 +5,7 @@
 import type { FeatureCollection } from "geojson";
 import type { LayerSpecification, StyleSpecification } from "maplibre-gl";
 import { get } from "../shared/api";
+import { both, pair } from "../shared/texts";
 
 export type Ground = FeatureCollection & { attribution?: string; schematic?: boolean };
 type Source = { kind: "geojson" } | { kind: "pmtiles" | "tiles"; url: string; attribution?: string };
@@ -49,6 +50,7 @@ function vector(layers: string[]): LayerSpecification[] {
 
 const empty: Ground = { type: "FeatureCollection", features: [] };
 
+/** The style, the features that have names, and who made it; a sketch of our own says that it is one. */
 export async function ground(addProtocol: (name: string, tile: never) => void): Promise<{ style: StyleSpecification; names: Ground; credit: string }> {
   const [source, answer] = await Promise.all([get<Source>("/api/map/source"), get<Ground>("/api/map")]);
   const names = answer.ok ? answer.data : empty;
@@ -72,7 +74,7 @@ export async function ground(addProtocol: (name: string, tile: never) => void): 
   }
   style.sources["ground"] = { type: "geojson", data: names };
   style.layers.push(...SCHEMATIC);
-  return { style, names, credit: names.attribution ?? "" };
+  return { style, names, credit: names.schematic ? pair(both("map.schematic")) : (names.attribution ?? "") };
 }
 
 function raster(style: StyleSpecification, source: { type: "raster"; url?: string; tiles?: string[]; tileSize: number }): void {

@@ -59,10 +59,7 @@ export class Hydrographs {
     if (performance.now() - this.#chosen > TURN || this.#tiles.some((tile) => tile.station && !state.stations.has(tile.station.id))) {
       const best = choose(state, this.#tiles.length);
       if (best.length) this.#chosen = performance.now();
-      // A river that stays keeps its tile.
-      const stay = this.#tiles.map((tile) => best.find((station) => station.id === tile.station?.id));
-      const come = best.filter((station) => !stay.includes(station));
-      this.#tiles.forEach((tile, i) => tile.assign(stay[i] ?? come.shift()));
+      this.#tiles.forEach((tile, i) => tile.assign(best[i]));
     }
     for (const tile of this.#tiles) tile.update(state);
   }

@@ -26,6 +26,7 @@ const INK = "#f2f4f5";
 const QUIET = "#aab2b9";
 const GRID = "#464d53";
 const HOUR = 3_600_000;
+const FEW = 12;
 
 const rem = () => parseFloat(getComputedStyle(document.documentElement).fontSize);
 
@@ -41,7 +42,7 @@ export class Chart {
         ...this.#size(),
         legend: { show: false },
         cursor: { show: false },
-        padding: [rem() * 0.5, rem() * 0.4, 0, 0],
+        padding: [rem() * 0.5, rem() * 1.3, 0, 0],
         scales: {
           x: { time: false, range: () => [this.#lines?.from ?? 0, this.#lines?.to ?? 1] },
           y: { range: (_, low, high) => this.#range(low, high) },
@@ -53,7 +54,8 @@ export class Chart {
         ],
         series: [
           {},
-          { stroke: INK, width: rem() / 8, points: { show: false }, spanGaps: false },
+          // A reading that stands alone has no line: few are drawn as dots.
+          { stroke: INK, width: rem() / 8, points: { show: (_, __, first, last) => last - first < FEW, size: rem() / 3, fill: INK }, spanGaps: false },
           { stroke: INK, width: rem() / 10, dash: [rem() / 2, rem() / 3], points: { show: false } },
           { scale: "q", stroke: QUIET, width: rem() / 12, points: { show: false }, spanGaps: true },
         ],

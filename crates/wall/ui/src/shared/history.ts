@@ -53,9 +53,16 @@ export class Ring {
   }
 }
 
+interface Wanted {
+  ring: Ring;
+  stream: string;
+  key: string;
+  field: string;
+}
+
 export class History {
   readonly #rings = new Map<string, Ring>();
-  readonly #queue: { ring: Ring; stream: string; key: string; field: string }[] = [];
+  readonly #queue: Wanted[] = [];
   #loading = false;
   #unavailable = false;
   #turn = 0;
@@ -70,11 +77,17 @@ export class History {
       if (this.#rings.size >= MOST) this.#giveUp();
       ring = new Ring();
       this.#rings.set(name, ring);
-      this.#queue.push({ ring, stream, key, field });
+      this.#ask({ ring, stream, key, field });
       void this.#load();
     }
     ring.used = ++this.#turn;
     return ring;
+  }
+
+  /** Curves before the rain behind them, of which there are many. */
+  #ask(wanted: Wanted): void {
+    const rain = wanted.stream === "rain" ? -1 : this.#queue.findIndex(({ stream }) => stream === "rain");
+    this.#queue.splice(rain < 0 ? this.#queue.length : rain, 0, wanted);
   }
 
   #giveUp(): void {
@@ -100,7 +113,7 @@ export class History {
     this.#queue.length = 0;
     for (const [name, ring] of this.#rings) {
       const [stream = "", key = "", field = ""] = name.split(" ");
-      this.#queue.push({ ring, stream, key, field });
+      this.#ask({ ring, stream, key, field });
     }
     void this.#load();
   }

@@ -57,6 +57,15 @@ export class Link {
     source.onerror = () => source === this.#source && this.retry();
   }
 
+  /** Shows what was kept of an earlier connection, `age` real milliseconds ago, until there is one again. */
+  remember(snapshot: Snapshot, age: number): void {
+    if (this.connected || this.state.snapshot) return;
+    const { now, rate } = snapshot.clock;
+    this.state.load({ ...snapshot, clock: { now: now + age * rate, rate } });
+    this.#heard = performance.now() - age;
+    this.changed();
+  }
+
   /** To be called each second: a connection can be dead without an error. */
   watch(): void {
     if (this.connected && this.silence() > SILENCE) this.retry();

@@ -2,7 +2,6 @@
 import { login } from "./api";
 import { label, make, set, show, write } from "./dom";
 import { both, pair } from "./texts";
-import type { Session } from "./types";
 
 export class LoginView {
   readonly element = make("form", "login");
@@ -30,10 +29,10 @@ export class LoginView {
     show(this.#failed, false);
   }
 
-  show(asked: boolean, session: Session | null): void {
+  show(asked: boolean): void {
     const shown = asked && !this.element.hasAttribute("hidden");
     show(this.element, asked);
-    if (asked && !shown && !session) this.#user.focus();
+    if (asked && !shown) this.#user.focus();
   }
 
   async #try(): Promise<void> {

@@ -222,11 +222,14 @@ export interface Step {
   at: number;
   decided?: number;
   by: string | null;
-  note: string | null;
+  note: { kind: "comment" | "coming"; text: string } | null;
+  /** To whom it was given. */
+  to?: string | null;
   values: Record<string, number>;
   severity: Severity;
   state: AlertState;
-  alert?: string;
+  /** Of the alert. */
+  id?: string;
   text?: Text;
 }
 

@@ -18,7 +18,11 @@ const LONGEST = 24 * 3_600_000;
 export class Outbox {
   #sending = false;
 
-  constructor(readonly changed: (refused: string | null) => void) {
+  /** `ready`: the server knows who this is; before that it would refuse. */
+  constructor(
+    readonly ready: () => boolean,
+    readonly changed: (refused: string | null) => void,
+  ) {
     addEventListener("online", () => void this.send());
   }
 
@@ -46,7 +50,7 @@ export class Outbox {
 
   /** To be called now and then: gives what waits to the server, the oldest first. */
   async send(): Promise<void> {
-    if (this.#sending) return;
+    if (this.#sending || !this.ready()) return;
     this.#sending = true;
     for (let [first] = this.waiting; first; [first] = this.waiting) {
       const answer = await post(first.path, first.body);
