@@ -145,6 +145,13 @@ impl Track {
         &best.expect("a track begins with a label").0
     }
 
+    /// The part of its scores that went to this label, 0 to 1.
+    pub fn part_of(&self, label: &str) -> f32 {
+        let all: f32 = self.labels.iter().map(|(_, sum)| sum).sum();
+        let own: f32 = self.labels.iter().filter(|(own, _)| **own == *label).map(|(_, sum)| sum).sum();
+        own / all.max(f32::EPSILON)
+    }
+
     /// Where it was last seen.
     pub fn sight(&self) -> &Sight {
         self.path.back().expect("a track begins with a sight")
@@ -353,7 +360,8 @@ fn distinct<'a>(config: &TrackerConfig, seen: &'a [(Detection, Appearance)]) -> 
     let foot = |b: &BoundingBox| b.y + b.height;
     let again = |d: &Detection, surer: &Detection| {
         let (b, whole) = (&d.bbox, &surer.bbox);
-        let twice = vehicle(d) && vehicle(surer) && b.iou(whole) > config.same;
+        // Of one label they are two: the detector's own suppression has left both.
+        let twice = d.label != surer.label && vehicle(d) && vehicle(surer) && b.iou(whole) > config.same;
         let part = d.label == surer.label
             && b.area() < whole.area()
             && covered(b, whole) > config.within

@@ -25,6 +25,8 @@ pub struct JudgeConfig {
     pub passing: Span,
     /// Who got less far on a pavement than so many sizes of its box is parked there, not driving.
     pub gets: f32,
+    /// In a bus lane: who got more than this part of the scores for labels that may be there may be one of them.
+    pub welcome: f32,
     /// Another vehicle that covers more than this part of one, or is covered, makes it two candidates.
     pub overlap: f32,
     /// The least score of a head.
@@ -38,7 +40,7 @@ pub struct JudgeConfig {
 
 impl Default for JudgeConfig {
     /// Three frames: the practice of red-light evidence (before, on, after the line). One second of red: this project's margin for the
-    /// clock of a camera and a driver who cannot stop. Two minutes, two seconds, one size, 0.3: choices of this project.
+    /// clock of a camera and a driver who cannot stop. Two minutes, two seconds, one size, 0.15, 0.3: choices of this project.
     fn default() -> Self {
         Self {
             frames: 3,
@@ -47,6 +49,7 @@ impl Default for JudgeConfig {
             standing: Span::from_mins(2),
             passing: Span::from_secs(2),
             gets: 1.0,
+            welcome: 0.15,
             overlap: 0.3,
             helmet_score: 0.5,
             recent: 6,
@@ -60,6 +63,7 @@ impl JudgeConfig {
     pub fn check(&self, file: &str, path: &str, problems: &mut Problems) {
         in_range(file, path, problems, "frames", self.frames, 1..=3);
         in_range(file, path, problems, "gets", self.gets, 0.0..=100.0);
+        in_range(file, path, problems, "welcome", self.welcome, 0.0..=1.0);
         in_range(file, path, problems, "overlap", self.overlap, 0.0..=1.0);
         in_range(file, path, problems, "helmet_score", self.helmet_score, 0.0..=1.0);
         in_range(file, path, problems, "recent", self.recent, 2..=64);

@@ -159,7 +159,7 @@ fn red_light_needs_red_before_on_and_after() {
 #[test]
 fn doubts_void_a_candidate() {
     let beside = crossing(|_| (Red, 0), &[("car", (15.0, -5.0))], 7);
-    assert!(beside.iter().all(|c| c.void == [VoidReason::TwoVehicles]) && !beside.is_empty(), "{:?}", lines(&beside));
+    assert!(beside.iter().all(|c| c.void.contains(&VoidReason::TwoVehicles)) && beside.len() == 2, "{:?}", lines(&beside));
     let apart = crossing(|_| (Red, 0), &[("car", (150.0, 0.0))], 7);
     assert_eq!(lines(&apart), ["red_light stop before@4 on@5 after@6 []"; 2], "each for itself");
     let mut scene = Scene::new();
@@ -193,7 +193,7 @@ fn stopping_is_told_once_with_first_middle_and_last() {
     }
     assert_eq!(given.len(), 1, "{:?}", lines(&given));
     let times: Vec<i64> = given[0].frames.iter().map(|frame| frame.at.as_millis() / 1000).collect();
-    assert_eq!((given[0].act, times[0], times[2], given[0].void.len()), (Act::StopPark, 5, 65, 0));
+    assert_eq!((given[0].act, times[0], times[2], given[0].void.len()), (Act::StopPark, 4, 64, 0));
     assert!((25..45).contains(&times[1]), "{times:?}");
     // It drives on before the time is over; later it stands again, in all for longer.
     let mut scene = Scene::new();
