@@ -92,12 +92,13 @@ $(PEERS):
 	  opencv-python-headless==5.0.0.93 onnxruntime==1.31.1 numpy==2.4.6 pillow==13.0.0
 	@touch $@
 
-# A mail server, a reader of web push and a validator of CAP that others wrote: what the sinks are tested against.
-PYTEST := vendor/pytest/.aiosmtpd-1.4.6-http-ece-1.2.1-capvalidator-0.1.0.dev4
+# A mail server, a reader of web push and a validator of CAP that others wrote: what the sinks are tested against. And what tries the
+# description of the records' API.
+PYTEST := vendor/pytest/.aiosmtpd-1.4.6-http-ece-1.2.1-capvalidator-0.1.0.dev4-schemathesis-4.32.5
 $(PYTEST):
-	@echo "[huong] fetching a mail server, a reader of web push and a validator of CAP into vendor/pytest (about 35 MB)"
+	@echo "[huong] fetching a mail server, a reader of web push, a validator of CAP and Schemathesis into vendor/pytest (about 100 MB)"
 	python3 -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --no-warn-conflicts --upgrade --target vendor/pytest \
-	  --only-binary=:all: --no-binary=http-ece aiosmtpd==1.4.6 http-ece==1.2.1 capvalidator==0.1.0.dev4
+	  --only-binary=:all: --no-binary=http-ece aiosmtpd==1.4.6 http-ece==1.2.1 capvalidator==0.1.0.dev4 schemathesis==4.32.5
 	@touch $@
 
 setup-test: $(PLATES) $(PYTEST)

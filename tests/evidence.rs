@@ -20,22 +20,9 @@ impl Site {
         let dir = tempfile::tempdir().expect("a folder");
         let config = EvidenceConfig { dir: dir.path().join("evidence"), ..EvidenceConfig::default() };
         std::fs::write(dir.path().join("huong.toml"), format!("[evidence]\ndir = \"{}\"\n", config.dir.display())).expect("writes");
-        let mut problems = Problems::default();
-        let laws = std::fs::read_to_string(root().join(&config.laws)).expect("is shipped");
-        let laws = Laws::parse("violations.toml", &laws, &mut problems);
-        assert!(problems.is_empty(), "{problems}");
         let at = Timestamp::parse_rfc3339("2025-10-27T12:00:00+07:00").expect("a time");
-        let camera = CameraFacts {
-            id: "cam-001".into(),
-            name: "Ngã sáu Hùng Vương".to_owned(),
-            lat: 16.4637,
-            lon: 107.5909,
-            heading: None,
-            certificate: None,
-        };
-        let scene = Scene { camera, clock: None, thresholds: BTreeMap::new() };
-        let id = Records::open(&config, laws, at).and_then(|mut records| records.keep(&candidate(at), &scene, at)).expect("is kept");
-        Site { dir, id: id.to_string() }
+        let id = keep(&config, &candidate(at));
+        Site { dir, id }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -50,7 +37,27 @@ impl Site {
     }
 }
 
-fn candidate(began: Timestamp) -> Candidate {
+/// Makes a record of it, as the processor does; gives its id.
+pub(crate) fn keep(config: &EvidenceConfig, candidate: &Candidate) -> String {
+    let mut problems = Problems::default();
+    let laws = std::fs::read_to_string(root().join(&config.laws)).expect("is shipped");
+    let laws = Laws::parse("violations.toml", &laws, &mut problems);
+    assert!(problems.is_empty(), "{problems}");
+    let camera = CameraFacts {
+        id: "cam-001".into(),
+        name: "Ngã sáu Hùng Vương".to_owned(),
+        lat: 16.4637,
+        lon: 107.5909,
+        heading: None,
+        certificate: None,
+    };
+    let scene = Scene { camera, clock: None, thresholds: BTreeMap::new() };
+    let records = Records::open(config, laws, candidate.at);
+    records.and_then(|mut records| records.keep(candidate, &scene, candidate.at)).expect("is kept").to_string()
+}
+
+/// A motorbike that passed a red light, with a plate.
+pub(crate) fn candidate(began: Timestamp) -> Candidate {
     let frame = |i: i64, moment: &str| {
         let pixels: Vec<u8> = (0..64 * 48 * 3).map(|n| (n as i64 * (i + 3) / 7) as u8).collect();
         let image = Image { pixels: pixels.as_slice(), width: 64, height: 48, pitch: 64 * 3, format: PixelFormat::RGB };
@@ -82,7 +89,7 @@ fn candidate(began: Timestamp) -> Candidate {
     }
 }
 
-fn verify(args: &[&Path]) -> (bool, String) {
+pub(crate) fn verify(args: &[&Path]) -> (bool, String) {
     let args: Vec<String> = args.iter().map(|arg| arg.display().to_string()).collect();
     let output = huong(&[&["verify"], args.iter().map(String::as_str).collect::<Vec<_>>().as_slice()].concat());
     (output.status.success(), format!("{}{}", stdout(&output), stderr(&output)))

@@ -2,19 +2,15 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ureq::Agent;
-
+use crate::client::Client;
 use crate::support::{Huong, Mosquitto, Publisher, wait_for};
 
 const TOKEN: &str = "operator-token-0123456789";
 
 /// The status and text of an answer.
 fn ask(huong: &Huong, method: &str, path: &str, body: &str) -> (u16, String) {
-    let agent: Agent = Agent::config_builder().http_status_as_error(false).build().into();
-    let request = ureq::http::Request::builder().method(method).uri(format!("http://127.0.0.1:{}{path}", huong.wall));
-    let request = request.header("authorization", format!("Bearer {TOKEN}")).header("content-type", "application/json");
-    let mut answer = agent.run(request.body(body.to_owned()).expect("a request")).expect("an answer");
-    (answer.status().as_u16(), answer.body_mut().read_to_string().expect("text"))
+    let answer = Client::bearer(huong.wall, TOKEN).ask(method, path, body);
+    (answer.status, answer.text())
 }
 
 fn until(huong: &Huong, what: &str, sought: &str) -> String {

@@ -2,7 +2,10 @@
 //!
 //! Invariant: the evidence's own journal of looks says who saw what before it is shown; nothing here keeps a plate or a picture.
 
-use std::path::PathBuf;
+use std::fs;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -24,12 +27,12 @@ const CHUNK: usize = 64 << 10;
 /// The records, for one request at a time: each is short, and the evidence's folder is locked for changes anyway.
 pub(crate) struct Reviewed {
     records: Mutex<Records>,
-    /// Where packages are made on their way out.
-    dir: PathBuf,
+    /// Where packages are made on their way out. Not in the evidence's `staged`: that is swept by every change.
+    outgoing: PathBuf,
 }
 
 #[derive(Deserialize)]
-#[serde(tag = "decision", rename_all = "lowercase")]
+#[serde(tag = "decision", rename_all = "lowercase", deny_unknown_fields)]
 enum Decided {
     Accept {
         note: Option<String>,
@@ -47,23 +50,25 @@ enum Decided {
 }
 
 impl Reviewed {
-    pub(crate) fn new(records: Records, dir: PathBuf) -> Arc<Self> {
-        Arc::new(Self { records: Mutex::new(records), dir })
+    /// `outgoing` is a folder of its own, for nothing else; what a crash has left there goes.
+    ///
+    /// # Errors
+    /// When the folder can not be made anew.
+    pub(crate) fn new(records: Records, outgoing: PathBuf) -> io::Result<Arc<Self>> {
+        if outgoing.exists() {
+            fs::remove_dir_all(&outgoing)?;
+        }
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&outgoing)?;
+        Ok(Arc::new(Self { records: Mutex::new(records), outgoing }))
     }
 
     /// Answers `question` for the person `who`.
     pub(crate) async fn answer(self: Arc<Self>, who: String, question: Evidence, now: Timestamp) -> Result<Found, Trouble> {
-        let export = matches!(question, Evidence::Export { .. });
         let found = tokio::task::spawn_blocking(move || self.find(&who, question, now)).await;
-        let found = found.map_err(|error| Trouble::Failed(error.to_string()))??;
-        match found {
-            Reply::Found(found) => Ok(found),
-            Reply::File(path, name) if export => send(path, name).await,
-            Reply::File(path, _) => Err(Trouble::Failed(format!("{}: not asked for", path.display()))),
-        }
+        found.map_err(|error| Trouble::Failed(error.to_string()))?
     }
 
-    fn find(&self, who: &str, question: Evidence, now: Timestamp) -> Result<Reply, Trouble> {
+    fn find(&self, who: &str, question: Evidence, now: Timestamp) -> Result<Found, Trouble> {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let json = match question {
             Evidence::List(wanted) => list(&mut records, wanted)?,
@@ -75,7 +80,7 @@ impl Reviewed {
             Evidence::File { id, name } => {
                 let bytes = records.file(&id, &name, who, now).map_err(told)?;
                 let kind = if name.ends_with(".jpg") { "image/jpeg" } else { "application/json" };
-                return Ok(Reply::Found(Found::Bytes { kind, bytes: bytes.into() }));
+                return Ok(Found::Bytes { kind, bytes: bytes.into() });
             }
             Evidence::Decide { id, decision } => {
                 let decided: Decided = serde_json::from_value(decision).map_err(|error| Trouble::Wrong(error.to_string()))?;
@@ -96,26 +101,19 @@ impl Reviewed {
                 json!({ "records": rows })
             }
             Evidence::Export { filter, to, purpose } => {
-                let mut filter = selected(filter)?;
-                if filter.states.is_empty() {
-                    filter.states = vec![State::Accepted];
+                if filter.limit.is_some() {
+                    return Err(Trouble::Wrong("limit: found one, expected none: a package holds all that the filter takes".to_owned()));
                 }
                 let name = format!("huong-{}.zip", now.as_millis());
-                let path = self.dir.join("staged").join(&name);
+                let path = self.outgoing.join(&name);
                 let hand_over = HandOver { by: who.to_owned(), to, why: purpose };
-                records.export(&filter, &hand_over, &path, now).map_err(told)?;
-                return Ok(Reply::File(path, name));
+                records.export(&selected(filter)?, &hand_over, &path, now).map_err(told)?;
+                return package(&path, name).map_err(|error| Trouble::Failed(format!("{}: {error}", path.display())));
             }
             Evidence::HandOvers => json!({ "handovers": records.hand_overs().map_err(told)? }),
         };
-        Ok(Reply::Found(Found::Json(json)))
+        Ok(Found::Json(json))
     }
-}
-
-enum Reply {
-    Found(Found),
-    /// To be sent under this name, and gone then.
-    File(PathBuf, String),
 }
 
 fn selected(wanted: RecordsWanted) -> Result<Filter, Trouble> {
@@ -135,7 +133,10 @@ fn selected(wanted: RecordsWanted) -> Result<Filter, Trouble> {
 
 /// The newest records first, without plates.
 fn list(records: &mut Records, wanted: RecordsWanted) -> Result<Value, Trouble> {
-    let limit = wanted.limit.unwrap_or(LISTED).min(MOST_LISTED);
+    let limit = wanted.limit.unwrap_or(LISTED);
+    if limit > MOST_LISTED {
+        return Err(Trouble::Wrong(format!("limit: found {limit}, expected at most {MOST_LISTED}")));
+    }
     let found = records.select(&selected(wanted)?).map_err(told)?;
     let rows = found.iter().rev().take(limit).map(|entry| row(records, entry)).collect::<Result<Vec<_>, _>>()?;
     let counts = records.counts().map_err(told)?;
@@ -163,11 +164,10 @@ fn words(records: &Records) -> Value {
     json!({ "acts": acts, "reasons": reasons })
 }
 
-/// Sends a file that nobody else sees: its name goes before its first byte does.
-async fn send(path: PathBuf, name: String) -> Result<Found, Trouble> {
-    let failed = |error: std::io::Error| Trouble::Failed(format!("{}: {error}", path.display()));
-    let file = tokio::fs::File::open(&path).await.map_err(failed)?;
-    tokio::fs::remove_file(&path).await.map_err(failed)?;
+/// A file that nobody else sees: its name goes before its first byte does.
+fn package(path: &Path, name: String) -> io::Result<Found> {
+    let file = tokio::fs::File::from_std(fs::File::open(path)?);
+    fs::remove_file(path)?;
     let bytes = unfold(Some(file), async |file| {
         let mut file = file?;
         let mut chunk = vec![0; CHUNK];

@@ -108,7 +108,8 @@ impl System {
         let actions = Actions::open(config.store.dir.join("actions.jsonl")).context("the log of actions cannot be used")?;
         let reviewed = config.evidence.as_ref().map(|evidence| {
             let records = evidence::open(evidence, clock.now()).context("the evidence cannot be opened")?;
-            anyhow::Ok(Reviewed::new(records, evidence.dir.clone()))
+            let outgoing = evidence.dir.join("outgoing");
+            Reviewed::new(records, outgoing.clone()).with_context(|| format!("{} cannot be made", outgoing.display()))
         });
         let reviewed = reviewed.transpose()?;
         let office = push::office(config.notify.as_deref(), &config.store.dir, &config.registry, clock.shared())?;

@@ -99,8 +99,8 @@ impl Records {
         if filter.states.is_empty() {
             filter.states.push(State::Accepted);
         }
-        filter.states.retain(|state| !matches!(state, State::Void | State::Rejected));
-        let entries = self.select(&filter)?;
+        let mut entries = self.select(&filter)?;
+        entries.retain(|entry| !matches!(entry.state, State::Void | State::Rejected));
         let (Some(first), Some(newest)) =
             (entries.iter().map(|entry| entry.first_line).min(), entries.iter().max_by_key(|entry| entry.last_line))
         else {

@@ -129,10 +129,16 @@ impl Records {
             }
             Decision::Correct { plate } => {
                 let plate = plate.trim().to_uppercase();
-                let allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '.' | ' ');
+                // Of electric motorbikes the series is MĐ; there are no other letters beside the Latin ones.
+                let sign = |c: char| c.is_ascii_alphanumeric() || c == 'Đ';
+                let allowed = |c: char| sign(c) || matches!(c, '-' | '.' | ' ');
                 // The longest plates in use, of foreigners and projects, have 10 signs and separators.
-                if !(4..=16).contains(&plate.chars().count()) || !plate.chars().all(allowed) {
-                    let expected = "a plate of 4 to 16 letters, digits, dots and dashes".to_owned();
+                if !(4..=16).contains(&plate.chars().count())
+                    || !plate.chars().all(allowed)
+                    || !plate.starts_with(sign)
+                    || !plate.ends_with(sign)
+                {
+                    let expected = "a plate of 4 to 16 letters, digits, dots and dashes, at both ends a letter or digit".to_owned();
                     return Err(EvidenceError::Argument { field: "plate", found: plate, expected });
                 }
                 Ok(Decision::Correct { plate })
@@ -212,7 +218,9 @@ mod tests {
         assert!(refused(&id, " ", Decision::Accept).starts_with("by: found ``"));
         assert!(refused(&id, "lan", reject("because")).contains("found `because`, expected"));
         assert!(refused(&id, "lan", Decision::Reject { reasons: vec![] }).contains("priority_vehicle"));
-        assert!(refused(&id, "lan", correct("=cmd()")).contains("expected a plate"));
+        for no_plate in ["=cmd()", "----", "75A-12345.", "75Ж-12345"] {
+            assert!(refused(&id, "lan", correct(no_plate)).contains("expected a plate"), "{no_plate}");
+        }
         assert!(refused("../../etc", "lan", Decision::Accept).contains("found no record"));
     }
 }
