@@ -172,8 +172,21 @@ fn empty(dir: &Path) -> Result<()> {
     if !dir.exists() {
         return Ok(());
     }
-    let ours =
-        ["log", "parquet", "sinks", "cap", "mirror", "manifest.json", "starts.json", "writer.lock", "seal.lock", "actions.jsonl", "tokens"];
+    let ours = [
+        "log",
+        "parquet",
+        "sinks",
+        "cap",
+        "mirror",
+        "manifest.json",
+        "starts.json",
+        "writer.lock",
+        "seal.lock",
+        "actions.jsonl",
+        "queries.jsonl",
+        "deletions.jsonl",
+        "tokens",
+    ];
     let names = std::fs::read_dir(dir)?.flatten().map(|entry| entry.file_name());
     let foreign = names.into_iter().find(|name| !ours.contains(&name.to_string_lossy().as_ref()));
     if let Some(name) = foreign {

@@ -153,8 +153,7 @@ async fn link(shared: &Arc<Shared>, token: &str, follow: bool) -> Result<Found, 
     let claim = shared.office.links().check(token, shared.clock.now()).map_err(|bad| Trouble::Absent(bad.to_string()))?;
     let name = shared.office.name_of(&claim.person).unwrap_or(&claim.person).to_owned();
     if follow {
-        // Under the id of the roster, by which receipts know the person.
-        let order = Order::Acknowledge { alert: claim.alert.to_string(), by: claim.person.to_string() };
+        let order = Order::Acknowledge { alert: claim.alert.to_string(), by: name.clone() };
         Screens(Arc::clone(shared)).order(order).await.map_err(|error| match error {
             OrderError::NotFound(_) => Trouble::Refused("the alert is over".to_owned()),
             OrderError::Refused(why) => Trouble::Refused(why),

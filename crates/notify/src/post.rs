@@ -131,7 +131,7 @@ impl Post {
         let alert = &step.alert.id;
         let by = step.by.as_deref().unwrap_or_default();
         if step.kind == TransitionKind::Acknowledged
-            && let Some(person) = letters.told(alert).find(|person| **person == *by)
+            && let Some(person) = letters.told(alert).find(|person| **person == *by || self.office.name_of(person) == Some(by))
         {
             self.office.keep(&[Receipt {
                 alert: alert.clone(),

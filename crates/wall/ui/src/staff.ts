@@ -13,7 +13,7 @@ import { Link, drawer } from "./shared/link";
 import { LoginView } from "./shared/login";
 import { both, nameOf, pair } from "./shared/texts";
 import type { Alert, Session, Snapshot } from "./shared/types";
-import { message } from "./staff/message";
+import { claim } from "./staff/claim";
 import { Outbox } from "./staff/outbox";
 import { key, subscribe, subscribed } from "./staff/push";
 
@@ -38,6 +38,7 @@ const push = button("staff.push", () => void turnOnPush());
 const login = new LoginView(() => void link.open());
 const listView = make("section", "list-view", make("div", "tools", make("label", "filter", label("span", "", "staff.routes"), routes), push), waiting, none, list);
 byId("views").append(login.element, listView, mapBox);
+void claim(byId("views"));
 show(push, false);
 show(mapBox, false);
 
@@ -171,8 +172,6 @@ function person(): Session | null {
     return null;
   }
 }
-
-void message().then((panel) => panel && byId("views").prepend(panel));
 
 const SEND_EVERY = 5000;
 setInterval(() => link.watch(), 1000);

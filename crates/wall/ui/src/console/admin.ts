@@ -1,8 +1,9 @@
 /** Drafts of public warnings, which a person releases, and the log of who did what. */
 import { path, post, query } from "../shared/api";
-import { button, label, make } from "../shared/dom";
+import { Label, button, label, make } from "../shared/dom";
 import { full, moment } from "../shared/format";
 import { both, named, pair } from "../shared/texts";
+import type { Text } from "../shared/types";
 import { table } from "./handover";
 import { askFor } from "./dialog";
 import { load, toast } from "./orders";
@@ -10,11 +11,15 @@ import { load, toast } from "./orders";
 interface Draft {
   id: string;
   alert: string;
-  headline: string;
-  text: string;
-  area: string;
+  headline: Text;
+  area: Text;
   severity: string;
-  made: number;
+  /** Of a draft. */
+  text?: Text;
+  made?: number;
+  /** Of what was released. */
+  sent?: number;
+  by?: string;
 }
 
 export class CapView {
@@ -49,8 +54,8 @@ export class CapView {
     file.href = `/cap/${encodeURIComponent(draft.id)}.xml`;
     const actions = open && this.may() ? [button("cap.release", () => void decide("release")(), "primary"), button("cap.reject", () => void decide("reject")())] : [file];
     return make(
-      "article", "card", make("h3", "", draft.headline), make("p", "", draft.text),
-      make("p", "note", `${draft.area} · ${pair(named("severity", draft.severity))} · ${moment(draft.made)} · ${draft.alert}`), make("div", "actions", ...actions),
+      "article", "card", new Label("h3", "", draft.headline).element, ...(draft.text ? [new Label("p", "", draft.text).element] : []),
+      make("p", "note", [pair(draft.area), pair(named("severity", draft.severity)), moment(draft.made ?? draft.sent ?? 0), draft.by, draft.alert].filter(Boolean).join(" · ")), make("div", "actions", ...actions),
     );
   }
 }
