@@ -34,6 +34,9 @@ impl Office {
         let candidates: Vec<_> = (0..records).map(|n| candidate(noon + Span::from_mins(n))).collect();
         let ids = candidates.iter().map(|candidate| keep(&evidence, candidate)).collect();
         let pictures = candidates.iter().map(|candidate| candidate.frames[0].jpeg.to_vec()).collect();
+        // A package that a crash has left on its way out.
+        std::fs::create_dir(evidence.dir.join("outgoing")).expect("a folder");
+        std::fs::write(evidence.dir.join("outgoing/left.zip"), "plates").expect("written");
         let (users, tokens) = (dir.path().join("users"), dir.path().join("tokens"));
         let people = [("police", "lan"), ("police", "son"), ("operator", "truc"), ("admin", "quan")];
         std::fs::write(&users, people.map(|(role, name)| user_line(role, name, PASSWORD)).concat()).expect("written");
@@ -138,6 +141,7 @@ fn records_are_decided_searched_and_handed_over_to_another_machine() {
     assert_eq!(decide(other, json!({ "decision": "accept" })).status, 409, "rejected for good");
     assert_eq!(decide("20251027-120000-cam-001-red_light-000000000000", json!({ "decision": "accept" })).status, 404);
 
+    assert_eq!(lan.post("/api/records/search", &json!(["75F1 23458", "đơn 12"])).status, 422, "values without their names");
     let search = |plate: &str| lan.post("/api/records/search", &json!({ "plate": plate, "why": "đơn 12" })).json();
     assert_eq!(search("75F1 23458")["records"][0]["id"], json!(id));
     let (looks, actions) = (office.looks(), office.actions());
@@ -151,6 +155,7 @@ fn records_are_decided_searched_and_handed_over_to_another_machine() {
         let none = export(json!({ "state": state }));
         assert!(none.status == 404 && none.text().contains(&format!("none that is {state}")), "{} {}", none.status, none.text());
     }
+    assert_eq!(export(json!([])).status, 422, "no filter");
     assert_eq!(export(json!({ "limit": 1 })).status, 400, "a package is not cut off");
     let given = export(json!({}));
     assert_eq!((given.status, &*given.header("content-type")), (200, "application/zip"), "{}", given.text());

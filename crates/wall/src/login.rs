@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::extract::rejection::JsonRejection;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -15,7 +14,7 @@ use serde_json::json;
 use crate::asked::Asked;
 use crate::auth::{Caller, Role};
 use crate::gate::{DEVICE, Presented, SESSION, csrf, presented};
-use crate::orders::{line, parse};
+use crate::orders::{Body, line, parse};
 use crate::server::{Shared, refusal};
 
 const LONGEST: usize = 256;
@@ -50,7 +49,7 @@ pub(crate) async fn open_session(State(shared): State<Arc<Shared>>, asked: Asked
     with_cookie(told(&shared, &asked.caller, Some(&csrf(token))).into_response(), &cookie)
 }
 
-pub(crate) async fn login(State(shared): State<Arc<Shared>>, mut asked: Asked, body: Result<Json<Login>, JsonRejection>) -> Response {
+pub(crate) async fn login(State(shared): State<Arc<Shared>>, mut asked: Asked, body: Body<Login>) -> Response {
     let Login { user, password } = match parse(body) {
         Ok(login) => login,
         Err(refused) => return *refused,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -16,12 +16,11 @@ use serde_json::{Value, json};
 
 use crate::asked::Asked;
 use crate::model::{Evidence, Found, History, Push, RecordsWanted, Trouble};
-use crate::orders::{line, parse};
+use crate::orders::{self, line, parse};
 use crate::server::{Shared, refusal};
 
 type Here = State<Arc<Shared>>;
 type Of<T> = Result<Query<T>, QueryRejection>;
-type Body_<T> = Result<Json<T>, JsonRejection>;
 
 const POINTS: u32 = 600;
 const MOST_POINTS: u32 = 5000;
@@ -33,6 +32,9 @@ const LONGEST_WHY: usize = 200;
 const LONGEST_REPORT: Span = Span::from_mins(7 * 24 * 60);
 const LONGEST_PAST: Span = Span::from_mins(6 * 60);
 const LONGEST_CURVE: Span = Span::from_mins(366 * 24 * 60);
+/// 1970 to 2262: what the store can compare, in nanoseconds of 64 bits.
+const FIRST: Timestamp = Timestamp::from_millis(0);
+const LAST: Timestamp = Timestamp::from_millis(9_214_646_400_000);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -69,7 +71,7 @@ pub(crate) struct Search {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Export {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "orders::object")]
     filter: RecordsWanted,
     to: String,
     purpose: String,
@@ -96,12 +98,10 @@ impl Default for Page {
 
 impl Between {
     fn checked(&self, longest: Span) -> Result<(Timestamp, Timestamp), Box<Response>> {
-        // Beyond these, sums with spans are no longer sure to be moments.
-        let known = Timestamp::MIN <= self.from && self.to <= Timestamp::MAX;
-        if known && self.from < self.to && self.to.since(self.from) <= longest {
+        if FIRST <= self.from && self.to <= LAST && self.from < self.to && self.to.since(self.from) <= longest {
             return Ok((self.from, self.to));
         }
-        let why = format!("found from {} to {}, expected at most {longest} in that order", self.from, self.to);
+        let why = format!("found from {} to {}, expected at most {longest} in that order, from {FIRST} to {LAST}", self.from, self.to);
         Err(Box::new(refusal(StatusCode::BAD_REQUEST, &why)))
     }
 }
@@ -194,14 +194,14 @@ pub(crate) async fn record_file(State(shared): Here, asked: Asked, Path((id, nam
     look(&shared, &asked, "show-record-file", &target, Evidence::File { id, name }).await
 }
 
-pub(crate) async fn decide(State(shared): Here, asked: Asked, Path(id): Path<String>, body: Body_<Value>) -> Response {
+pub(crate) async fn decide(State(shared): Here, asked: Asked, Path(id): Path<String>, body: orders::Body<Value>) -> Response {
     match parse(body) {
         Ok(decision) => look(&shared, &asked, "decide-record", &id.clone(), Evidence::Decide { id, decision }).await,
         Err(refused) => *refused,
     }
 }
 
-pub(crate) async fn search(State(shared): Here, asked: Asked, body: Body_<Search>) -> Response {
+pub(crate) async fn search(State(shared): Here, asked: Asked, body: orders::Body<Search>) -> Response {
     let wanted = parse(body).and_then(|body| Ok((line("plate", &body.plate, 16)?, line("why", &body.why, LONGEST_WHY)?)));
     match wanted {
         // The plate itself stands in the log of looks, not in this one, which more people may read.
@@ -210,7 +210,7 @@ pub(crate) async fn search(State(shared): Here, asked: Asked, body: Body_<Search
     }
 }
 
-pub(crate) async fn export(State(shared): Here, asked: Asked, body: Body_<Export>) -> Response {
+pub(crate) async fn export(State(shared): Here, asked: Asked, body: orders::Body<Export>) -> Response {
     let wanted = parse(body).and_then(|body| {
         let (to, purpose) = (line("to", &body.to, LONGEST_WHY)?, line("purpose", &body.purpose, LONGEST_WHY)?);
         Ok(Evidence::Export { filter: body.filter, to, purpose })
@@ -244,14 +244,14 @@ pub(crate) async fn push_key(State(shared): Here, asked: Asked) -> Response {
     answer(shared.backend.push(asked.who(), Push::Key).await)
 }
 
-pub(crate) async fn subscribe(State(shared): Here, asked: Asked, body: Body_<Value>) -> Response {
+pub(crate) async fn subscribe(State(shared): Here, asked: Asked, body: orders::Body<Value>) -> Response {
     match parse(body) {
         Ok(subscription) => step(&shared, &asked, "subscribe", "", Push::Subscribe(subscription)).await,
         Err(refused) => *refused,
     }
 }
 
-pub(crate) async fn unsubscribe(State(shared): Here, asked: Asked, body: Body_<Endpoint>) -> Response {
+pub(crate) async fn unsubscribe(State(shared): Here, asked: Asked, body: orders::Body<Endpoint>) -> Response {
     match parse(body) {
         Ok(Endpoint { endpoint }) => step(&shared, &asked, "unsubscribe", "", Push::Unsubscribe { endpoint }).await,
         Err(refused) => *refused,

@@ -1,5 +1,7 @@
 //! What operators may order over HTTP. Invariant: an order that reaches the alert table names a person, in a line fit for a list.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +11,9 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use huong_types::{NoteKind, Order, Span};
-use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -61,7 +65,8 @@ pub(crate) struct Exercise {
     by: Option<String>,
 }
 
-type Body<T> = Result<Json<T>, JsonRejection>;
+/// What a request says, one JSON object.
+pub(crate) type Body<T> = Result<Json<Object<T>>, JsonRejection>;
 type Alert = Path<String>;
 type Here = State<Arc<Shared>>;
 type Made = Result<Order, Box<Response>>;
@@ -118,8 +123,32 @@ impl Asked {
     }
 }
 
+/// An object alone: for a struct serde would take an array of its fields' values as well, which nobody describes or means.
+pub(crate) struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = Object<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Fields(PhantomData))
+    }
+}
+
+/// The same for a field of one.
+pub(crate) fn object<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Object::deserialize(deserializer).map(|Object(body)| body)
+}
+
 pub(crate) fn parse<T>(body: Body<T>) -> Result<T, Box<Response>> {
-    body.map(|Json(body)| body).map_err(|rejection| Box::new(refusal(rejection.status(), &rejection.body_text())))
+    body.map(|Json(Object(body))| body).map_err(|rejection| Box::new(refusal(rejection.status(), &rejection.body_text())))
 }
 
 /// A line of 1 to `longest` characters.

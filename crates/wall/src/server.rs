@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Path, Query, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -351,7 +351,7 @@ struct Pinned {
     pinned: Option<SceneName>,
 }
 
-async fn scene(State(shared): State<Arc<Shared>>, asked: Asked, body: Result<Json<Pinned>, JsonRejection>) -> Response {
+async fn scene(State(shared): State<Arc<Shared>>, asked: Asked, body: orders::Body<Pinned>) -> Response {
     let pinned = match orders::parse(body) {
         Ok(Pinned { pinned }) => pinned,
         Err(refused) => return *refused,
