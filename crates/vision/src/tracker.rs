@@ -188,10 +188,7 @@ impl Track {
         if (foot.0 - anchor.0).hypot(foot.1 - anchor.1) > config.still * detection.bbox.area().sqrt() {
             self.anchor = (foot, now);
         }
-        match self.labels.iter_mut().find(|(label, _)| *label == detection.label) {
-            Some((_, sum)) => *sum += detection.score,
-            None => self.labels.push((detection.label.clone(), detection.score)),
-        }
+        self.called(&detection.label, detection.score);
         self.path.push_back(Sight { at: now, bbox: detection.bbox, score: detection.score });
         if self.path.len() > PATH {
             self.path.pop_front();
@@ -202,6 +199,13 @@ impl Track {
         self.alive = now;
         if doubted {
             self.doubted = Some(now);
+        }
+    }
+
+    fn called(&mut self, label: &Name, score: f32) {
+        match self.labels.iter_mut().find(|(known, _)| known == label) {
+            Some((_, sum)) => *sum += score,
+            None => self.labels.push((label.clone(), score)),
         }
     }
 
@@ -262,6 +266,7 @@ impl Tracker {
     ) -> Vec<Track> {
         // A clock set back ends everything before anything is compared: no speed and no age means anything across it.
         let mut ended = if self.tracks.iter().any(|track| now < track.sight().at) { self.bury(config, now) } else { Vec::new() };
+        let all = seen;
         let (sure, unsure): (Vec<Seen>, Vec<Seen>) =
             distinct(config, seen).into_iter().partition(|(detection, _)| detection.score >= config.high);
         let mut free: Vec<usize> = (0..self.tracks.len()).collect();
@@ -271,7 +276,12 @@ impl Tracker {
             let pairs = assign(free.len(), seen.len(), config.most_cost, &cost);
             let doubted: Vec<bool> = pairs.iter().map(|&pair| in_doubt(pair, &pairs, free.len(), seen.len(), config.doubt, cost)).collect();
             for (&(track, i), doubted) in pairs.iter().zip(doubted) {
-                self.tracks[free[track]].meet(config, seen[i], doubted, now);
+                let met = &mut self.tracks[free[track]];
+                met.meet(config, seen[i], doubted, now);
+                // What else the detector called it speaks for that too.
+                for (twin, _) in all.iter().filter(|(twin, _)| twin.score >= config.low && twins(config, twin, seen[i].0)) {
+                    met.called(&twin.label, twin.score);
+                }
             }
             if round == 0 {
                 unmatched = (0..seen.len()).filter(|i| pairs.iter().all(|(_, paired)| paired != i)).collect();
@@ -351,22 +361,25 @@ impl Tracker {
     }
 }
 
+/// Whether two boxes are one vehicle under two labels. Of one label they are two vehicles: the detector's own suppression has left both.
+fn twins(config: &TrackerConfig, one: &Detection, other: &Detection) -> bool {
+    let vehicle = |d: &Detection| VEHICLES.contains(&d.label.as_str());
+    one.label != other.label && vehicle(one) && vehicle(other) && one.bbox.iou(&other.bbox) > config.same
+}
+
 /// The detections that count, without those that are another box of the same vehicle: a model that calls a bus a truck as well, or finds
 /// the rear half of a motorbike beside the whole, would otherwise put its identity in doubt.
 fn distinct<'a>(config: &TrackerConfig, seen: &'a [(Detection, Appearance)]) -> Vec<Seen<'a>> {
     let mut all: Vec<Seen> = seen.iter().map(|(detection, looks)| (detection, looks)).filter(|(d, _)| d.score >= config.low).collect();
     all.sort_by(|a, b| b.0.score.total_cmp(&a.0.score));
-    let vehicle = |d: &Detection| VEHICLES.contains(&d.label.as_str());
     let foot = |b: &BoundingBox| b.y + b.height;
     let again = |d: &Detection, surer: &Detection| {
         let (b, whole) = (&d.bbox, &surer.bbox);
-        // Of one label they are two: the detector's own suppression has left both.
-        let twice = d.label != surer.label && vehicle(d) && vehicle(surer) && b.iou(whole) > config.same;
         let part = d.label == surer.label
             && b.area() < whole.area()
             && covered(b, whole) > config.within
             && (foot(b) - foot(whole)).abs() < (1.0 - config.within) * whole.height;
-        twice || part
+        twins(config, d, surer) || part
     };
     let mut kept: Vec<Seen> = Vec::new();
     for seen in all {
