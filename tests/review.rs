@@ -114,6 +114,8 @@ fn a_look_needs_a_right_and_a_reason_and_is_written_down() {
     assert_eq!((given.status, &*given.header("content-type")), (200, "image/jpeg"));
     assert_eq!(given.body, office.pictures[0], "untouched");
     assert_eq!(lan.get(&format!("/api/records/{id}/files/record.json")).status, 404, "only what the record names");
+    let no_text = lan.get(&format!("/api/records/{id}/files/%FF"));
+    assert!(no_text.status == 400 && no_text.text().starts_with("{\"error\":"), "{} {}", no_text.status, no_text.text());
     assert_eq!(office.login("son").get(&picture).status, 409, "he has given no reason");
 
     let entries = office.login("quan").get("/api/audit").json();

@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Path, Query, Request, State};
+use axum::extract::rejection::{QueryRejection, RawPathParamsRejection};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Path, Query, RawPathParams, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -280,7 +280,17 @@ fn policy(tiles: Option<&Tiles>) -> HeaderValue {
 }
 
 /// Checks the right that [`ROUTES`] asks for; a route without a row is refused.
-async fn admit(State(shared): State<Arc<Shared>>, path: MatchedPath, mut request: Request, next: Next) -> Response {
+async fn admit(
+    State(shared): State<Arc<Shared>>,
+    path: MatchedPath,
+    params: Result<RawPathParams, RawPathParamsRejection>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    // Here rather than by each handler's extractor, which would answer in plain text.
+    if let Err(rejection @ RawPathParamsRejection::InvalidUtf8InPathParam(_)) = params {
+        return refusal(rejection.status(), &rejection.body_text());
+    }
     let method = if request.method() == axum::http::Method::HEAD { "GET" } else { request.method().as_str() };
     let Some(route) = ROUTES.iter().find(|route| route.path == path.as_str() && route.method == method) else {
         return refusal(StatusCode::METHOD_NOT_ALLOWED, "no such method here");

@@ -25,6 +25,8 @@ pub struct JudgeConfig {
     pub passing: Span,
     /// Who got less far on a pavement than so many sizes of its box is parked there, not driving.
     pub gets: f32,
+    /// Labels that the detector gives to buses: at night in rain it calls them lorries.
+    pub like_buses: Vec<Name>,
     /// In a bus lane: who got more than this part of the scores for labels that may be there may be one of them.
     pub welcome: f32,
     /// Another vehicle that covers more than this part of one, or is covered, makes it two candidates.
@@ -49,6 +51,7 @@ impl Default for JudgeConfig {
             standing: Span::from_mins(2),
             passing: Span::from_secs(2),
             gets: 1.0,
+            like_buses: ["bus", "truck"].map(Name::new).to_vec(),
             welcome: 0.15,
             overlap: 0.3,
             helmet_score: 0.5,

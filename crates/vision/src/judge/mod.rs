@@ -206,8 +206,9 @@ impl Judge {
             ZoneKind::Lane | ZoneKind::Junction => Some((Act::StoppedVehicle, Manner::Standing, standing)),
             ZoneKind::Pavement => Some((Act::Pavement, Manner::Driving, passing)),
             ZoneKind::BusLane => {
-                // Detectors take buses for lorries: who was called a bus often enough is not accused of not being one.
-                let welcome: f32 = zone.allowed.iter().map(Name::as_str).chain(["bus"]).map(|label| track.part_of(label)).sum();
+                // Who was often enough called what a bus is called is not accused of not being one.
+                let buses = zone.allowed.iter().chain(&self.config.like_buses);
+                let welcome: f32 = buses.map(|label| track.part_of(label)).sum();
                 (welcome <= self.config.welcome).then_some((Act::WrongLane, Manner::Either, passing))
             }
             ZoneKind::Waste | ZoneKind::Mask | ZoneKind::Plate => None,

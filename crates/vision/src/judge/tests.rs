@@ -205,7 +205,7 @@ fn stopping_is_told_once_with_first_middle_and_last() {
 
 #[test]
 fn a_bus_lane_is_for_buses() {
-    for (label, expected) in [("car", 1), ("bus", 0), ("motorbike", 1)] {
+    for (label, expected) in [("car", 1), ("bus", 0), ("truck", 0), ("motorbike", 1)] {
         let mut scene = Scene::new();
         let given: Vec<Candidate> = DOWN.iter().flat_map(|y| scene.look(&[(label, (250.0, *y))], (Green, 0), None)).collect();
         assert_eq!(given.iter().filter(|c| c.act == Act::WrongLane && c.void.is_empty()).count(), expected, "{label}");
