@@ -173,11 +173,6 @@ impl Tokens {
         }
     }
 
-    /// One more, made by the program itself for as long as it runs.
-    pub fn add(&mut self, role: Role, name: &str, secret: String) {
-        self.list.push(Token { role, name: name.to_owned(), secret });
-    }
-
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }

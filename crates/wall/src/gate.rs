@@ -65,7 +65,7 @@ impl Gate {
             Presented::Bearer(token) | Presented::Device(token) => self.tokens.admit(Some(token), need)?,
             Presented::Session(cookie) => {
                 let name = self.sessions.user(cookie).ok_or(Denied::Unknown)?;
-                // Of the file as it is now: who is no longer in it is out.
+                // Who is no longer in the file that this start read is out.
                 let role = self.users.role(&name).ok_or(Denied::Unknown)?;
                 if !role.may(need) {
                     return Err(Denied::Role);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use huong_flow::{Counter, Mailbox, Stop};
-use huong_types::{Alert, AlertState, Name, Reading, Registry, Span, Stream, Timestamp, Transition, TransitionKind};
+use huong_types::{Alert, AlertState, Name, Reading, Registry, Stream, Transition, TransitionKind};
 use serde::Serialize;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -18,15 +18,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use crate::assets;
 use crate::connection::stopped;
 use crate::feed::Feed;
-use crate::model::{Backend, CameraNow, Figures, Past, WallClock};
-use crate::view::{Delta, Heartbeat, Latest, LatestView, Moment, Places, Replay, Scene, Snapshot, Step, ValueView, event};
+use crate::model::{Backend, CameraNow, Figures};
+use crate::view::{Delta, Heartbeat, Latest, LatestView, Places, Scene, Snapshot, Step, ValueView, event};
 
 /// Values are gathered this long, so each key changes on a screen at most once a second.
 const BEAT: Duration = Duration::from_secs(1);
 /// A page that hears nothing for three of these says that the connection is lost.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// What is played back comes in steps of this length.
-const MOMENT: Span = Span::from_secs(10);
 /// Unknown stations shown at once, over the registry's.
 const UNKNOWN_KEYS: usize = 512;
 /// Alert transitions on their way to the hub; see [`Feed`] for what happens beyond.
@@ -36,7 +34,7 @@ const STEPS: usize = 64;
 
 /// What all screens show. Made by the root, run by [`crate::Wall`].
 pub struct Hub {
-    places: Places,
+    places: Arc<Places>,
     alerts: BTreeMap<Name, Alert>,
     values: BTreeMap<(Name, Name), Reading>,
     cameras: BTreeMap<Name, CameraNow>,
@@ -68,6 +66,8 @@ pub struct HubStats {
 #[derive(Clone)]
 pub(crate) struct Desk {
     ask: mpsc::Sender<Ask>,
+    /// For what is put together beside the hub.
+    pub(crate) places: Arc<Places>,
     pub(crate) stats: Arc<HubStats>,
 }
 
@@ -82,7 +82,6 @@ enum Ask {
     Snapshot { reply: oneshot::Sender<Bytes> },
     Latest { stream: Option<String>, key: Option<String>, reply: oneshot::Sender<Bytes> },
     Pin { scene: Scene },
-    Past { past: Box<Past>, from: Timestamp, reply: oneshot::Sender<Bytes> },
 }
 
 struct Screen {
@@ -101,14 +100,15 @@ impl Hub {
         let latest = Arc::new(Mailbox::new(capacity));
         let (tell, steps) = mpsc::channel(ALERT_QUEUE);
         let (ask, asked) = mpsc::channel(64);
-        let desk = Desk { ask, stats: Arc::new(HubStats::default()) };
+        let places = Arc::new(Places::new(registry, streams));
+        let desk = Desk { ask, places: Arc::clone(&places), stats: Arc::new(HubStats::default()) };
         let feed = Feed::new(keys, Arc::clone(&latest), capacity, tell, Arc::clone(&desk.stats));
         let open: Vec<Alert> = open.into_iter().filter(|alert| alert.state != AlertState::Pending).collect();
         desk.stats.alerts_open.store(open.len() as u64, Ordering::Relaxed);
         let never =
             |camera: &huong_types::Camera| (camera.id.clone(), CameraNow { id: camera.id.clone(), last_frame: None, failing: false });
         let hub = Hub {
-            places: Places::new(registry, streams),
+            places,
             alerts: open.into_iter().map(|alert| (alert.id.clone(), alert)).collect(),
             values: BTreeMap::new(),
             cameras: registry.cameras.iter().map(never).collect(),
@@ -234,7 +234,6 @@ impl Hub {
                 self.scene = scene;
                 return;
             }
-            Ask::Past { past, from, reply } => return json(self.replay(&past, from), reply),
             ask => ask,
         };
         let snapshot = Snapshot {
@@ -250,7 +249,7 @@ impl Hub {
             accounts: backend.accounts(),
         };
         match ask {
-            Ask::Latest { .. } | Ask::Pin { .. } | Ask::Past { .. } => {}
+            Ask::Latest { .. } | Ask::Pin { .. } => {}
             Ask::Snapshot { reply } => json(serde_json::to_vec(&snapshot), reply),
             Ask::Seat { queue, limit, cut, reply } => {
                 self.screens.retain(|screen| !screen.events.is_closed());
@@ -268,33 +267,6 @@ impl Hub {
                 self.desk.stats.screens.store(self.screens.len() as u64, Ordering::Relaxed);
             }
         }
-    }
-
-    /// A stretch of the past in the words of the live stream: a snapshot, then what changed, gathered over [`MOMENT`].
-    fn replay(&self, past: &Past, from: Timestamp) -> serde_json::Result<Vec<u8>> {
-        let (cameras, figures) = (Vec::new(), Figures::default());
-        let snapshot = Snapshot {
-            scene: &self.scene,
-            build: assets::build(),
-            seq: 0,
-            clock: WallClock { now: from, rate: 0.0 },
-            places: &self.places,
-            alerts: past.alerts.iter().collect(),
-            values: past.values.iter().map(ValueView::from).collect(),
-            camera_states: cameras,
-            figures: &figures,
-            accounts: Vec::new(),
-        };
-        let mut moments: BTreeMap<Timestamp, Moment> = BTreeMap::new();
-        for step in past.steps.iter().filter(|step| shown(step)) {
-            let at = step.decided.floor(MOMENT);
-            moments.entry(at).or_insert_with(|| Moment::new(at)).alerts.push(Step::from(step));
-        }
-        for reading in &past.readings {
-            let at = reading.at.floor(MOMENT);
-            moments.entry(at).or_insert_with(|| Moment::new(at)).values.push(ValueView::from(reading));
-        }
-        serde_json::to_vec(&Replay { snapshot, deltas: moments.into_values().collect() })
     }
 
     fn send(&mut self, name: &str, data: &impl Serialize) {
@@ -322,7 +294,7 @@ impl Hub {
 }
 
 /// What is pending may come to nothing: no screen hears of it.
-fn shown(step: &Transition) -> bool {
+pub(crate) fn shown(step: &Transition) -> bool {
     step.kind != TransitionKind::Settled && step.alert.state != AlertState::Pending
 }
 
@@ -345,13 +317,6 @@ impl Desk {
     pub(crate) async fn pin(&self, scene: Scene) {
         // Without a hub there are no screens.
         self.ask.send(Ask::Pin { scene }).await.ok();
-    }
-
-    /// What a page plays back; `None` when the hub has stopped.
-    pub(crate) async fn past(&self, past: Past, from: Timestamp) -> Option<Bytes> {
-        let (reply, answer) = oneshot::channel();
-        self.ask.send(Ask::Past { past: Box::new(past), from, reply }).await.ok()?;
-        answer.await.ok()
     }
 
     /// The snapshot as JSON; `None` when the hub has stopped.

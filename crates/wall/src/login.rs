@@ -70,6 +70,10 @@ pub(crate) async fn login(State(shared): State<Arc<Shared>>, mut asked: Asked, b
     let role = tokio::task::spawn_blocking(move || gate.users.check(&name, &password)).await.ok().flatten();
     let Some(role) = role else {
         shared.gate.mistaken(asked.address, &user);
+        // A password typed into the wrong field must not stand in a log.
+        if shared.gate.users.role(&user).is_none() {
+            asked.caller.name = None;
+        }
         return match asked.note(&shared, "login", "", "refused").await {
             Ok(()) => refusal(StatusCode::UNAUTHORIZED, "the name or the password is wrong"),
             Err(refused) => *refused,

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use crate::asked::Asked;
 use crate::model::{Evidence, Found, History, Push, RecordsWanted, Trouble};
 use crate::orders::{self, line, parse};
+use crate::replay::replay;
 use crate::server::{Shared, refusal};
 
 type Here = State<Arc<Shared>>;
@@ -142,10 +143,14 @@ pub(crate) async fn hand_over_sheet(State(shared): Here, asked: Asked, wanted: O
 
 pub(crate) async fn past(State(shared): Here, asked: Asked, wanted: Of<Between>) -> Response {
     between(wanted, LONGEST_PAST, async |from, to, _| match shared.backend.past(asked.who(), from, to).await {
-        Ok(past) => shared.desk.past(past, from).await.map_or_else(
-            || refusal(StatusCode::SERVICE_UNAVAILABLE, "the processor is stopping"),
-            |json| ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
-        ),
+        Ok(past) => {
+            let places = Arc::clone(&shared.desk.places);
+            let json = tokio::task::spawn_blocking(move || replay(&places, &past, from)).await;
+            match json.map_err(|error| error.to_string()).and_then(|json| json.map_err(|error| error.to_string())) {
+                Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
+                Err(why) => told(&Trouble::Failed(why)),
+            }
+        }
         Err(trouble) => told(&trouble),
     })
     .await

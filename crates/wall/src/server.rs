@@ -2,39 +2,35 @@
 //!
 //! Invariant: every route is a row of [`ROUTES`], and no handler runs before its row's right was checked.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::body::Body;
-use axum::extract::rejection::{QueryRejection, RawPathParamsRejection};
-use axum::extract::{DefaultBodyLimit, MatchedPath, Path, Query, RawPathParams, Request, State};
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{DefaultBodyLimit, MatchedPath, RawPathParams, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json, Router};
+use axum::{Json, Router};
 use bytes::Bytes;
-use futures_util::{StreamExt, stream};
 use huong_flow::Stop;
 use huong_types::Problems;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::ReceiverStream;
 
 use crate::asked::Asked;
 use crate::assets;
 use crate::auth::{Mistake, Right, Tokens};
 use crate::config::{Tiles, WallConfig, read_map};
-use crate::connection::{Cut, accept};
+use crate::connection::accept;
 use crate::gate::Gate;
 use crate::hub::{Desk, Hub};
 use crate::model::Backend;
 use crate::sessions::Sessions;
 use crate::users::Users;
 use crate::view::{Scene, SceneName};
-use crate::{login, lookups, metrics, orders, query, tls};
+use crate::{live, login, lookups, metrics, orders, query, tls};
 
 /// A path, its method and what it needs.
 #[derive(Clone, Copy, Debug)]
@@ -221,16 +217,16 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/api/login", post(login::login))
         .route("/api/session", get(login::session).post(login::open_session))
         .route("/api/logout", post(login::logout))
-        .route("/api/events", get(events))
-        .route("/api/snapshot", get(snapshot))
-        .route("/api/latest", get(latest))
+        .route("/api/events", get(live::events))
+        .route("/api/snapshot", get(live::snapshot))
+        .route("/api/latest", get(live::latest))
         .route("/api/map", get(map))
         .route("/api/map/source", get(map_source))
         .route("/api/series", get(lookups::series))
         .route("/api/past", get(lookups::past))
         .route("/api/handover", get(lookups::hand_over))
         .route("/api/handover.pdf", get(lookups::hand_over_sheet))
-        .route("/api/cameras/{id}/frame", get(frame))
+        .route("/api/cameras/{id}/frame", get(live::frame))
         .route("/api/cameras/{id}/boxes", get(lookups::boxes))
         .route("/api/query", get(query::query).post(query::query).layer(DefaultBodyLimit::max(query::LONGEST_SQL)))
         .route("/api/alerts", get(lookups::alerts))
@@ -376,52 +372,6 @@ async fn scene(State(shared): State<Arc<Shared>>, asked: Asked, body: orders::Bo
 
 async fn openapi() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], include_str!("../assets/openapi.json")).into_response()
-}
-
-async fn events(State(shared): State<Arc<Shared>>, Extension(cut): Extension<Cut>) -> Response {
-    let Some(seat) = shared.desk.seat(shared.config.screen_queue, shared.config.max_screens, cut.0).await else {
-        return refusal(StatusCode::SERVICE_UNAVAILABLE, "no room for another screen");
-    };
-    let first = stream::once(async { seat.snapshot });
-    let body = Body::from_stream(first.chain(ReceiverStream::new(seat.events)).map(Ok::<Bytes, Infallible>));
-    ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()
-}
-
-async fn snapshot(State(shared): State<Arc<Shared>>) -> Response {
-    json_or_stopping(shared.desk.snapshot().await)
-}
-
-pub(crate) fn json_or_stopping(json: Option<Bytes>) -> Response {
-    match json {
-        Some(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
-        None => refusal(StatusCode::SERVICE_UNAVAILABLE, "the processor is stopping"),
-    }
-}
-
-/// The newest readings, of one stream, one key, or all; with their age by the processor's clock, in milliseconds.
-/// Of these only.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Wanted {
-    stream: Option<String>,
-    key: Option<String>,
-}
-
-async fn latest(State(shared): State<Arc<Shared>>, wanted: Result<Query<Wanted>, QueryRejection>) -> Response {
-    match wanted {
-        Ok(Query(Wanted { stream, key })) => json_or_stopping(shared.desk.latest(stream, key).await),
-        Err(rejection) => refusal(rejection.status(), &rejection.body_text()),
-    }
-}
-
-async fn frame(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Response {
-    match shared.backend.frame(&id) {
-        Some(picture) => {
-            let captured = (HeaderName::from_static("x-captured-at"), HeaderValue::from(picture.at.as_millis()));
-            ([captured, (header::CONTENT_TYPE, HeaderValue::from_static("image/jpeg"))], picture.jpeg).into_response()
-        }
-        None => refusal(StatusCode::NOT_FOUND, "no frame of this camera"),
-    }
 }
 
 pub(crate) fn refusal(status: StatusCode, why: &str) -> Response {

@@ -1,0 +1,42 @@
+//! A stretch of the past in the words of the live stream, so that the page plays it by the code that plays the present.
+//!
+//! Invariant: put together beside the hub: hours of readings delay no screen.
+
+use std::collections::BTreeMap;
+
+use huong_types::{Span, Timestamp};
+
+use crate::assets;
+use crate::hub::shown;
+use crate::model::{Figures, Past, WallClock};
+use crate::view::{Moment, Places, Replay, Scene, Snapshot, Step, ValueView};
+
+/// What changed is told in steps of this length.
+const MOMENT: Span = Span::from_secs(10);
+
+/// The snapshot at `from`, then what changed, as JSON.
+pub(crate) fn replay(places: &Places, past: &Past, from: Timestamp) -> serde_json::Result<Vec<u8>> {
+    let (scene, figures) = (Scene::default(), Figures::default());
+    let snapshot = Snapshot {
+        scene: &scene,
+        build: assets::build(),
+        seq: 0,
+        clock: WallClock { now: from, rate: 0.0 },
+        places,
+        alerts: past.alerts.iter().collect(),
+        values: past.values.iter().map(ValueView::from).collect(),
+        camera_states: Vec::new(),
+        figures: &figures,
+        accounts: Vec::new(),
+    };
+    let mut moments: BTreeMap<Timestamp, Moment> = BTreeMap::new();
+    for step in past.steps.iter().filter(|step| shown(step)) {
+        let at = step.decided.floor(MOMENT);
+        moments.entry(at).or_insert_with(|| Moment::new(at)).alerts.push(Step::from(step));
+    }
+    for reading in &past.readings {
+        let at = reading.at.floor(MOMENT);
+        moments.entry(at).or_insert_with(|| Moment::new(at)).values.push(ValueView::from(reading));
+    }
+    serde_json::to_vec(&Replay { snapshot, deltas: moments.into_values().collect() })
+}
