@@ -36,7 +36,7 @@ interface RecordFile {
   camera: { name: string };
   place: string;
   clock: unknown;
-  law: { law: Record<string, unknown>; provision: Record<string, unknown> } | null;
+  law: { law: { name: string; version: string }; provision: { code: string; text: string; fine: string; points: number } } | null;
   plate: { text: string | null; raw: string; confidence: number; unread: string | null } | null;
   pictures: { file: string; moment: string; at: Moment; signal: { signal: string; state: string; since: number; confidence: number } | null }[];
   crop: { file: string } | null;
@@ -148,8 +148,10 @@ export class ViolationsView {
     ];
     if (plate) about.push([pair(both("violation.raw")), `${plate.raw} (${number(Math.round(plate.confidence * 100), "1")} %)`]);
     for (const why of record.void) about.push([pair(both("violation.voided")), pair(named("void", why))]);
-    for (const part of [record.law?.law, record.law?.provision]) {
-      for (const [name, value] of Object.entries(part ?? {})) if (typeof value === "string" || typeof value === "number") about.push([name, String(value)]);
+    if (record.law) {
+      const { law, provision } = record.law;
+      about.push([pair(both("violation.provision")), `${provision.text} (${provision.code}; ${law.name}, ${law.version})`]);
+      about.push([pair(both("violation.fine")), pair(both("violation.fined", { fine: provision.fine, points: provision.points }))]);
     }
     const address = (file: string) => path("records", record.id, "files", file);
     const frames = record.pictures.map(({ file, at }) => {
