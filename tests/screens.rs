@@ -83,7 +83,7 @@ fn the_consoles_whole_way() {
     let report = truc.get(&format!("/api/handover?from={from}&to={to}")).json();
     assert!(report["open"].as_array().expect("a list").iter().any(|open| open["id"] == *alert), "{report}");
     assert!(report["raised"].as_u64().is_some_and(|raised| raised >= 1), "{report}");
-    assert_eq!((&report["by"], &report["acknowledged"]), (&json!("truc"), &json!([{ "by": "an", "n": 1 }])), "{report}");
+    assert_eq!((&report["by"], &report["acknowledged"]), (&json!("truc"), &json!([{ "by": "Nguyễn Văn An", "n": 1 }])), "{report}");
     let sheet = truc.get(&format!("/api/handover.pdf?from={from}&to={to}"));
     assert_eq!((sheet.status, &*sheet.header("content-type")), (200, "application/pdf"), "{}", sheet.text());
     let sheet = letters(&sheet.body, dir.path());
@@ -138,7 +138,7 @@ fn the_link(viewer: &Client, alert: &str, mut letter: impl FnMut() -> String) ->
     let followed = viewer.post(&format!("/api/link/{token}"), &json!({}));
     assert_eq!(followed.status, 200, "{}", followed.text());
     wait_for("the acknowledgement", || {
-        Some(viewer.get(&format!("/api/link/{token}")).json()).filter(|link| link["alert"]["ack"]["by"] == "an")
+        Some(viewer.get(&format!("/api/link/{token}")).json()).filter(|link| link["alert"]["ack"]["by"] == "Nguyễn Văn An")
     });
     token
 }
@@ -162,7 +162,7 @@ fn the_life(viewer: &Client, alert: &str) {
     let expected =
         [(json!("comment"), json!("Chị Trúc"), json!("đã gọi tổ trực Kim Long")), (json!("coming"), json!("Anh Sơn"), json!(""))];
     assert_eq!(notes, expected.iter().map(|(kind, by, text)| (kind, by, text)).collect::<Vec<_>>(), "{life}");
-    assert_eq!((&life["alert"]["assigned"]["to"], &life["alert"]["ack"]["by"]), (&json!("Anh Sơn"), &json!("an")));
+    assert_eq!((&life["alert"]["assigned"]["to"], &life["alert"]["ack"]["by"]), (&json!("Anh Sơn"), &json!("Nguyễn Văn An")));
     assert_eq!(
         life["series"][0],
         json!({ "stream": "water_level", "key": "kimlong", "field": "value", "levels": life["series"][0]["levels"] })
