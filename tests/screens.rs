@@ -88,7 +88,7 @@ fn the_consoles_whole_way() {
     assert_eq!((sheet.status, &*sheet.header("content-type")), (200, "application/pdf"), "{}", sheet.text());
     let sheet = letters(&sheet.body, dir.path());
     for line in
-        ["BIÊN BẢN GIAO CA", "Kim Long", "đã gọi tổ trực Kim Long", "giao cho Anh Sơn", "Anh Sơn đang đến", "an: 1", "Người nhận ca"]
+        ["BIÊN BẢN GIAO CA", "Kim Long", "đã gọi tổ trực Kim Long", "giao cho Anh Sơn", "Anh Sơn đang đến", "Nguyễn Văn An: 1", "Người nhận ca"]
     {
         assert!(sheet.contains(line), "{line} in {sheet}");
     }
