@@ -87,9 +87,15 @@ fn the_consoles_whole_way() {
     let sheet = truc.get(&format!("/api/handover.pdf?from={from}&to={to}"));
     assert_eq!((sheet.status, &*sheet.header("content-type")), (200, "application/pdf"), "{}", sheet.text());
     let sheet = letters(&sheet.body, dir.path());
-    for line in
-        ["BIÊN BẢN GIAO CA", "Kim Long", "đã gọi tổ trực Kim Long", "giao cho Anh Sơn", "Anh Sơn đang đến", "Nguyễn Văn An: 1", "Người nhận ca"]
-    {
+    for line in [
+        "BIÊN BẢN GIAO CA",
+        "Kim Long",
+        "đã gọi tổ trực Kim Long",
+        "giao cho Anh Sơn",
+        "Anh Sơn đang đến",
+        "Nguyễn Văn An: 1",
+        "Người nhận ca",
+    ] {
         assert!(sheet.contains(line), "{line} in {sheet}");
     }
     the_past(&viewer, &alert, now);
