@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::asked::Asked;
+use crate::auth::Caller;
 use crate::model::{Evidence, Found, History, Push, RecordsWanted, Trouble};
 use crate::orders::{self, line, parse};
 use crate::replay::replay;
@@ -292,12 +293,25 @@ pub(crate) async fn link(State(shared): Here, asked: Asked, Path(token): Path<St
 }
 
 pub(crate) async fn follow_link(State(shared): Here, asked: Asked, Path(token): Path<String>) -> Response {
-    // The token is the right itself: it goes into no log.
-    step(&shared, &asked, "acknowledge-by-link", "", Push::FollowLink { token }).await
+    // The token is the right itself: it goes into no log, and says itself whose it is.
+    let done = shared.backend.push(asked.who(), Push::FollowLink { token }).await;
+    let (person, alert) = claim(&done);
+    let asked = Asked { caller: Caller { name: Some(person), ..asked.caller }, ..asked };
+    noted(&shared, &asked, "acknowledge-by-link", &alert, done).await
+}
+
+/// Whose a link is, and which alert's; nothing of one that is worth nothing.
+fn claim(done: &Result<Found, Trouble>) -> (String, String) {
+    let Ok(Found::Json(claim)) = done else { return Default::default() };
+    let said = |name: &str| claim[name].as_str().unwrap_or_default().to_owned();
+    (said("person"), said("id"))
 }
 
 async fn step(shared: &Shared, asked: &Asked, action: &str, target: &str, question: Push) -> Response {
-    let done = shared.backend.push(asked.who(), question).await;
+    noted(shared, asked, action, target, shared.backend.push(asked.who(), question).await).await
+}
+
+async fn noted(shared: &Shared, asked: &Asked, action: &str, target: &str, done: Result<Found, Trouble>) -> Response {
     let outcome = done.as_ref().err().map_or_else(|| "done".to_owned(), ToString::to_string);
     match asked.note(shared, action, target, &outcome).await {
         Ok(()) => answer(done),
