@@ -112,8 +112,8 @@ fn series(shared: &Shared, alert: &Alert) -> Vec<Value> {
         fields(&alert.stream).into_iter().flatten().map(|field| (alert.stream.clone(), alert.key.clone(), field)).collect();
     let above = station.and_then(|station| station.links.get("upstream")).into_iter().flatten();
     let above = above.filter_map(|id| shared.registry.station(id));
-    let here = Name::new(&alert.key);
-    let rain = shared.registry.stations.iter().filter(|other| other.links.get("downstream").is_some_and(|links| links.contains(&here)));
+    let rain =
+        shared.registry.stations.iter().filter(|other| other.links.get("downstream").is_some_and(|links| links.contains(&alert.key)));
     for other in rain.filter(|other| other.kind == *"rain").chain(above) {
         for stream in &other.streams {
             let telling = ["value", "level", "q_in", "q_out"];

@@ -99,12 +99,7 @@ pub(crate) fn office(path: Option<&Path>, store: &Path, registry: &Arc<Registry>
 }
 
 /// Answers what the screens ask of pushes, for the person `who`; short waits for the disk only.
-pub(crate) async fn answer(shared: Arc<Shared>, who: String, question: Push) -> Result<Found, Trouble> {
-    if let Push::Link { token } | Push::FollowLink { token } = &question {
-        let follow = matches!(question, Push::FollowLink { .. });
-        return link(&shared, token, follow).await;
-    }
-    let office = Arc::clone(&shared.office);
+pub(crate) async fn answer(office: Arc<Office>, who: String, question: Push) -> Result<Found, Trouble> {
     tokio::task::spawn_blocking(move || at_desk(&office, &who, question)).await.map_err(|error| Trouble::Failed(error.to_string()))?
 }
 
@@ -122,6 +117,9 @@ fn at_desk(office: &Office, who: &str, question: Push) -> Result<Found, Trouble>
             Some(key) => Ok(Found::Json(json!({ "key": key }))),
             None => Err(Trouble::Absent("no web push is configured: set subject in [push] of the file of people".to_owned())),
         },
+        Push::Subscribe(_) if office.name_of(who).is_none() => {
+            Err(Trouble::Refused(format!("`{who}` is no [[person]] of the file of people: nothing would ever come")))
+        }
         Push::Subscribe(subscription) => {
             let subscribed = office.subscriptions().subscribe(who, subscription.to_string().as_bytes());
             subscribed.map(|()| done()).map_err(|error| Trouble::Wrong(error.to_string()))
@@ -144,17 +142,16 @@ fn at_desk(office: &Office, who: &str, question: Push) -> Result<Found, Trouble>
         Push::Feed => {
             office.cap().feed(office.links().base().unwrap_or_default()).map(|bytes| xml(bytes, "application/atom+xml")).map_err(failed)
         }
-        Push::Link { .. } | Push::FollowLink { .. } => Err(Trouble::Failed("a link is not the desk's".to_owned())),
     }
 }
 
 /// What a message's link is about; following it acknowledges in the name of whom the message was for.
-async fn link(shared: &Arc<Shared>, token: &str, follow: bool) -> Result<Found, Trouble> {
-    let claim = shared.office.links().check(token, shared.clock.now()).map_err(|bad| Trouble::Absent(bad.to_string()))?;
+pub(crate) async fn link(shared: Arc<Shared>, token: String, follow: bool) -> Result<Found, Trouble> {
+    let claim = shared.office.links().check(&token, shared.clock.now()).map_err(|bad| Trouble::Absent(bad.to_string()))?;
     let name = shared.office.name_of(&claim.person).unwrap_or(&claim.person).to_owned();
     if follow {
         let order = Order::Acknowledge { alert: claim.alert.to_string(), by: name.clone() };
-        Screens(Arc::clone(shared)).order(order).await.map_err(|error| match error {
+        Screens(Arc::clone(&shared)).order(order).await.map_err(|error| match error {
             OrderError::NotFound(_) => Trouble::Refused("the alert is over".to_owned()),
             OrderError::Refused(why) => Trouble::Refused(why),
             OrderError::Stopping => Trouble::Busy("the processor is stopping".to_owned()),

@@ -6,7 +6,8 @@ use futures_util::future::BoxFuture;
 use huong_evidence::Line;
 use huong_notify::Sinks;
 use huong_store::Asker;
-use huong_types::{Order, Timestamp};
+use huong_types::{BoundingBox, Detection, Order, Timestamp};
+use huong_vision::{FrameLimits, validate_jpeg};
 use huong_wall::{
     AccountLedger, Action, Backend, CameraNow, Evidence, Family, Figures, Found, FrameFigures, History, MirrorFigures, OrderError, Past,
     Picture, Push, QueryError, QueryFormat, Rows, RuleFigures, SinkFigures, Trouble, WallClock,
@@ -78,7 +79,16 @@ impl Backend for Screens {
 
     fn boxes(&self, camera: &str) -> Option<Value> {
         let lens = self.0.lenses.get(self.0.registry.camera_position(camera)?)?;
-        lens.boxes.load().as_deref().cloned()
+        let (found, latest) = (lens.found.load_full()?, lens.latest.load_full()?);
+        // A camera's pictures are of one size.
+        let (width, height) = validate_jpeg(&latest.jpeg, &FrameLimits::default()).ok()?;
+        let (at, detections) = found.as_ref();
+        let part = |pixels: f32, of: u32| f64::from(pixels) / f64::from(of);
+        let told = |one: &Detection| {
+            let BoundingBox { x, y, width: w, height: h } = one.bbox;
+            json!({ "label": one.label, "score": one.score, "x": part(x, width), "y": part(y, height), "w": part(w, width), "h": part(h, height) })
+        };
+        Some(json!({ "at": at, "width": width, "height": height, "boxes": detections.iter().map(told).collect::<Vec<_>>() }))
     }
 
     fn history(&self, who: String, question: History) -> BoxFuture<'static, Result<Found, Trouble>> {
@@ -100,7 +110,11 @@ impl Backend for Screens {
     }
 
     fn push(&self, who: String, question: Push) -> BoxFuture<'static, Result<Found, Trouble>> {
-        Box::pin(push::answer(Arc::clone(&self.0), who, question))
+        Box::pin(push::answer(Arc::clone(&self.0.office), who, question))
+    }
+
+    fn link(&self, token: String, follow: bool) -> BoxFuture<'static, Result<Found, Trouble>> {
+        Box::pin(push::link(Arc::clone(&self.0), token, follow))
     }
 
     fn note(&self, action: Action) -> BoxFuture<'static, Result<(), Trouble>> {

@@ -11,7 +11,7 @@ use huong_ingest::IngestStats;
 use huong_mirror::Mirror;
 use huong_notify::{Office, Sinks};
 use huong_store::{Queries, TransitionTail};
-use huong_types::{Alert, Frame, Inbound, LoadFigures, Name, Order, Registry, Span, Stream, Transition};
+use huong_types::{Alert, Detection, Frame, Inbound, LoadFigures, Name, Order, Registry, Span, Stream, Timestamp, Transition};
 use huong_wall::{AccountLedger, Action, Latency};
 use tokio::sync::oneshot;
 
@@ -51,8 +51,8 @@ pub(crate) struct VisionStats {
 #[derive(Default)]
 pub(crate) struct Lens {
     pub(crate) latest: ArcSwapOption<Frame>,
-    /// What was last found, as screens are told.
-    pub(crate) boxes: ArcSwapOption<serde_json::Value>,
+    /// What was last found, and in the picture of when.
+    pub(crate) found: ArcSwapOption<(Timestamp, Vec<Detection>)>,
     pub(crate) failing: std::sync::atomic::AtomicBool,
 }
 

@@ -10,10 +10,9 @@ use anyhow::{Context, Result};
 use huong_flow::{Ring, Stop};
 use huong_infer::{OnnxDetector, OnnxPlateFinder, OnnxPlateReader, Provider, load_openvino, load_runtime};
 use huong_ingest::ShedReason;
-use huong_types::{BoundingBox, Candidate, Detection, Frame, Inbound, Name, Origin, Reading, Registry, SignalState, Timestamp, Value};
+use huong_types::{Candidate, Frame, Inbound, Name, Origin, Reading, Registry, SignalState, Timestamp, Value};
 use huong_vision::plate::PlateEye;
-use huong_vision::{FrameLimits, Outcome, Pipeline, Schedule, ScheduleConfig, Views, Watch, validate_jpeg};
-use serde_json::json;
+use huong_vision::{Outcome, Pipeline, Schedule, ScheduleConfig, Views, Watch};
 
 use crate::config::VisionSection;
 use crate::shared::Shared;
@@ -99,7 +98,7 @@ impl Looker {
             lens.failing.store(outcome.is_none(), Ordering::Relaxed);
             let Some(outcome) = outcome else { continue };
             if !outcome.gated {
-                lens.boxes.store(Some(Arc::new(boxes(&frame, &outcome.detections))));
+                lens.found.store(Some(Arc::new((frame.at, outcome.detections))));
             }
             let age = shared.clock.now().since(frame.received);
             shared.vision.age.add(Duration::from_millis(u64::try_from(age.as_millis()).unwrap_or(0)));
@@ -113,18 +112,6 @@ impl Looker {
             }
         }
     }
-}
-
-/// What was found, as screens are told: corners and sizes as parts of the picture.
-fn boxes(frame: &Frame, found: &[Detection]) -> serde_json::Value {
-    let part = |pixels: f32, of: u32| f64::from(pixels) / f64::from(of.max(1));
-    // A frame that was looked at has a header that can be read.
-    let (width, height) = validate_jpeg(&frame.jpeg, &FrameLimits::default()).unwrap_or((1, 1));
-    let told = |one: &Detection| {
-        let BoundingBox { x, y, width: w, height: h } = one.bbox;
-        json!({ "label": one.label, "score": one.score, "x": part(x, width), "y": part(y, height), "w": part(w, width), "h": part(h, height) })
-    };
-    json!({ "at": frame.at, "width": width, "height": height, "boxes": found.iter().map(told).collect::<Vec<_>>() })
 }
 
 /// Waits for room: frames that come meanwhile replace each other, a candidate is not to be had again. The keeper stops after this thread.

@@ -218,25 +218,41 @@ impl Hub {
             Ok(json) => drop(reply.send(Bytes::from(json))),
             Err(error) => tracing::error!(%error, "an answer could not be written"),
         };
-        if let Ask::Latest { stream, key, reply } = ask {
-            let clock = backend.clock();
-            let wanted = |asked: &Option<String>, name: &Name| asked.as_ref().is_none_or(|asked| asked == name.as_str());
-            let readings = self.values.values().filter(|r| wanted(&stream, &r.stream) && wanted(&key, &r.key));
-            let values = readings.map(|reading| LatestView::new(reading, clock.now)).collect();
-            return json(serde_json::to_vec(&Latest { clock, values }), reply);
-        }
-        let ask = match ask {
+        match ask {
+            Ask::Latest { stream, key, reply } => {
+                let clock = backend.clock();
+                let wanted = |asked: &Option<String>, name: &Name| asked.as_ref().is_none_or(|asked| asked == name.as_str());
+                let readings = self.values.values().filter(|r| wanted(&stream, &r.stream) && wanted(&key, &r.key));
+                let values = readings.map(|reading| LatestView::new(reading, clock.now)).collect();
+                json(serde_json::to_vec(&Latest { clock, values }), reply);
+            }
             Ask::Pin { scene } => {
                 self.seq += 1;
-                let delta = Delta { scene: Some(&scene), ..Delta::new(self.seq, backend.clock()) };
-                let text = event("delta", self.seq, &delta);
+                let text = event("delta", self.seq, &Delta { scene: Some(&scene), ..Delta::new(self.seq, backend.clock()) });
                 self.fan_out(text);
                 self.scene = scene;
-                return;
             }
-            ask => ask,
-        };
-        let snapshot = Snapshot {
+            Ask::Snapshot { reply } => json(serde_json::to_vec(&self.snapshot(backend)), reply),
+            Ask::Seat { queue, limit, cut, reply } => {
+                self.screens.retain(|screen| !screen.events.is_closed());
+                if self.screens.len() >= limit {
+                    return drop(reply.send(None));
+                }
+                match event("snapshot", self.seq, &self.snapshot(backend)) {
+                    Ok(snapshot) => {
+                        let (sender, events) = mpsc::channel(queue);
+                        self.screens.push(Screen { events: sender, cut });
+                        drop(reply.send(Some(Seat { snapshot, events })));
+                    }
+                    Err(error) => tracing::error!(%error, "a snapshot could not be written"),
+                }
+                self.desk.stats.screens.store(self.screens.len() as u64, Ordering::Relaxed);
+            }
+        }
+    }
+
+    fn snapshot(&self, backend: &dyn Backend) -> Snapshot<'_> {
+        Snapshot {
             scene: &self.scene,
             build: assets::build(),
             seq: self.seq,
@@ -247,25 +263,6 @@ impl Hub {
             camera_states: self.cameras.values().collect(),
             figures: &self.figures,
             accounts: backend.accounts(),
-        };
-        match ask {
-            Ask::Latest { .. } | Ask::Pin { .. } => {}
-            Ask::Snapshot { reply } => json(serde_json::to_vec(&snapshot), reply),
-            Ask::Seat { queue, limit, cut, reply } => {
-                self.screens.retain(|screen| !screen.events.is_closed());
-                if self.screens.len() >= limit {
-                    return drop(reply.send(None));
-                }
-                match event("snapshot", self.seq, &snapshot) {
-                    Ok(snapshot) => {
-                        let (sender, events) = mpsc::channel(queue);
-                        self.screens.push(Screen { events: sender, cut });
-                        drop(reply.send(Some(Seat { snapshot, events })));
-                    }
-                    Err(error) => tracing::error!(%error, "a snapshot could not be written"),
-                }
-                self.desk.stats.screens.store(self.screens.len() as u64, Ordering::Relaxed);
-            }
         }
     }
 

@@ -288,13 +288,13 @@ pub(crate) async fn atom(State(shared): Here, asked: Asked) -> Response {
 }
 
 /// What a message's link is about. Opening it changes nothing: programs that check mail follow links.
-pub(crate) async fn link(State(shared): Here, asked: Asked, Path(token): Path<String>) -> Response {
-    answer(shared.backend.push(asked.who(), Push::Link { token }).await)
+pub(crate) async fn link(State(shared): Here, Path(token): Path<String>) -> Response {
+    answer(shared.backend.link(token, false).await)
 }
 
 pub(crate) async fn follow_link(State(shared): Here, asked: Asked, Path(token): Path<String>) -> Response {
     // The token is the right itself: it goes into no log, and says itself whose it is.
-    let done = shared.backend.push(asked.who(), Push::FollowLink { token }).await;
+    let done = shared.backend.link(token, true).await;
     let (person, alert) = claim(&done);
     let asked = Asked { caller: Caller { name: Some(person), ..asked.caller }, ..asked };
     noted(&shared, &asked, "acknowledge-by-link", &alert, done).await

@@ -53,6 +53,9 @@ pub trait Backend: Send + Sync + 'static {
     /// What is pushed to people, and warnings for the public.
     fn push(&self, who: String, question: Push) -> BoxFuture<'static, Result<Found, Trouble>>;
 
+    /// What the link of a message is about, by its token; followed, it acknowledges for whom the message was.
+    fn link(&self, token: String, follow: bool) -> BoxFuture<'static, Result<Found, Trouble>>;
+
     /// Writes down who did what; resolves when it is on disk. What cannot be written down is not done.
     fn note(&self, action: Action) -> BoxFuture<'static, Result<(), Trouble>>;
 
@@ -141,13 +144,6 @@ pub enum Push {
         id: String,
     },
     Feed,
-    /// What the link of a message is about, and what it does.
-    Link {
-        token: String,
-    },
-    FollowLink {
-        token: String,
-    },
 }
 
 /// What was found.

@@ -10,10 +10,10 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use huong_types::Span;
-use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
 use crate::gate::hex;
+use crate::users::new_token;
 
 /// Sessions of one name; one more ends the oldest.
 const OF_ONE: usize = 16;
@@ -63,9 +63,7 @@ impl Sessions {
     /// # Errors
     /// In words, when the session cannot be kept.
     pub(crate) fn begin(&self, user: &str) -> Result<String, String> {
-        let mut bytes = [0_u8; 32];
-        SystemRandom::new().fill(&mut bytes).map_err(|_| "the system gives no random numbers".to_owned())?;
-        let cookie = hex(&bytes);
+        let cookie = new_token()?;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|_, session| self.lives(session));
         while open.values().filter(|session| session.user == user).count() >= OF_ONE {

@@ -8,6 +8,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::auth::{Mistake, Role, entries};
 use crate::config::WallConfig;
+use crate::gate::hex;
 
 /// The users of `[wall]`.
 #[derive(Clone, Debug, Default)]
@@ -77,9 +78,13 @@ impl Users {
 /// # Errors
 /// In words, when the system gives no random numbers.
 pub fn new_token() -> Result<String, String> {
-    let mut bytes = [0_u8; 24];
+    Ok(hex(&random::<32>()?))
+}
+
+fn random<const N: usize>() -> Result<[u8; N], String> {
+    let mut bytes = [0; N];
     SystemRandom::new().fill(&mut bytes).map_err(|_| "the system gives no random numbers".to_owned())?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(bytes)
 }
 
 /// A line of the users' file.
@@ -93,9 +98,7 @@ pub fn user_line(role: Role, name: &str, password: &str) -> Result<String, Strin
     if password.chars().count() < SHORTEST || password.len() > LONGEST {
         return Err(format!("password: found {} characters, expected {SHORTEST} to {LONGEST}", password.chars().count()));
     }
-    let mut salt = [0_u8; 16];
-    SystemRandom::new().fill(&mut salt).map_err(|_| "the system gives no random numbers".to_owned())?;
-    let salt = SaltString::encode_b64(&salt).map_err(|error| error.to_string())?;
+    let salt = SaltString::encode_b64(&random::<16>()?).map_err(|error| error.to_string())?;
     let hash = Argon2::default().hash_password(password.as_bytes(), &salt).map_err(|error| error.to_string())?;
     Ok(format!("{} {name} {hash}", role.as_str()))
 }
