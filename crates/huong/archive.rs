@@ -3,6 +3,7 @@
 //! Invariant: what is answered is from the store, bounded like any query; what holds now is from the last commit.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use huong_evidence::{Part, paper};
 use huong_store::{Asker, Curve, Fault, StoreError};
@@ -78,7 +79,10 @@ async fn alert(shared: &Shared, asker: Asker, id: &str) -> Result<Value, Trouble
     let alert = alert.ok_or_else(|| Trouble::Absent(format!("no alert of the last 30 days has the id `{id}`")))?;
     let cause = steps.iter().rev().map(|step| &step.cause).find(|cause| !cause.is_empty()).cloned().unwrap_or_default();
     let skip = steps.len().saturating_sub(LISTED);
-    let deliveries = shared.office.receipts(id).map_err(|error| Trouble::Failed(error.to_string()))?;
+    // Up to two files of some megabytes, read on a thread that may wait for them.
+    let (office, of) = (Arc::clone(&shared.office), id.to_owned());
+    let deliveries = tokio::task::spawn_blocking(move || office.receipts(&of)).await;
+    let deliveries = deliveries.map_err(|error| Trouble::Failed(error.to_string()))?.map_err(|error| Trouble::Failed(error.to_string()))?;
     let listed: Vec<Value> = steps.drain(..).skip(skip).map(|step| told_step(&step)).collect();
     Ok(json!({
         "alert": alert,

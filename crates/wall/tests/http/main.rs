@@ -2,4 +2,5 @@
 
 mod events;
 mod roles;
+mod sessions;
 mod support;
