@@ -255,7 +255,8 @@ impl System {
                 (config.mqtt.clone(), config.folders, clock.shared(), Arc::clone(&ring), Arc::clone(&shared.ingest), entrance.clone());
             ingest.spawn_on(async move { Ok(run_readings(mqtt, folders, decoder, now, ring, acks_in, stats, stop).await?) }, handle);
         }
-        {
+        // Without cameras there is nothing to subscribe to.
+        if !config.registry.cameras.is_empty() {
             let (mqtt, now, stats, stop) = (config.mqtt, clock.shared(), Arc::clone(&shared.ingest), entrance.clone());
             let (registry, mailbox, limits, prefix) =
                 (config.registry, Arc::clone(&shared.mailbox), config.vision.pipeline().limits, config.prefix);

@@ -3,6 +3,7 @@
 //!
 //! Invariant: what `push` accepted is popped once, in the order of each producer.
 
+use std::collections::VecDeque;
 use std::fmt;
 
 use crate::Waker;
@@ -30,6 +31,20 @@ impl<T: Send> Ring<T> {
         self.queue.push(value)?;
         self.waker.wake();
         Ok(())
+    }
+
+    /// Appends from the front of `values` what there is room for, and wakes the consumers once. What is left stays, in order.
+    pub fn append(&self, values: &mut VecDeque<T>) {
+        let before = values.len();
+        while let Some(value) = values.pop_front() {
+            if let Err(back) = self.queue.push(value) {
+                values.push_front(back);
+                break;
+            }
+        }
+        if values.len() < before {
+            self.waker.wake();
+        }
     }
 
     pub fn pop(&self) -> Option<T> {

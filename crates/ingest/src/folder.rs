@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 use tokio::time::sleep;
 use tracing::{error, warn};
 
-use crate::link::Message;
+use crate::packets::Message;
 use crate::readings::Arrived;
 
 /// A folder whose files are messages: a section `[[folder]]`.
@@ -114,7 +114,7 @@ pub(crate) struct Folder {
     pub(crate) number: u64,
     /// Bytes of a file; of a larger one only the first are read.
     pub(crate) limit: usize,
-    pub(crate) queue: mpsc::Sender<Arrived>,
+    pub(crate) queue: mpsc::Sender<Vec<Arrived>>,
     pub(crate) acks: UnboundedReceiver<AckToken>,
     pub(crate) stop: Stop,
 }
@@ -232,8 +232,8 @@ impl Folder {
         let topic = format!("{}/{name}", self.config.topic);
         let (verdict, usable) = oneshot::channel();
         files.waiting.insert(packet_id, Fed { name, stamp, usable });
-        let message = Message { topic, payload, packet_id: Some(packet_id), capture_time: None };
-        self.queue.send(Arrived { message, length, ack: Some(ack), verdict: Some(verdict) }).await.is_ok()
+        let message = Message { topic: topic.into(), payload, packet_id: Some(packet_id), capture_time: None };
+        self.queue.send(vec![Arrived { message, length, ack: Some(ack), verdict: Some(verdict) }]).await.is_ok()
     }
 
     /// The content, or the first bytes and the whole length of what is too large.

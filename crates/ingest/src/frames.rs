@@ -7,8 +7,8 @@ use std::sync::Arc;
 use huong_flow::{Mailbox, Ring, Stop};
 use huong_types::{AckToken, Frame, Inbound, Name, Registry, Reject, RejectReason, Timestamp};
 
-use crate::link::{Message, Role};
-use crate::session::{Deliver, Session};
+use crate::packets::{Message, Role};
+use crate::session::{Deliver, Outgoing, Session};
 use crate::{Clock, IngestError, IngestStats, MqttConfig, ShedReason};
 
 /// Looks at a JPEG's header without decoding it: width and height in pixels, or why it is refused.
@@ -38,8 +38,8 @@ pub async fn run_frames(
     let filters = vec![format!("{root}+/frame/#")];
     let counters = Arc::clone(&stats);
     let mut cameras = Cameras { root, registry, clock, check, mailbox, ring, stats, config: config.clone() };
-    let session = Session { config, role: Role::Frames, filters, stop };
-    session.run(None, None, &counters.void_acks, &counters.frames, &mut cameras).await
+    let session = Session { config, role: Role::Frames, filters, own_thread: false, stop };
+    session.run(Outgoing::default(), &counters.void_acks, &counters.frames, &mut cameras).await
 }
 
 struct Cameras {
@@ -54,12 +54,13 @@ struct Cameras {
 }
 
 impl Deliver for Cameras {
-    async fn deliver(&mut self, message: Message, _: Option<AckToken>) {
+    fn take(&mut self, message: Message, _: Option<AckToken>) {
         let now = (self.clock)();
-        let (slot, frame) = match self.frame(&message, now) {
+        let topic = String::from_utf8_lossy(&message.topic);
+        let (slot, frame) = match self.frame(&topic, &message, now) {
             Ok(found) => found,
             Err(reject) => {
-                let kept = reject.quarantine(now, &message.topic, Some(Name::new("frames")), None, &message.payload);
+                let kept = reject.quarantine(now, &topic, Some(Name::new("frames")), None, &message.payload);
                 // Before the push, so that nobody sees more leave than came in.
                 self.stats.rejected.add(1);
                 if let Err(left) = self.ring.push(Inbound { rejected: vec![kept], ..Inbound::default() }) {
@@ -72,11 +73,13 @@ impl Deliver for Cameras {
         // The mailbox counts what it replaces.
         self.mailbox.publish(slot, frame);
     }
+
+    async fn settle(&mut self) {}
 }
 
 impl Cameras {
-    fn frame(&self, message: &Message, now: Timestamp) -> Result<(usize, Frame), Reject> {
-        let mut levels = message.topic.strip_prefix(&self.root).unwrap_or_default().split('/');
+    fn frame(&self, topic: &str, message: &Message, now: Timestamp) -> Result<(usize, Frame), Reject> {
+        let mut levels = topic.strip_prefix(&self.root).unwrap_or_default().split('/');
         let id = levels.next().unwrap_or_default();
         let (_, in_topic, more) = (levels.next(), levels.next(), levels.next());
         if more.is_some() {

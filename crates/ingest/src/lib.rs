@@ -8,14 +8,15 @@ mod broker;
 mod config;
 mod folder;
 mod frames;
-mod link;
 mod multipart;
+mod packets;
 mod posts;
 mod publish;
 mod readings;
 mod session;
 mod stats;
 mod tls;
+mod wire;
 
 use std::io;
 use std::net::SocketAddr;

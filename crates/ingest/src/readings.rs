@@ -1,30 +1,35 @@
 //! Readings: from the broker at QoS 1 and from folders, acknowledged once durable.
 //!
-//! Network and decoding are two tasks with a bounded queue between, so that both cores work and a full ring holds back the broker:
-//! nothing at QoS 1 is dropped, it waits unacknowledged at the broker, and a file waits in its folder.
+//! Network and decoding share one thread, and hand on what came together: one wake-up for many messages. A full ring holds back the
+//! broker: nothing at QoS 1 is dropped, it waits unacknowledged at the broker, and a file waits in its folder.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use huong_flow::{Ring, Stop};
 use huong_types::decode::{Decoder, Limits};
-use huong_types::{AckToken, Inbound, Quarantined};
+use huong_types::{AckToken, Inbound, Publish, Quarantined};
+use tokio::runtime::Builder;
+use tokio::select;
 use tokio::sync::mpsc::{self, UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::sleep;
 
 use crate::folder::{FIRST_FOLDER, Folder};
-use crate::link::{Message, Role};
-use crate::session::{Deliver, Session};
+use crate::packets::{Message, Role};
+use crate::session::{Deliver, Outgoing, Session};
 use crate::{Clock, FolderConfig, IngestError, IngestStats, MqttConfig, ShedReason};
 
 /// Commands that wait for the connection; what finds no room is asked for again by the next message that needs it.
 const COMMANDS: usize = 64;
+/// Reads of the network, and files, that wait to be decoded.
+const BATCHES: usize = 16;
 
-/// Receives, decodes and hands over readings until `stop` is set. What comes back through `acks` is acknowledged to the broker;
-/// the rest it sends again after the next connection. Files of `folders` go the same way, and are moved away instead.
+/// Receives, decodes and hands over readings until `stop` is set, on a thread of its own. What comes back through `acks` is acknowledged
+/// to the broker; the rest it sends again after the next connection. Files of `folders` go the same way, and are moved away instead.
 ///
 /// A packet above `max_packet_readings`: an MQTT 5 broker is told the limit and discards such packets itself. Where one comes all
 /// the same it ends the connection, is logged as an error once and counted, and from then on such packets are received (to MQTT's
@@ -43,43 +48,73 @@ pub async fn run_readings(
     stats: Arc<IngestStats>,
     stop: Stop,
 ) -> Result<(), IngestError> {
+    // Whoever drops this future wants the thread to end, too.
+    let (wanted, unwanted) = oneshot::channel::<()>();
+    let body = move || {
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| IngestError::Task(error.to_string()))?;
+        runtime.block_on(async {
+            select! {
+                outcome = receive(config, folders, decoder, clock, ring, acks, stats, stop) => outcome,
+                _gone = unwanted => Ok(()),
+            }
+        })
+    };
+    let outcome = spawn_blocking(body).await;
+    drop(wanted);
+    outcome.unwrap_or_else(|error| Err(IngestError::Task(error.to_string())))
+}
+
+#[expect(clippy::too_many_arguments, reason = "as above")]
+async fn receive(
+    config: MqttConfig,
+    folders: Vec<FolderConfig>,
+    decoder: Decoder,
+    clock: Clock,
+    ring: Arc<Ring<Inbound>>,
+    acks: UnboundedReceiver<AckToken>,
+    stats: Arc<IngestStats>,
+    stop: Stop,
+) -> Result<(), IngestError> {
     let limits = Limits { payload: config.max_payload, items: config.max_items };
     let mut decoder = decoder.with_limits(limits);
-    let (queue, mut waiting) = mpsc::channel(usize::from(config.receive_maximum));
+    let (queue, mut waiting) = mpsc::channel(BATCHES);
     let (commands, orders) = mpsc::channel(COMMANDS);
-    let session = Session { config, role: Role::Readings, filters: decoder.filters(), stop: stop.clone() };
+    let session = Session { config, role: Role::Readings, filters: decoder.filters(), own_thread: true, stop: stop.clone() };
     // A set, so that the other tasks end with this one when this one is dropped.
     let mut network = JoinSet::new();
     let acks = watch(folders, acks, &queue, limits.payload, &stop, &mut network);
     let counters = Arc::clone(&stats);
     network.spawn(async move {
-        let mut queue = Queue { queue, limit: limits.payload };
-        session.run(Some(acks), Some(orders), &counters.void_acks, &counters.readings, &mut queue).await
+        let mut queue = Queue { queue, taken: Vec::new(), limit: limits.payload };
+        let outgoing = Outgoing { acks: Some(acks), publishes: Some(orders) };
+        session.run(outgoing, &counters.void_acks, &counters.readings, &mut queue).await
     });
-    let mut batch = Vec::new();
-    'handing: while waiting.recv_many(&mut batch, 64).await > 0 {
-        for Arrived { message, length, ack, verdict } in batch.drain(..) {
-            let now = clock();
+    let mut decoded = VecDeque::new();
+    while let Some(batch) = waiting.recv().await {
+        // What was read together arrived together.
+        let now = clock();
+        let (mut readings, mut rejected) = (0, 0);
+        for Arrived { message, length, ack, verdict } in batch {
+            let topic = String::from_utf8_lossy(&message.topic);
             let mut inbound = match length {
-                None => decoder.decode(&message.topic, &message.payload, now),
-                Some(length) => decoder.refuse_large(&message.topic, &message.payload, length, now),
+                None => decoder.decode(&topic, &message.payload, now),
+                Some(length) => decoder.refuse_large(&topic, &message.payload, length, now),
             };
             inbound.ack = ack;
-            for command in std::mem::take(&mut inbound.commands) {
-                if commands.try_send(command).is_err() {
-                    stats.readings.unsent.add(1);
-                }
-            }
+            send(&mut inbound.commands, &commands, &stats);
             // Nobody listens where a folder has ended.
             let _told = verdict.map(|verdict| verdict.send(!inbound.readings.is_empty()));
-            let (readings, rejected) = (inbound.readings.len() as u64, inbound.rejected.len() as u64);
-            // Before the push, so that nobody sees more leave than came in.
-            stats.decoded.add(readings);
-            stats.rejected.add(rejected);
-            if let Err(left) = push(&ring, inbound, &stop).await {
-                stats.shed.add(&left, ShedReason::Stopping);
-                break 'handing;
-            }
+            readings += inbound.readings.len() as u64;
+            rejected += inbound.rejected.len() as u64;
+            decoded.push_back(inbound);
+        }
+        // Before the push, so that nobody sees more leave than came in.
+        stats.decoded.add(readings);
+        stats.rejected.add(rejected);
+        hand_over(&ring, &mut decoded, &stop).await;
+        if !decoded.is_empty() {
+            decoded.iter().for_each(|left| stats.shed.add(left, ShedReason::Stopping));
+            break;
         }
     }
     // Lets go of a network task that waits for room.
@@ -91,11 +126,19 @@ pub async fn run_readings(
     outcome
 }
 
+fn send(asked: &mut Vec<Publish>, commands: &mpsc::Sender<Publish>, stats: &IngestStats) {
+    for command in asked.drain(..) {
+        if commands.try_send(command).is_err() {
+            stats.readings.unsent.add(1);
+        }
+    }
+}
+
 /// Starts the folders and returns the acknowledgements that are the broker's: all of them when there are no folders.
 fn watch(
     folders: Vec<FolderConfig>,
     mut acks: UnboundedReceiver<AckToken>,
-    queue: &mpsc::Sender<Arrived>,
+    queue: &mpsc::Sender<Vec<Arrived>>,
     limit: usize,
     stop: &Stop,
     tasks: &mut JoinSet<Result<(), IngestError>>,
@@ -126,14 +169,12 @@ fn watch(
     brokers
 }
 
-/// Waits for room; gives it back when stopped before there was any.
-async fn push(ring: &Ring<Inbound>, inbound: Inbound, stop: &Stop) -> Result<(), Inbound> {
-    let mut held = inbound;
+/// Waits for room; what is left when stopped before there was enough stays in `decoded`.
+async fn hand_over(ring: &Ring<Inbound>, decoded: &mut VecDeque<Inbound>, stop: &Stop) {
     loop {
-        match ring.push(held) {
-            Ok(()) => return Ok(()),
-            Err(back) if !stop.is_set() => held = back,
-            Err(back) => return Err(back),
+        ring.append(decoded);
+        if decoded.is_empty() || stop.is_set() {
+            return;
         }
         // The ring does not tell of room, and there is none for as long as a rule or a disk takes: a short nap costs nothing.
         sleep(Duration::from_millis(1)).await;
@@ -150,20 +191,33 @@ pub(crate) struct Arrived {
 }
 
 struct Queue {
-    queue: mpsc::Sender<Arrived>,
+    queue: mpsc::Sender<Vec<Arrived>>,
+    /// Read together, and not handed over yet.
+    taken: Vec<Arrived>,
     limit: usize,
 }
 
 impl Deliver for Queue {
-    async fn deliver(&mut self, mut message: Message, ack: Option<AckToken>) {
+    fn take(&mut self, mut message: Message, ack: Option<AckToken>) {
         let whole = message.payload.len();
         let length = (whole > self.limit).then_some(whole as u64);
         if length.is_some() {
             // A copy of the head lets the rest go now; a slice would keep it all.
             message.payload = Bytes::copy_from_slice(&message.payload[..Quarantined::MAX_BYTES.min(whole)]);
         }
-        if self.queue.send(Arrived { message, length, ack, verdict: None }).await.is_err() {
-            tracing::debug!("stopping: a message is left to the broker");
+        self.taken.push(Arrived { message, length, ack, verdict: None });
+    }
+
+    async fn settle(&mut self) {
+        if self.taken.is_empty() {
+            return;
+        }
+        match self.queue.reserve().await {
+            Ok(place) => place.send(std::mem::take(&mut self.taken)),
+            Err(_) => {
+                tracing::debug!(messages = self.taken.len(), "stopping: messages are left to the broker");
+                self.taken.clear();
+            }
         }
     }
 }
