@@ -7,14 +7,14 @@
 //!
 //! Invariant: a count costs its thread one look-up and one atomic addition, however many accounts there are; nothing is copied.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use huong_flow::Counter;
 use huong_ingest::{Shed, ShedOf};
 use huong_store::StreamSource;
-use huong_types::{Name, RejectReason};
+use huong_types::{Map, Name, RejectReason};
 use huong_wall::{AccountLedger, Ledger};
 
 /// One moment's sum of both sides.
@@ -51,7 +51,7 @@ pub(crate) struct Tally<K>(ArcSwap<BTreeMap<K, Arc<Counter>>>);
 /// One thread's way to the lines of the book.
 pub(crate) struct Pen {
     book: Arc<Book>,
-    known: HashMap<StreamSource, Arc<Line>>,
+    known: Map<StreamSource, Arc<Line>>,
 }
 
 impl Balance {
@@ -136,7 +136,7 @@ impl<K> Default for Tally<K> {
 
 impl Pen {
     pub(crate) fn new(book: &Arc<Book>) -> Self {
-        Self { book: Arc::clone(book), known: HashMap::new() }
+        Self { book: Arc::clone(book), known: Map::default() }
     }
 
     pub(crate) fn received(&mut self, account: StreamSource) {

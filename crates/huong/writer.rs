@@ -7,7 +7,7 @@
 //! While the disk refuses, alarms are told from memory all the same, because people need them; acknowledgements and the answers to
 //! operators wait. A crash then loses nothing: the broker sends the readings again, and the alarms derive the same ids from them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use huong_alerts::Load;
 use huong_flow::{Ring, Stop};
 use huong_notify::Sinks;
 use huong_store::{ClosedSegment, Record, StoreError, StreamSource, Writer};
-use huong_types::{AckToken, Alert, AlertState, Name, Origin, RejectReason, Span, Timestamp};
+use huong_types::{AckToken, Alert, AlertState, Map, Name, Origin, RejectReason, Span, Timestamp};
 use huong_wall::Feed;
 use tokio::sync::{mpsc, oneshot};
 
@@ -80,12 +80,12 @@ impl Retry {
 struct Due {
     pen: Pen,
     /// Readings, and what was refused for a reason.
-    counts: HashMap<(StreamSource, Option<RejectReason>), u64>,
+    counts: Map<(StreamSource, Option<RejectReason>), u64>,
 }
 
 impl Due {
     fn new(book: &Arc<Book>) -> Self {
-        Self { pen: Pen::new(book), counts: HashMap::new() }
+        Self { pen: Pen::new(book), counts: Map::default() }
     }
 
     fn note(&mut self, record: &Record) {

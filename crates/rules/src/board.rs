@@ -2,9 +2,9 @@
 //!
 //! Invariant: bounded. A key keeps its last values only, a pattern its last marks.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
-use huong_types::{Name, Span, Timestamp};
+use huong_types::{Map, Name, Span, Timestamp};
 
 use crate::expr::Cell;
 
@@ -21,17 +21,17 @@ pub(crate) struct Board {
     /// By stream: keys whose values are kept.
     most: Vec<usize>,
     /// By pattern.
-    marks: Vec<HashMap<Name, VecDeque<Timestamp>>>,
+    marks: Vec<Map<Name, VecDeque<Timestamp>>>,
 }
 
-type Shelf = HashMap<Name, VecDeque<(Timestamp, Box<[Cell]>)>>;
+type Shelf = Map<Name, VecDeque<(Timestamp, Box<[Cell]>)>>;
 
 impl Board {
     pub(crate) fn new(streams: usize, patterns: usize) -> Self {
         Self {
             shelves: (0..streams).map(|_| None).collect(),
             most: vec![0; streams],
-            marks: (0..patterns).map(|_| HashMap::new()).collect(),
+            marks: (0..patterns).map(|_| Map::default()).collect(),
         }
     }
 
@@ -76,7 +76,7 @@ impl Board {
 
     /// Takes over the values of streams that are still joined, `from` and `to` saying where each stands, and the marks of patterns
     /// that are the same, given as (place there, place here).
-    pub(crate) fn adopt(&mut self, old: Board, from: &HashMap<Name, usize>, to: &HashMap<Name, usize>, patterns: &[(usize, usize)]) {
+    pub(crate) fn adopt(&mut self, old: Board, from: &Map<Name, usize>, to: &Map<Name, usize>, patterns: &[(usize, usize)]) {
         let Board { shelves: mut old, mut marks, .. } = old;
         for (there, here) in patterns {
             self.marks[*here] = std::mem::take(&mut marks[*there]);
@@ -107,7 +107,7 @@ impl Board {
     /// Keys kept, of values and marks.
     #[cfg(test)]
     pub(crate) fn kept(&self) -> usize {
-        self.shelves.iter().flatten().map(HashMap::len).chain(self.marks.iter().map(HashMap::len)).sum()
+        self.shelves.iter().flatten().map(Map::len).chain(self.marks.iter().map(Map::len)).sum()
     }
 
     /// When it first happened to `key` within these.
@@ -123,7 +123,7 @@ impl Board {
 }
 
 /// Forgets the keys heard longest ago, a sixteenth at once, when there are too many.
-fn make_room<T>(kept: &mut HashMap<Name, T>, most: usize, newest: impl Fn(&T) -> Option<Timestamp>) {
+fn make_room<T>(kept: &mut Map<Name, T>, most: usize, newest: impl Fn(&T) -> Option<Timestamp>) {
     if kept.len() < most.max(1) {
         return;
     }

@@ -5,10 +5,10 @@
 //! patterns cause; the clock goes moment by moment and within one moment stream by stream through windows, on-delays, silence.
 //! Within each, rules come in the order of the files and keys in the order of the registry, others after them by name.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use huong_types::{Alert, Name, Problems, Reading, Registry, RuleInfo, Signal, Span, Stream, Timestamp};
+use huong_types::{Alert, Map, Name, Problems, Reading, Registry, RuleInfo, Signal, Span, Stream, Timestamp};
 
 use crate::compile::{compile_rules, load};
 use crate::explain::Watched;
@@ -20,7 +20,7 @@ use crate::stream::{StreamEngine, World};
 pub struct Engine {
     rules: Vec<RuleInfo>,
     streams: Vec<StreamEngine>,
-    index: HashMap<Name, usize>,
+    index: Map<Name, usize>,
     world: World,
     /// When the last reading arrived.
     heard: Timestamp,
@@ -217,7 +217,7 @@ impl Engine {
         self.world.board.adopt(old.world.board, &old.index, &self.index, &patterns);
         self.world.exercise = old.world.exercise;
         self.heard = old.heard;
-        let mut streams: HashMap<Name, StreamEngine> = old.streams.into_iter().map(|stream| (stream.spec.id.clone(), stream)).collect();
+        let mut streams: Map<Name, StreamEngine> = old.streams.into_iter().map(|stream| (stream.spec.id.clone(), stream)).collect();
         for stream in &mut self.streams {
             if let Some(was) = streams.remove(&stream.spec.id) {
                 stream.adopt(was, &old.world.facts, &self.world);

@@ -2,10 +2,9 @@
 //!
 //! Rules over the same stream, gathering, filter and window share their windows: what any of them asks is computed once.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
-use huong_types::{Name, Span, Timestamp};
+use huong_types::{Map, Name, Span, Timestamp};
 
 use crate::expr::{Call, Cell, Condition};
 use crate::gate::Gate;
@@ -21,7 +20,7 @@ pub(crate) struct Group {
     pub(crate) rules: Vec<Gate>,
     pub(crate) derives: Vec<u32>,
     pub(crate) subjects: Vec<Subject>,
-    index: HashMap<Name, u32>,
+    index: Map<Name, u32>,
     /// Places of subjects that were forgotten.
     free: Vec<u32>,
 }
@@ -72,7 +71,7 @@ impl Group {
             rules: Vec::new(),
             derives: Vec::new(),
             subjects: Vec::new(),
-            index: HashMap::new(),
+            index: Map::default(),
             free: Vec::new(),
         }
     }

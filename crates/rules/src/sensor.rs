@@ -9,6 +9,8 @@ use crate::quality::{Checks, Trust};
 
 #[derive(Debug)]
 pub(crate) struct Sensor {
+    /// Its name, as a cell of each of its readings.
+    pub(crate) key: Cell,
     /// The registry lists this stream for it: its silence matters.
     pub(crate) registered: bool,
     pub(crate) orphan: bool,
@@ -77,6 +79,7 @@ impl Sensor {
         let registered = listed || seen;
         let period = row.filter(|_| registered).map(|row| row.period);
         Self {
+            key: Cell::Text(key.as_str().into()),
             registered,
             orphan: row.is_none(),
             facts: facts.of(row.as_ref()),

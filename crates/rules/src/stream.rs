@@ -219,7 +219,8 @@ impl StreamEngine {
         self.current.fill(Cell::Null);
         self.flagged.clear();
         let Self { sensors, columns, cells, current, flagged, checks, spec, .. } = self;
-        let trust = &mut sensors[k as usize].trust;
+        let sensor = &mut sensors[k as usize];
+        let trust = &mut sensor.trust;
         let Arrival { verdict, gap } = checks.judge(k as usize, trust, reading, now);
         for field in &reading.fields {
             let Some(column) = columns.iter().position(|(name, _)| *name == field.name) else { continue };
@@ -241,7 +242,7 @@ impl StreamEngine {
             }
         }
         let key = columns.len() - 1;
-        cells[key] = Cell::Text(reading.key.as_str().into());
+        cells[key] = sensor.key.clone();
         current[key] = cells[key].clone();
         (verdict, gap)
     }

@@ -54,7 +54,11 @@ impl Decoder {
                 problems.add(file, format!("source `{}`.name", source.name), "a name again", "a name of its own");
             }
         }
-        let sources = sources.iter().filter_map(|config| compile::compile(file, config, prefix, streams, problems)).collect();
+        let sources: Vec<Source> = sources.iter().filter_map(|config| compile::compile(file, config, prefix, streams, problems)).collect();
+        // What every reading carries from thread to thread.
+        sources.iter().flat_map(Source::names).for_each(Name::keep);
+        streams.iter().map(|stream| &stream.id).for_each(Name::keep);
+        registry.stations.iter().map(|station| &station.id).chain(registry.cameras.iter().map(|camera| &camera.id)).for_each(Name::keep);
         Self { sources, streams: streams.to_vec(), registry, names: Interner::new(MAX_NAMES), limits: Limits::default() }
     }
 

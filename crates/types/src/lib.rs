@@ -33,7 +33,7 @@ pub use format::{format_number, local_date_time, local_time};
 pub use frame::{BoundingBox, Detection, Frame};
 pub use load::{Problem, Problems, load_toml};
 pub use local::LocalDay;
-pub use name::{Interner, Name};
+pub use name::{Interner, Map, Name, Set};
 pub use place::Place;
 pub use quarantine::{Quarantined, Reject, RejectReason};
 pub use reading::{AckToken, Check, Field, Flag, Inbound, Origin, Publish, Quality, Reading, Value};

@@ -2,11 +2,11 @@
 //!
 //! A reading of a key that is not here is accepted and flagged orphan: the registry describes the city, it does not censor it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Name, Problems, Span, load_toml};
+use crate::{Map, Name, Problems, Span, load_toml};
 
 /// A place that measures. Its numeric facts are what rules see as `station.<name>`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,8 +115,8 @@ pub struct Registry {
     pub cameras: Vec<Camera>,
     pub zones: Vec<Zone>,
     /// Ids and aliases.
-    station_index: HashMap<Name, usize>,
-    camera_index: HashMap<Name, usize>,
+    station_index: Map<Name, usize>,
+    camera_index: Map<Name, usize>,
 }
 
 /// A row as rules and texts see it, whether station or camera.

@@ -4,11 +4,11 @@
 //! and key, so a thousand readings of one gauge between two beats of the wall cost one. Alert transitions go through a bounded
 //! channel; were it ever full, the newest transition of each alert is kept here and goes first when there is room again.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use huong_flow::Mailbox;
-use huong_types::{Flag, Name, Reading, Timestamp, Transition};
+use huong_types::{Flag, Map, Name, Reading, Timestamp, Transition};
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -16,7 +16,7 @@ use crate::hub::HubStats;
 
 /// Made by [`crate::Hub::new`]; owned by the one thread that judges readings and moves alerts.
 pub struct Feed {
-    slots: HashMap<(Name, Name), Slot>,
+    slots: Map<(Name, Name), Slot>,
     latest: Arc<Mailbox<Reading>>,
     capacity: usize,
     alerts: Sender<Transition>,

@@ -242,8 +242,13 @@ impl FieldState {
             self.forgotten = self.forgotten.max(oldest.at);
         }
         // Sorted by event time, so that the newest is at the back and the oldest is forgotten first.
+        let seen = Seen { at, value, usable: flag < Flag::Late };
+        if self.recent.back().is_none_or(|newest| newest.at <= at) {
+            // Nearly always; a search would touch the whole memory of the key.
+            return self.recent.push_back(seen);
+        }
         let position = self.recent.partition_point(|seen| seen.at <= at);
-        self.recent.insert(position, Seen { at, value, usable: flag < Flag::Late });
+        self.recent.insert(position, seen);
     }
 }
 

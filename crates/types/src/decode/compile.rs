@@ -29,6 +29,14 @@ pub(super) struct Source {
     pub(super) also: Vec<(usize, Vec<FieldPlan>)>,
 }
 
+impl Source {
+    /// Its own, and those of the fields it gives.
+    pub(super) fn names(&self) -> impl Iterator<Item = &Name> {
+        let plans = self.plans.iter().chain(self.also.iter().map(|(_, plans)| plans));
+        std::iter::once(&self.name).chain(plans.flatten().map(|plan| &plan.name))
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum StreamAt {
     /// By position in the list of streams.

@@ -223,7 +223,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Json<'a> {
                 Ok(Json::List(items))
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json<'de>, A::Error> {
-                let mut entries = Vec::new();
+                // As many as most messages have: it does not grow on the way.
+                let mut entries = Vec::with_capacity(8);
                 while let Some((Json::Text(name), value)) = map.next_entry()? {
                     entries.push((name, value));
                 }
