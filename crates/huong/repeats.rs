@@ -77,8 +77,8 @@ impl Hasher for AsIs {
 
 #[cfg(test)]
 mod tests {
-    use huong_types::{Field, Origin, Timestamp};
     use super::*;
+    use huong_types::{Field, Origin, Timestamp};
 
     fn reading(at: i64) -> Reading {
         let at = Timestamp::from_millis(at);

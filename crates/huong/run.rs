@@ -204,10 +204,11 @@ impl System {
         let writer_gone = Stop::new();
         let writer = {
             let (batches, shared, gone) = (Arc::clone(&batches), Arc::clone(&shared), SetOnDrop(writer_gone.clone()));
+            let tell = config.store.tell;
             let body = |stop| {
                 move || {
                     let _gone = gone;
-                    writer::run(log, &batches, outlets, &shared, clock, &stop);
+                    writer::run(log, tell, &batches, outlets, &shared, clock, &stop);
                 }
             };
             stage("writer", body)?
@@ -383,7 +384,7 @@ impl Stages {
 }
 
 /// Tells that the thread which owns it has ended, however it ended.
-struct SetOnDrop(Stop);
+pub(crate) struct SetOnDrop(pub(crate) Stop);
 
 impl Drop for SetOnDrop {
     fn drop(&mut self) {

@@ -1,27 +1,29 @@
-//! The writer thread: the single owner of the store's open segment.
+//! The writer thread: the single owner of the store's open segment. Beside it a thread that only waits for the disk.
 //!
-//! Invariant: nothing is acknowledged to the broker, shown on the wall or pushed to anyone before the group commit that
-//! holds it has reached the disk. Alert transitions stand before the readings that caused them, so a torn tail can hold an
-//! alarm whose reading the broker will send again, never a reading whose alarm is lost.
+//! Invariant: nothing is acknowledged to the broker, answered to an operator or shown as a value before the sync that covers it has
+//! ended. An alarm is told once its step is in the log's file, which the end of the process does not undo, or, when so configured,
+//! synced too. Alert transitions stand before the readings that caused them, so a torn tail can hold an alarm whose reading the broker
+//! will send again, never a reading whose alarm is lost.
 //!
 //! While the disk refuses, alarms are told from memory all the same, because people need them; acknowledgements and the answers to
 //! operators wait. A crash then loses nothing: the broker sends the readings again, and the alarms derive the same ids from them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use huong_alerts::Load;
 use huong_flow::{Ring, Stop};
 use huong_notify::Sinks;
-use huong_store::{ClosedSegment, Record, StoreError, StreamSource, Writer};
+use huong_store::{ClosedSegment, Record, StoreError, StreamSource, Sync, Synced, Tell, Writer};
 use huong_types::{AckToken, Alert, AlertState, Map, Name, Origin, RejectReason, Span, Timestamp};
 use huong_wall::Feed;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::latency::Meter;
-use crate::ledger::{Book, Pen};
+use crate::ledger::Pen;
+use crate::run::SetOnDrop;
 use crate::shared::Shared;
 
 /// What one turn of the brain produced.
@@ -76,28 +78,230 @@ impl Retry {
     }
 }
 
-/// What is to be booked once it is on disk, though it may be told before.
-struct Due {
-    pen: Pen,
-    /// Readings, and what was refused for a reason.
-    counts: Map<(StreamSource, Option<RejectReason>), u64>,
+/// The way to the thread that waits for the disk, and back. One sync at a time.
+struct Syncer {
+    jobs: Ring<Sync>,
+    done: Ring<Synced>,
 }
 
-impl Due {
-    fn new(book: &Arc<Book>) -> Self {
-        Self { pen: Pen::new(book), counts: Map::default() }
+impl Syncer {
+    /// Runs until `stop` is set.
+    fn run(&self, stop: &Stop) {
+        self.jobs.waker().register();
+        loop {
+            match self.jobs.pop() {
+                // The writer waits for it before it gives another.
+                Some(job) => drop(self.done.push(job.run())),
+                None if stop.is_set() => return,
+                None => self.jobs.waker().wait(IDLE),
+            }
+        }
+    }
+}
+
+/// A batch that is appended and not settled.
+struct Waiting {
+    /// Behind the sequence of its last record.
+    upto: u64,
+    batch: Batch,
+    /// Its alarms have been told.
+    told: bool,
+    /// Its values have been shown, too: only while the disk refuses.
+    shown: bool,
+}
+
+/// What the thread holds.
+struct Desk<'a> {
+    writer: Writer,
+    /// In order.
+    waiting: VecDeque<Waiting>,
+    /// There are alarms among them that nobody has heard of.
+    news: bool,
+    outlets: Outlets,
+    meter: Meter,
+    pen: Pen,
+    /// What is booked together.
+    counts: Map<(StreamSource, Option<RejectReason>), u64>,
+    commits: Retry,
+    rotations: Retry,
+    tell: Tell,
+    shared: &'a Shared,
+    clock: Clock,
+}
+
+/// Runs until `stop` is set and nothing waits that the disk would take.
+pub(crate) fn run(writer: Writer, tell: Tell, batches: &Ring<Batch>, outlets: Outlets, shared: &Shared, clock: Clock, stop: &Stop) {
+    let syncer = Syncer { jobs: Ring::new(1), done: Ring::new(1) };
+    batches.waker().register();
+    syncer.done.waker().register();
+    let desk = Desk {
+        writer,
+        waiting: VecDeque::new(),
+        news: false,
+        outlets,
+        meter: Meter::new(),
+        pen: Pen::new(&shared.book),
+        counts: Map::default(),
+        commits: Retry::default(),
+        rotations: Retry::default(),
+        tell,
+        shared,
+        clock,
+    };
+    let ended = Stop::new();
+    std::thread::scope(|scope| {
+        let waits = || syncer.run(&ended);
+        if let Err(error) = std::thread::Builder::new().name("syncer".to_owned()).spawn_scoped(scope, waits) {
+            tracing::error!(%error, "no thread to wait for the disk");
+            return;
+        }
+        let _ended = SetOnDrop(ended.clone());
+        attend(desk, batches, &syncer, stop);
+        ended.set();
+        syncer.jobs.waker().wake();
+    });
+}
+
+fn attend(mut desk: Desk<'_>, batches: &Ring<Batch>, syncer: &Syncer, stop: &Stop) {
+    loop {
+        // Looked at before the ring, so that what was pushed before the stop is not left behind.
+        let last = stop.is_set();
+        while desk.writer.takes_more()
+            && let Some(batch) = batches.pop()
+        {
+            desk.append(batch);
+        }
+        let outcome = desk.advance(syncer, last);
+        if let Err(error) = outcome {
+            desk.commits.failed();
+            desk.shared.disk.failed(&error, desk.writer.buffered());
+            if last {
+                tracing::error!(
+                    bytes = desk.writer.buffered(),
+                    "stopping with readings that the disk did not take: the broker sends them again"
+                );
+                return;
+            }
+        }
+        let idle = desk.waiting.is_empty() && !desk.writer.is_syncing();
+        if last && idle && batches.is_empty() {
+            return;
+        }
+        let full = batches.is_empty() || !desk.writer.takes_more();
+        if full && (!last || desk.writer.is_syncing()) {
+            batches.waker().wait(desk.wait());
+        }
+    }
+}
+
+impl Desk<'_> {
+    fn append(&mut self, mut batch: Batch) {
+        batch.records.retain(|record| match self.writer.append(record) {
+            Ok(()) => true,
+            Err(error) => {
+                // Longer than any the processor makes. The ledger shows it as in flight for good.
+                tracing::error!(%error, "the log refuses a record: it is lost");
+                false
+            }
+        });
+        self.news |= batch.records.iter().any(|record| matches!(record, Record::Transition(_)));
+        self.waiting.push_back(Waiting { upto: self.writer.progress().0, batch, told: false, shown: false });
     }
 
-    fn note(&mut self, record: &Record) {
-        let line = match record {
-            Record::Reading(reading) => (StreamSource::of_reading(reading), None),
-            Record::Quarantined(refused) => (StreamSource::of_refused(refused), Some(refused.reason)),
-            Record::Transition(_) => return,
-        };
-        *self.counts.entry(line).or_default() += 1;
+    /// Takes the log as far as it goes now: what is synced is settled, what is written is told, what is due is synced.
+    fn advance(&mut self, syncer: &Syncer, last: bool) -> Result<(), StoreError> {
+        if let Some(synced) = syncer.done.pop() {
+            let (bytes, took) = synced.cost();
+            self.writer.synced(synced)?;
+            self.shared.store.commit.add(took);
+            self.shared.store.commit_bytes.add(bytes as u64);
+        }
+        if self.commits.next.is_some() {
+            self.tell_from_memory();
+            if (!last && !self.commits.wait().is_zero()) || self.writer.is_syncing() {
+                return Ok(());
+            }
+            self.writer.commit()?;
+            self.commits.next = None;
+            self.shared.disk.works();
+        }
+        self.settle();
+        let due = last || self.writer.commit_in().is_some_and(|wait| wait.is_zero());
+        let sync = due && !self.writer.is_syncing();
+        if sync || (self.tell == Tell::Written && self.news) {
+            self.writer.write()?;
+            if self.tell == Tell::Written {
+                self.tell_written();
+            }
+        }
+        if sync && let Some(job) = self.writer.sync() {
+            // There is room: the last one has come back.
+            drop(syncer.jobs.push(job));
+        }
+        self.rotate()
     }
 
-    fn book(&mut self) {
+    /// How long there is nothing to do, unless something comes.
+    fn wait(&self) -> Duration {
+        if self.commits.next.is_some() {
+            return self.commits.wait();
+        }
+        if self.writer.is_syncing() { IDLE } else { self.writer.commit_in().unwrap_or(IDLE) }
+    }
+
+    fn tell_written(&mut self) {
+        self.news = false;
+        self.writer.tell(u64::MAX);
+        let Self { waiting, outlets, shared, clock, .. } = self;
+        for waiting in waiting.iter_mut().filter(|waiting| !waiting.told) {
+            waiting.told = true;
+            tell(&waiting.batch.records, outlets, shared, *clock);
+        }
+    }
+
+    /// Alarms and values that the disk has not taken go out; acknowledgements and answers stay.
+    fn tell_from_memory(&mut self) {
+        self.shared.disk.holds(self.writer.buffered(), self.writer.takes_more());
+        self.writer.tell(u64::MAX);
+        let Self { waiting, outlets, shared, clock, .. } = self;
+        let mut alarms = 0;
+        for waiting in waiting.iter_mut().filter(|waiting| !waiting.shown) {
+            let records = &waiting.batch.records;
+            if !waiting.told {
+                alarms += records.iter().filter(|record| matches!(record, Record::Transition(_))).count();
+                tell(records, outlets, shared, *clock);
+            }
+            show(records, outlets, None, shared, *clock);
+            (waiting.told, waiting.shown) = (true, true);
+        }
+        if alarms > 0 {
+            shared.disk.from_memory.add(alarms as u64);
+            tracing::warn!(alarms, "steps of alarms are told before they are on disk");
+        }
+    }
+
+    /// What is on disk is acknowledged, booked and shown, and told unless it was.
+    fn settle(&mut self) {
+        let (_, durable) = self.writer.progress();
+        let Self { waiting, outlets, meter, counts, shared, clock, .. } = self;
+        while let Some(Waiting { batch, told, shown, .. }) = waiting.pop_front_if(|waiting| waiting.upto <= durable) {
+            for token in batch.acks {
+                // Nobody listens when ingest has stopped: the broker sends the message again, and it is known then.
+                let _gone = outlets.acks.send(token);
+            }
+            for (reply, answer) in batch.replies {
+                let _gone = reply.send(answer);
+            }
+            for record in &batch.records {
+                note(record, counts);
+            }
+            if !told {
+                tell(&batch.records, outlets, shared, *clock);
+            }
+            if !shown {
+                show(&batch.records, outlets, Some(meter), shared, *clock);
+            }
+        }
         for ((account, refused), count) in self.counts.drain() {
             match refused {
                 None => self.pen.stored(account, count),
@@ -105,148 +309,81 @@ impl Due {
             }
         }
     }
-}
 
-/// Runs until `stop` is set and nothing waits that the disk would take.
-pub(crate) fn run(mut writer: Writer, batches: &Ring<Batch>, mut outlets: Outlets, shared: &Shared, clock: Clock, stop: &Stop) {
-    batches.waker().register();
-    let mut group: Vec<Batch> = Vec::new();
-    let (mut meter, mut due) = (Meter::new(), Due::new(&shared.book));
-    let (mut commits, mut rotations) = (Retry::default(), Retry::default());
-    loop {
-        // Looked at before the ring, so that what was pushed before the stop is not left behind.
-        let last = stop.is_set();
-        while writer.takes_more()
-            && let Some(batch) = batches.pop()
-        {
-            for record in &batch.records {
-                append(&mut writer, record, &mut due);
-            }
-            group.push(batch);
+    fn rotate(&mut self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        if !self.rotations.wait().is_zero() || self.writer.is_syncing() || !self.writer.is_rotation_due(now) {
+            return Ok(());
         }
-        let failing = commits.next.is_some();
-        if failing {
-            tell_from_memory(&mut writer, &mut group, &mut outlets, shared, clock);
-        }
-        // Answers and acknowledgements alone have nothing to wait for.
-        let wait = if failing { commits.wait() } else { writer.commit_in().unwrap_or_default() };
-        if !last && !wait.is_zero() {
-            batches.waker().wait(wait);
-            continue;
-        }
-        match commit(&mut writer, shared) {
-            Ok(()) => {
-                due.book();
-                settle(&mut group, &mut outlets, &mut meter, shared, clock);
-                if commits.next.take().is_some() {
-                    shared.disk.works();
+        self.writer.commit()?;
+        match self.writer.rotate_if_due(now) {
+            Ok(closed) => {
+                self.rotations.next = None;
+                self.shared.store.segments_closed.add(u64::from(closed.is_some()));
+                if let Some(Err(closed)) = closed.map(|closed| self.outlets.sealer.push(closed)) {
+                    // Nothing is lost: the segment stays readable as a log and is sealed at the next start.
+                    tracing::warn!(segment = closed.first_seq, "the sealer is far behind");
                 }
             }
             Err(error) => {
-                commits.failed();
-                shared.disk.failed(&error, writer.buffered());
-                if last {
-                    tracing::error!(
-                        bytes = writer.buffered(),
-                        "stopping with readings that the disk did not take: the broker sends them again"
-                    );
-                    return;
+                if self.rotations.next.is_none() {
+                    tracing::error!(%error, "the log cannot begin a segment: it goes on in the old one, and tries again");
                 }
-                continue;
+                self.rotations.failed();
             }
         }
-        rotate(&mut writer, &mut rotations, &outlets, shared, clock);
-        if last && group.is_empty() && batches.is_empty() {
-            return;
-        }
-        if writer.commit_in().is_none() && batches.is_empty() && !last {
-            batches.waker().wait(IDLE);
-        }
+        self.settle();
+        Ok(())
     }
 }
 
-fn append(writer: &mut Writer, record: &Record, due: &mut Due) {
-    match writer.append(record) {
-        Ok(()) => due.note(record),
-        // Longer than any the processor makes. The ledger shows it as in flight for good.
-        Err(error) => tracing::error!(%error, "the log refuses a record: it is lost"),
-    }
+/// What the ledger says of a record that is on disk.
+fn note(record: &Record, counts: &mut Map<(StreamSource, Option<RejectReason>), u64>) {
+    let line = match record {
+        Record::Reading(reading) => (StreamSource::of_reading(reading), None),
+        Record::Quarantined(refused) => (StreamSource::of_refused(refused), Some(refused.reason)),
+        Record::Transition(_) => return,
+    };
+    *counts.entry(line).or_default() += 1;
 }
 
-/// Alarms and values that the disk has not taken go out; acknowledgements and answers stay.
-fn tell_from_memory(writer: &mut Writer, group: &mut [Batch], outlets: &mut Outlets, shared: &Shared, clock: Clock) {
-    shared.disk.holds(writer.buffered(), writer.takes_more());
-    let records: Vec<Record> = group.iter_mut().flat_map(|batch| std::mem::take(&mut batch.records)).collect();
-    if !records.is_empty() {
-        writer.tell();
-        let alarms = records.iter().filter(|record| matches!(record, Record::Transition(_))).count();
-        if alarms > 0 {
-            shared.disk.from_memory.add(alarms as u64);
-            tracing::warn!(alarms, "steps of alarms are told before they are on disk");
-        }
-        announce(records, outlets, None, shared, clock);
-    }
-}
-
-/// One attempt to make durable what was appended.
-fn commit(writer: &mut Writer, shared: &Shared) -> Result<(), StoreError> {
-    let (began, bytes) = (Instant::now(), writer.buffered());
-    writer.commit()?;
-    if bytes > 0 {
-        shared.store.commit.add(began.elapsed());
-        shared.store.commit_bytes.add(bytes as u64);
-    }
-    Ok(())
-}
-
-/// What is on disk is acknowledged, and told unless it was.
-fn settle(group: &mut Vec<Batch>, outlets: &mut Outlets, meter: &mut Meter, shared: &Shared, clock: Clock) {
-    let mut records = Vec::new();
-    for batch in group.drain(..) {
-        for token in batch.acks {
-            // Nobody listens when ingest has stopped: the broker sends the message again, and it is known then.
-            let _gone = outlets.acks.send(token);
-        }
-        for (reply, answer) in batch.replies {
-            let _gone = reply.send(answer);
-        }
-        records.extend(batch.records);
-    }
-    announce(records, outlets, Some(meter), shared, clock);
-}
-
-/// To the wall and the sinks. With a meter, how long readings took to be safe is measured.
-fn announce(records: Vec<Record>, outlets: &mut Outlets, mut meter: Option<&mut Meter>, shared: &Shared, clock: Clock) {
+/// Alarms, to the wall and the sinks.
+fn tell(records: &[Record], outlets: &mut Outlets, shared: &Shared, clock: Clock) {
     let mut newest = None;
-    let now = clock.now();
     for record in records {
-        match record {
-            Record::Reading(reading) => {
-                // A frame's time in the mailbox and the detector is the cameras' affair; their ages show it.
-                if let Some(meter) = meter.as_deref_mut().filter(|_| reading.origin == Origin::Sensor) {
-                    let millis = millis(now, reading.received, clock);
-                    meter.add(millis);
-                    shared.store.latency.add(Duration::try_from_secs_f64(millis / 1000.0).unwrap_or_default());
-                }
-                outlets.feed.value(&reading);
-            }
-            Record::Transition(transition) => {
-                newest = Some(transition.seq);
-                shared.store.transitions.add(transition.kind, 1);
-                outlets.load.take(&transition);
-                outlets.feed.alert(&transition);
-                outlets.keep(&transition.alert);
-            }
-            Record::Quarantined(_) => {}
+        if let Record::Transition(transition) = record {
+            newest = Some(transition.seq);
+            shared.store.transitions.add(transition.kind, 1);
+            outlets.load.take(transition);
+            outlets.feed.alert(transition);
+            outlets.keep(&transition.alert);
         }
     }
+    if let Some(newest) = newest {
+        // People first.
+        outlets.sinks.wake(newest);
+        shared.open.store(Arc::new(outlets.open.values().cloned().collect()));
+    }
+    let now = clock.now();
     if now.since(outlets.load_told) >= FIGURES {
         outlets.load_told = now;
         shared.load.store(Arc::new(outlets.load.figures(now)));
     }
-    if let Some(newest) = newest {
-        shared.open.store(Arc::new(outlets.open.values().cloned().collect()));
-        outlets.sinks.wake(newest);
+}
+
+/// Values, to the wall. With a meter, how long readings took to be safe is measured.
+fn show(records: &[Record], outlets: &mut Outlets, mut meter: Option<&mut Meter>, shared: &Shared, clock: Clock) {
+    let now = clock.now();
+    for record in records {
+        if let Record::Reading(reading) = record {
+            // A frame's time in the mailbox and the detector is the cameras' affair; their ages show it.
+            if let Some(meter) = meter.as_deref_mut().filter(|_| reading.origin == Origin::Sensor) {
+                let millis = millis(now, reading.received, clock);
+                meter.add(millis);
+                shared.store.latency.add(Duration::try_from_secs_f64(millis / 1000.0).unwrap_or_default());
+            }
+            outlets.feed.value(reading);
+        }
     }
     if let Some(latency) = meter.and_then(Meter::figures) {
         shared.latency.store(Some(Arc::new(latency)));
@@ -266,26 +403,4 @@ impl Outlets {
 /// Real milliseconds between two readings of a clock that may be scaled.
 fn millis(now: Timestamp, received: Timestamp, clock: Clock) -> f64 {
     now.since(received).as_millis() as f64 / clock.rate()
-}
-
-fn rotate(writer: &mut Writer, retry: &mut Retry, outlets: &Outlets, shared: &Shared, clock: Clock) {
-    if !retry.wait().is_zero() {
-        return;
-    }
-    match writer.rotate_if_due(clock.now()) {
-        Ok(closed) => {
-            retry.next = None;
-            shared.store.segments_closed.add(u64::from(closed.is_some()));
-            if let Some(Err(closed)) = closed.map(|closed| outlets.sealer.push(closed)) {
-                // Nothing is lost: the segment stays readable as a log and is sealed at the next start.
-                tracing::warn!(segment = closed.first_seq, "the sealer is far behind");
-            }
-        }
-        Err(error) => {
-            if retry.next.is_none() {
-                tracing::error!(%error, "the log cannot begin a segment: it goes on in the old one, and tries again");
-            }
-            retry.failed();
-        }
-    }
 }

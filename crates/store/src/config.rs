@@ -27,6 +27,9 @@ pub struct StoreConfig {
     /// .. or once it is this many bytes: a burst of ten thousand readings.
     #[serde(default = "commit_bytes")]
     pub commit_bytes: usize,
+    /// When an alarm may go to screens and people.
+    #[serde(default)]
+    pub tell: Tell,
     /// While the disk refuses, so many encoded bytes are kept in memory before nothing more is taken in: a million readings.
     #[serde(default = "hold_bytes")]
     pub hold_bytes: usize,
@@ -45,6 +48,19 @@ pub struct StoreConfig {
     /// A bucket for the sealed parts; without it they stay in the data directory.
     #[serde(default)]
     pub objects: Option<Objects>,
+}
+
+/// What an alarm waits for before anyone hears of it. Either way the readings that caused it are acknowledged to the broker only when
+/// they are synced, and after whatever happened the same readings raise it under the same id: nothing told is ever taken back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Tell {
+    /// Its step is in the log's file: the end of the process does not undo it. After a power cut within the milliseconds until the sync
+    /// it may be told a second time, under the same key.
+    #[default]
+    Written,
+    /// Its step is on the disk: not even a power cut has it told twice.
+    Synced,
 }
 
 /// Section `[query]`: what one query may use, so that a heavy one never harms the alerts.
@@ -78,6 +94,7 @@ impl StoreConfig {
             keep: Vec::new(),
             commit_every: commit_every(),
             commit_bytes: commit_bytes(),
+            tell: Tell::default(),
             hold_bytes: hold_bytes(),
             budget_bytes: None,
             objects: None,
@@ -199,6 +216,7 @@ mod tests {
             segment_age: Span::ZERO,
             commit_every: Span::from_secs(2),
             commit_bytes: 1,
+            tell: Tell::Written,
             hold_bytes: 0,
             budget_bytes: Some(1),
             transition_tail: 0,

@@ -12,7 +12,7 @@ use crate::StoreError;
 use crate::error::Context;
 
 /// The operations of the log on its files; tests have any of them fail.
-pub(crate) trait Disk: Debug + Send {
+pub(crate) trait Disk: Debug + Send + Sync {
     /// Makes an empty file, in place of one that is there.
     fn create(&self, path: &Path) -> io::Result<File> {
         File::options().read(true).write(true).create(true).truncate(true).open(path)

@@ -1,7 +1,6 @@
 //! The latest committed transitions in memory: sinks ask after each wake-up and rarely need the disk.
 //!
-//! Invariant: only what is committed is given out, so no sink can tell of an alert that a power cut takes back; but for what the
-//! writer chose to tell while the disk refuses, which stays in memory until it is committed.
+//! Invariant: only what the writer has told is given out, and what is not on disk yet stays in memory until it is.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -24,16 +23,14 @@ struct Inner {
     /// Every transition told behind `complete_after`, in order. Shared, so that the lock is held for counts, not for copies.
     recent: VecDeque<Arc<Transition>>,
     complete_after: u64,
-    /// The sequence of the last transition told,
-    told: u64,
-    /// .. and of the last one that is on disk.
+    /// The sequence of the last transition that is on disk.
     committed: u64,
 }
 
 impl TransitionTail {
     /// `committed` is the last transition on disk; none are in memory yet.
     pub(crate) fn new(dir: PathBuf, capacity: usize, committed: u64) -> Self {
-        let inner = Inner { recent: VecDeque::new(), complete_after: committed, told: committed, committed };
+        let inner = Inner { recent: VecDeque::new(), complete_after: committed, committed };
         Self { dir, capacity, inner: Mutex::new(inner) }
     }
 
@@ -59,19 +56,16 @@ impl TransitionTail {
     pub(crate) fn extend(&self, transitions: impl Iterator<Item = Arc<Transition>>) {
         let mut inner = self.lock();
         for transition in transitions {
-            inner.told = transition.seq;
             inner.recent.push_back(transition);
         }
     }
 
-    /// What was told so far is on disk: the oldest may be forgotten.
-    pub(crate) fn settle(&self) {
+    /// Transitions up to `seq` are on disk: the oldest may be forgotten.
+    pub(crate) fn settle(&self, seq: u64) {
         let mut inner = self.lock();
-        inner.committed = inner.told;
-        while inner.recent.len() > self.capacity
-            && let Some(oldest) = inner.recent.pop_front()
-        {
-            inner.complete_after = oldest.seq;
+        inner.committed = seq;
+        while inner.recent.len() > self.capacity && inner.recent.front().is_some_and(|oldest| oldest.seq <= seq) {
+            inner.complete_after = inner.recent.pop_front().map_or(seq, |oldest| oldest.seq);
         }
     }
 

@@ -1,11 +1,15 @@
 //! The single writer of a data directory.
 //!
-//! Invariant: only what a [`Writer::commit`] that returned well has written counts as stored. After one that failed the file may hold
+//! A commit has two halves: [`Writer::write`] puts what was appended into the file, where it survives the end of the process, and
+//! [`Writer::sync`] puts it on the disk, where it survives a power cut. A sync may run on another thread while more is written.
+//!
+//! Invariant: only what a sync that returned well has covered counts as stored. After a write or sync that failed the file may hold
 //! anything behind that, and a second sync would lie: the kernel may have dropped the pages that it could not write and then call the
 //! file clean. So the next commit cuts the file back and writes all of it anew, from memory.
 
+use std::collections::VecDeque;
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,8 +28,8 @@ pub struct Writer {
     config: StoreConfig,
     /// Unlocked when dropped.
     _lock: File,
-    disk: Box<dyn Disk>,
-    file: File,
+    disk: Arc<dyn Disk>,
+    file: Arc<File>,
     /// Of the open segment.
     first_seq: u64,
     /// Bytes of the open segment that are durable.
@@ -41,15 +45,62 @@ pub struct Writer {
     next_seq: u64,
     /// Encoded records that are not durable yet.
     buffer: Vec<u8>,
+    /// What of them is in the file.
+    written: Covers,
     /// Where the last of them begins.
     last: usize,
-    /// When the first of them was appended.
+    /// When the first that no sync covers was appended.
     waiting_since: Option<Instant>,
-    /// Transitions among them that are not told yet.
-    pending: Vec<Arc<Transition>>,
+    /// A sync is under way.
+    syncing: bool,
+    /// Transitions that are not told yet, with the sequences of their records.
+    pending: VecDeque<(u64, Arc<Transition>)>,
     state: State,
     tail: Arc<TransitionTail>,
     committed: Arc<Committed>,
+}
+
+/// The slow half of a commit, for another thread; its result goes to [`Writer::synced`].
+#[derive(Debug)]
+#[must_use = "nothing is durable before it has run"]
+pub struct Sync {
+    disk: Arc<dyn Disk>,
+    file: Arc<File>,
+    path: PathBuf,
+    covers: Covers,
+}
+
+/// What became of a [`Sync`].
+#[derive(Debug)]
+#[must_use = "the writer waits for it"]
+pub struct Synced {
+    covers: Covers,
+    outcome: Result<(), StoreError>,
+    took: Duration,
+}
+
+/// A beginning of the buffer: its bytes, behind the sequence of its last record, and its last transition.
+#[derive(Clone, Copy, Debug)]
+struct Covers {
+    bytes: usize,
+    next_seq: u64,
+    transition: u64,
+}
+
+impl Sync {
+    /// Blocks until the disk has it.
+    pub fn run(self) -> Synced {
+        let began = Instant::now();
+        let outcome = self.disk.sync(&self.file).during("sync", &self.path);
+        Synced { covers: self.covers, outcome, took: began.elapsed() }
+    }
+}
+
+impl Synced {
+    /// How many bytes, and how long the disk took.
+    pub fn cost(&self) -> (usize, Duration) {
+        (self.covers.bytes, self.took)
+    }
 }
 
 /// What the log knew when it was opened.
@@ -73,10 +124,10 @@ impl Writer {
     /// Fails when another writer has it, and when the newest segment's checkpoint is damaged: then the alert table cannot be
     /// restored, and a person must decide.
     pub fn open(config: StoreConfig) -> Result<(Writer, Recovered), StoreError> {
-        Self::open_on(Box::new(Real), config)
+        Self::open_on(Arc::new(Real), config)
     }
 
-    pub(crate) fn open_on(disk: Box<dyn Disk>, config: StoreConfig) -> Result<(Writer, Recovered), StoreError> {
+    pub(crate) fn open_on(disk: Arc<dyn Disk>, config: StoreConfig) -> Result<(Writer, Recovered), StoreError> {
         let dir = config.dir.clone();
         fs::create_dir_all(segment::log_dir(&dir)).during("create", &dir)?;
         let lock = disk::try_lock(&dir, "writer.lock")?.ok_or_else(|| StoreError::Locked(dir.clone()))?;
@@ -119,14 +170,14 @@ impl Writer {
             cut_bytes: segment.torn(end).len() as u64,
             damaged: records.damaged(),
         };
-        tail.settle();
+        tail.settle(state.next_seq.saturating_sub(1));
         let next_seq = records.next_seq();
         let file = repair(&*disk, &segment, end).during("repair", &segment.path)?;
         let writer = Writer {
             config,
             _lock: lock,
             disk,
-            file,
+            file: Arc::new(file),
             first_seq,
             length: end as u64,
             torn: false,
@@ -134,9 +185,11 @@ impl Writer {
             since,
             next_seq,
             buffer: Vec::new(),
+            written: Covers { bytes: 0, next_seq, transition: state.next_seq.saturating_sub(1) },
             last: 0,
             waiting_since: None,
-            pending: Vec::new(),
+            syncing: false,
+            pending: VecDeque::new(),
             state,
             tail: Arc::new(tail),
             committed: Arc::new(Committed::new(dir, next_seq)),
@@ -150,15 +203,20 @@ impl Writer {
         segment::push_record(&mut self.buffer, self.next_seq, record)?;
         self.last = start;
         self.waiting_since.get_or_insert_with(Instant::now);
+        if let Record::Transition(transition) = record {
+            self.pending.push_back((self.next_seq, Arc::clone(transition)));
+        }
         self.next_seq += 1;
         self.state.apply(record);
-        if let Record::Transition(transition) = record {
-            self.pending.push(Arc::clone(transition));
-        }
         Ok(())
     }
 
-    /// Bytes appended since the last commit.
+    /// Behind the sequence of the last record appended, and of the last durable one.
+    pub fn progress(&self) -> (u64, u64) {
+        (self.next_seq, self.committed.next_seq())
+    }
+
+    /// Bytes appended that are not durable.
     pub fn buffered(&self) -> usize {
         self.buffer.len()
     }
@@ -171,57 +229,99 @@ impl Writer {
     }
 
     /// Whether more should be appended before the next attempt to commit: a burst does not grow the memory, and while the disk
-    /// refuses there is more room.
+    /// refuses there is more room. During a sync the next commit may gather.
     pub fn takes_more(&self) -> bool {
-        self.buffer.len() < if self.torn { self.config.hold_bytes } else { self.config.commit_bytes }
+        let commits = if self.syncing { 2 } else { 1 };
+        self.buffer.len() < if self.torn { self.config.hold_bytes } else { commits * self.config.commit_bytes }
+    }
+
+    /// A sync is under way: its result must come before a segment is closed, or a failed write is tried again.
+    pub fn is_syncing(&self) -> bool {
+        self.syncing
     }
 
     /// Writes and syncs what was appended. After an error nothing of it may be acknowledged: it stays in memory, and the next call
-    /// tries again.
+    /// tries again. Not while a sync is under way.
     pub fn commit(&mut self) -> Result<(), StoreError> {
-        if self.buffer.is_empty() {
+        self.write()?;
+        self.sync().map_or(Ok(()), |sync| self.synced(sync.run()))
+    }
+
+    /// Writes what was appended into the file: from here on it survives the end of the process. After an error it stays in memory, and
+    /// the next call tries again, not while a sync is under way.
+    pub fn write(&mut self) -> Result<(), StoreError> {
+        if self.buffer.is_empty() || (self.written.bytes == self.buffer.len() && !self.torn) {
             return Ok(());
         }
+        debug_assert!(!(self.torn && self.syncing), "the file would be cut beneath a sync");
         frame::mark_end(&mut self.buffer[self.last..], true);
-        if let Err(error) = self.remove_stray().and_then(|()| self.write()) {
+        if let Err(error) = self.remove_stray().and_then(|()| self.put()) {
             self.torn = true;
             // More may be appended before the next attempt: the commit will end elsewhere.
             frame::mark_end(&mut self.buffer[self.last..], false);
             return Err(error);
         }
-        self.length += self.buffer.len() as u64;
         self.torn = false;
-        self.buffer.clear();
-        // What was kept for a disk that refused is not needed again soon.
-        self.buffer.shrink_to(2 * self.config.commit_bytes);
-        self.waiting_since = None;
-        self.tell();
-        self.tail.settle();
-        self.committed.move_to(self.next_seq);
+        self.written = Covers { bytes: self.buffer.len(), next_seq: self.next_seq, transition: self.state.next_seq.saturating_sub(1) };
         Ok(())
     }
 
-    fn write(&mut self) -> Result<(), StoreError> {
+    /// Begins a sync of what has been written; `None` when that is nothing, or when one is under way.
+    pub fn sync(&mut self) -> Option<Sync> {
+        if self.written.bytes == 0 || self.syncing || self.torn {
+            return None;
+        }
+        self.syncing = true;
+        // Of what was appended behind it nothing is older than this.
+        self.waiting_since = (self.written.bytes < self.buffer.len()).then(Instant::now);
         let path = segment::path(&self.config.dir, self.first_seq);
+        Some(Sync { disk: Arc::clone(&self.disk), file: Arc::clone(&self.file), path, covers: self.written })
+    }
+
+    /// The end of a sync. After an error nothing that it covered may be acknowledged.
+    pub fn synced(&mut self, Synced { covers, outcome, .. }: Synced) -> Result<(), StoreError> {
+        self.syncing = false;
+        if let Err(error) = outcome {
+            self.torn = true;
+            return Err(error);
+        }
+        self.length += covers.bytes as u64;
+        self.buffer.drain(..covers.bytes);
+        self.written.bytes = self.written.bytes.saturating_sub(covers.bytes);
+        self.last = self.last.saturating_sub(covers.bytes);
+        // What was kept for a disk that refused is not needed again soon.
+        self.buffer.shrink_to(2 * self.config.commit_bytes);
+        self.tell(covers.next_seq);
+        self.tail.settle(covers.transition);
+        self.committed.move_to(covers.next_seq);
+        Ok(())
+    }
+
+    fn put(&mut self) -> Result<(), StoreError> {
+        let path = segment::path(&self.config.dir, self.first_seq);
+        let mut from = self.written.bytes;
         if self.torn {
             // By its name, because a disk that was taken out and put back has left the old handle without a file.
-            self.file = self.disk.open(&path).during("open", &path)?;
-            let found = self.file.metadata().during("look at", &path)?.len();
+            let file = self.disk.open(&path).during("open", &path)?;
+            let found = file.metadata().during("look at", &path)?.len();
+            self.file = Arc::new(file);
             if found < self.length {
                 // Another disk stands in its place, or this one lost what it had: cutting would write zeros for it.
                 let what = format!("the open segment (found {found} bytes, expected {} at least)", self.length);
                 return Err(StoreError::Damaged { what, path });
             }
             self.disk.set_len(&self.file, self.length).during("cut", &path)?;
+            from = 0;
         }
-        self.disk.write_at(&self.file, &self.buffer, self.length).during("write", &path)?;
-        self.disk.sync(&self.file).during("sync", &path)
+        self.disk.write_at(&self.file, &self.buffer[from..], self.length + from as u64).during("write", &path)
     }
 
-    /// Gives the transitions appended so far to the sinks, though they are not durable: for a disk that refuses. After a crash they
-    /// come again, as the readings do that caused them, under the same ids.
-    pub fn tell(&mut self) {
-        self.tail.extend(self.pending.drain(..));
+    /// Gives the transitions of records before `seq` to the sinks. Those that are only written do not survive a power cut, and those
+    /// that are only in memory, when the disk refuses, not the end of the process: then they come again, as the readings do that caused
+    /// them, under the same ids.
+    pub fn tell(&mut self, seq: u64) {
+        let told = self.pending.partition_point(|(at, _)| *at < seq);
+        self.tail.extend(self.pending.drain(..told).map(|(_, transition)| transition));
     }
 
     /// Commits, and when the open segment is full or old, closes it and begins the next, which starts with a checkpoint of what the
@@ -229,20 +329,26 @@ impl Writer {
     /// error the open segment goes on taking records.
     pub fn rotate_if_due(&mut self, now: Timestamp) -> Result<Option<ClosedSegment>, StoreError> {
         self.commit()?;
-        let since = *self.since.get_or_insert(now);
-        let due = self.length >= self.config.segment_bytes || now.since(since) >= self.config.segment_age;
-        if !due || self.next_seq == self.first_seq {
+        if !self.is_rotation_due(now) {
             return Ok(None);
         }
         let checkpoint = Checkpoint { at: Some(now), state: self.state.clone() };
         self.remove_stray()?;
         self.stray = Some(self.next_seq);
-        (self.file, self.length) = segment::create(&*self.disk, &self.config.dir, self.next_seq, &checkpoint)?;
+        let (file, length) = segment::create(&*self.disk, &self.config.dir, self.next_seq, &checkpoint)?;
+        (self.file, self.length) = (Arc::new(file), length);
         self.stray = None;
         let closed = ClosedSegment { dir: self.config.dir.clone(), first_seq: self.first_seq, end_seq: self.next_seq };
         self.first_seq = self.next_seq;
         self.since = Some(now);
         Ok(Some(closed))
+    }
+
+    /// Whether the open segment is full or old.
+    pub fn is_rotation_due(&mut self, now: Timestamp) -> bool {
+        let since = *self.since.get_or_insert(now);
+        let due = self.length >= self.config.segment_bytes || now.since(since) >= self.config.segment_age;
+        due && self.next_seq > self.first_seq
     }
 
     fn remove_stray(&mut self) -> Result<(), StoreError> {

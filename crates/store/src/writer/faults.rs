@@ -194,7 +194,7 @@ impl Run {
         let mut run = Run { disk: disk.clone(), dir: scratch(), appended: Vec::new(), stored: 0, what };
         let mut config = StoreConfig::new(run.dir.path());
         config.segment_age = Span::from_mins(10);
-        let opened = (0..10).find_map(|_| Writer::open_on(Box::new(disk.clone()), config.clone()).ok());
+        let opened = (0..10).find_map(|_| Writer::open_on(Arc::new(disk.clone()), config.clone()).ok());
         let (mut writer, _) = opened.expect("a fault that passes");
         let last = [Step::Rotate, Step::Commit].into_iter().cycle().take(20);
         for (i, step) in script.iter().cloned().chain(last).enumerate() {
@@ -269,7 +269,7 @@ fn a_transition_is_told_from_memory_when_asked_and_once() {
     let dir = scratch();
     let mut config = StoreConfig::new(dir.path());
     config.transition_tail = 1;
-    let (mut writer, _) = Writer::open_on(Box::new(disk.clone()), config).expect("a sound directory");
+    let (mut writer, _) = Writer::open_on(Arc::new(disk.clone()), config).expect("a sound directory");
     let at = disk.state().operations;
     disk.state().fault = Some(Fault { at, lasts: 1, way: Way::Before });
     for seq in 1..4 {
@@ -280,7 +280,7 @@ fn a_transition_is_told_from_memory_when_asked_and_once() {
     };
     assert!(writer.commit().is_err());
     assert!(told(&writer, 0).is_empty(), "not before the writer says so");
-    writer.tell();
+    writer.tell(u64::MAX);
     assert_eq!((told(&writer, 0), told(&writer, 2)), (vec![1, 2, 3], vec![3]), "more than the tail keeps, for the disk has none");
     write(&mut writer, &[transition(4, 4, AlertState::Open)]);
     assert_eq!((told(&writer, 0), told(&writer, 3)), (vec![1, 2, 3, 4], vec![4]));
