@@ -29,10 +29,12 @@ test: $(ORT) $(UI) setup-build setup-test lint
 	cd crates/wall/ui && HUONG_BIN=$(CURDIR)/target/debug/huong npm test --silent
 	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom cargo test --release -p huong-flow --test loom
 
-PEERS := vendor/peers/.duckdb-2.0.0-opencv-5.0.0
+PEERS := vendor/peers/.duckdb-2.0.0-opencv-5.0.0-paho-2.2.0-mqtt.js-5.16.0
 
 # The hot paths beside the machine's own limits, rules by keys, cameras, then the recorded flood where its data is at hand.
 DATA := $(or $(HUONG_SHARED_DATA),../shared/data)
+# The source of a load generator and checker that others wrote; what it measures goes into docs/performance.md.
+CHECKER := $(or $(HUONG_CHECKER),../shared/tools/mqbench)
 # `cargo bench` builds the program too; building it alone would compile every package again, with the features of fewer.
 bench: $(ORT) $(UI) setup-build setup-bench
 	cargo bench --bench hot_paths --bench rules --bench log --bench store --bench cameras
@@ -40,6 +42,11 @@ bench: $(ORT) $(UI) setup-build setup-bench
 	  $(HUONG) replay --readings $(DATA)/flood/hue_flood_2025.csv --score $(DATA)/flood/crossings_2025.csv \
 	    --series config/replay/series.toml --data $(DATA)/series; \
 	else echo "[huong] no recorded flood at $(DATA) (set HUONG_SHARED_DATA)"; fi
+	@if [ -d $(CHECKER) ]; then \
+	  mkdir -p vendor/peers/mqbench && cp -r $(CHECKER)/Cargo.* $(CHECKER)/src vendor/peers/mqbench/ && \
+	  cargo build --release --manifest-path vendor/peers/mqbench/Cargo.toml --target-dir vendor/peers/mqbench/target && \
+	  benches/sensors/run.py --into docs/performance.md; \
+	else echo "[huong] no checker at $(CHECKER) (set HUONG_CHECKER)"; fi
 
 # The models and the gate on real pictures; the tables go into docs/accuracy.md.
 eval: $(PEERS) $(PLATES) setup-build
@@ -82,14 +89,16 @@ $(PLATES): models/plate-lines.onnx models/train/join_reader.py
 setup-build:
 	@scripts/need cmake:cmake nasm:nasm
 
-# What the store and the cameras are measured beside; without them the bench says "not here".
+# What the sensors, the store and the cameras are measured beside; without them the bench says "not here".
 setup-bench: $(PEERS)
-	@scripts/need victoria-metrics:victoria-metrics
-$(PEERS):
-	@echo "[huong] fetching DuckDB, OpenCV and ONNX Runtime for Python into vendor/peers (about 200 MB)"
+	@scripts/need victoria-metrics:victoria-metrics mosquitto:mosquitto
+$(PEERS): benches/peers/counter.rs benches/peers/node/package-lock.json benches/peers/node/sensors.mjs
+	@echo "[huong] fetching DuckDB, OpenCV, ONNX Runtime, paho and mqtt.js into vendor/peers (about 220 MB)"
 	python3 -m venv vendor/peers
 	vendor/peers/bin/pip install --quiet --disable-pip-version-check --only-binary=:all: duckdb==2.0.0 pytz \
-	  opencv-python-headless==5.0.0.93 onnxruntime==1.31.1 numpy==2.4.6 pillow==13.0.0
+	  opencv-python-headless==5.0.0.93 onnxruntime==1.31.1 numpy==2.4.6 pillow==13.0.0 paho-mqtt==2.2.0 orjson==3.13.0
+	mkdir -p vendor/peers/node && cp benches/peers/node/* vendor/peers/node/ && cd vendor/peers/node && npm ci --no-audit --no-fund --silent
+	rustc -O --edition 2024 benches/peers/counter.rs -o vendor/peers/counter
 	@touch $@
 
 # A mail server, a reader of web push and a validator of CAP that others wrote: what the sinks are tested against. And what tries the

@@ -10,7 +10,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use huong_alerts::Load;
 use huong_evidence::Actions;
 use huong_flight::Flight;
-use huong_flow::{Counter, Mailbox, Ring, Stop, Worker};
+use huong_flow::{Counter, Mailbox, Ring, Stop, Worker, give_way};
 use huong_ingest::{EmbeddedBroker, IngestStats, MqttConfig, Posts, run_frames, run_readings};
 use huong_notify::{MqttTarget, Setup, Sinks, start_sinks};
 use huong_store::{Queries, QueryLog, Writer};
@@ -199,7 +199,7 @@ impl System {
         let sealer = {
             let folders = config.folders.clone();
             let keeper = Keeper { store: config.store.clone(), folders, clock, shared: Arc::clone(&shared) };
-            stage("sealer", |stop| move || sealer::run(&closed, &keeper, &stop))?
+            quiet_stage("sealer", KEEPERS, |stop| move || sealer::run(&closed, &keeper, &stop))?
         };
         let writer_gone = Stop::new();
         let writer = {
@@ -232,7 +232,7 @@ impl System {
             (Some(evidence), Some(candidates)) => {
                 let exhibits = Exhibits::open(evidence, &config.vision.pipeline(), clock, Arc::clone(&shared))?;
                 let candidates = Arc::clone(candidates);
-                Some(stage("evidence", |stop| move || exhibits.run(&candidates, &stop))?)
+                Some(quiet_stage("evidence", EYES, |stop| move || exhibits.run(&candidates, &stop))?)
             }
             _ => None,
         };
@@ -241,7 +241,7 @@ impl System {
             let (pipeline, schedule, flood_rules) = (pipelines.next(), config.vision.schedule, config.vision.flood_rules.clone());
             let looker = Looker { lane, pipeline, schedule, flood_rules, candidates: candidates.clone() };
             let (ring, shared) = (Arc::clone(&ring), Arc::clone(&shared));
-            stage(&format!("vision-{lane}"), |stop| move || looker.run(&ring, &shared, &stop))
+            quiet_stage(&format!("vision-{lane}"), EYES, |stop| move || looker.run(&ring, &shared, &stop))
         };
         let eyes = (0..workers).map(look).collect::<Result<Vec<_>>>()?;
         let nurse = {
@@ -390,6 +390,24 @@ impl Drop for SetOnDrop {
     fn drop(&mut self) {
         self.0.set();
     }
+}
+
+/// Looks at pictures, of which the newest wins: alarms come first.
+const EYES: u8 = 5;
+/// Works on what is safe already.
+const KEEPERS: u8 = 10;
+
+/// The same for a thread that leaves a busy machine to those that carry alarms.
+fn quiet_stage<F: FnOnce() + Send + 'static>(name: &str, steps: u8, body: impl FnOnce(Stop) -> F) -> Result<(Stop, Worker)> {
+    stage(name, |stop| {
+        let body = body(stop);
+        move || {
+            if let Err(error) = give_way(steps) {
+                tracing::warn!(%error, "this thread cannot give way to those that carry alarms");
+            }
+            body();
+        }
+    })
 }
 
 /// A named thread with a flag of its own to stop it.

@@ -4,7 +4,7 @@
 //! to acknowledge a message behind all that it caused.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use huong_flow::{Ring, Stop};
 use huong_rules::{Engine, Verdict};
@@ -20,6 +20,9 @@ use crate::writer::Batch;
 /// Messages of one turn: large enough to share a commit, small enough that an alarm does not wait behind them.
 const TURN: usize = 512;
 const RECORDS: usize = 4096;
+/// The writer wakes by itself to commit what it has. Within this time of having been woken it need not be woken for readings alone; in
+/// a flood that would be for a handful of them each time.
+const UNDISTURBED: Duration = Duration::from_millis(4);
 /// The clock ticks at least this often.
 const TICK: Duration = Duration::from_millis(200);
 
@@ -30,6 +33,7 @@ pub(crate) fn run(mut brain: Brain, ring: &Ring<Inbound>, batches: &Ring<Batch>,
     shared.reload.engines.waker().register();
     let mut entrance = Pen::new(&shared.book);
     let mut transitions: Vec<Transition> = Vec::new();
+    let mut woken: Option<Instant> = None;
     loop {
         let last = stop.is_set();
         let mut batch = Batch::default();
@@ -55,7 +59,7 @@ pub(crate) fn run(mut brain: Brain, ring: &Ring<Inbound>, batches: &Ring<Batch>,
         }
         batch.records.extend(transitions.drain(..).map(Record::from));
         derived(&mut brain, &mut batch, &mut entrance, shared);
-        if !hand_over(batch, batches, shared, stop, writer_gone) {
+        if !hand_over(batch, batches, &mut woken, shared, stop, writer_gone) {
             return;
         }
         if took == 0 {
@@ -140,15 +144,32 @@ fn tick(brain: &mut Brain, transitions: &mut Vec<Transition>, now: Timestamp) {
 
 /// Waits for room: the disk is behind, and the broker keeps what is not acknowledged. False when the writer is gone, or when it takes
 /// no more and the end has come.
-fn hand_over(mut batch: Batch, batches: &Ring<Batch>, shared: &Shared, stop: &Stop, writer_gone: &Stop) -> bool {
+fn hand_over(
+    mut batch: Batch,
+    batches: &Ring<Batch>,
+    woken: &mut Option<Instant>,
+    shared: &Shared,
+    stop: &Stop,
+    writer_gone: &Stop,
+) -> bool {
     if batch.records.is_empty() && batch.acks.is_empty() && batch.replies.is_empty() {
         return true;
     }
+    let urgent = !batch.replies.is_empty() || batch.records.iter().any(|record| matches!(record, Record::Transition(_)));
+    if !urgent && woken.is_some_and(|woken| woken.elapsed() < UNDISTURBED) {
+        match batches.push_quietly(batch) {
+            Ok(()) => return true,
+            Err(back) => batch = back,
+        }
+    }
+    *woken = Some(Instant::now());
     while let Err(back) = batches.push(batch) {
         if writer_gone.is_set() || (stop.is_set() && shared.disk.is_out_of_room()) {
             return false;
         }
         batch = back;
+        // It may not know of what was pushed quietly.
+        batches.waker().wake();
         std::thread::park_timeout(Duration::from_millis(1));
     }
     true

@@ -41,6 +41,8 @@ pub(crate) type Reply = Result<(), huong_alerts::AlertError>;
 
 /// How often the open segment's age is looked at when nothing comes.
 const IDLE: Duration = Duration::from_secs(1);
+/// .. and when something came a moment ago: longer than the brain leaves the writer undisturbed.
+const SOON: Duration = Duration::from_millis(10);
 /// A disk that refuses is tried again after the first of these, then after twice as long each time, up to the last: often enough that
 /// an operator who makes room sees it work, seldom enough to leave a sick disk in peace.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -125,6 +127,8 @@ struct Desk<'a> {
     commits: Retry,
     rotations: Retry,
     tell: Tell,
+    /// When something was last appended.
+    busy: Instant,
     shared: &'a Shared,
     clock: Clock,
 }
@@ -145,6 +149,7 @@ pub(crate) fn run(writer: Writer, tell: Tell, batches: &Ring<Batch>, outlets: Ou
         commits: Retry::default(),
         rotations: Retry::default(),
         tell,
+        busy: Instant::now(),
         shared,
         clock,
     };
@@ -204,6 +209,7 @@ impl Desk<'_> {
                 false
             }
         });
+        self.busy = Instant::now();
         self.news |= batch.records.iter().any(|record| matches!(record, Record::Transition(_)));
         self.waiting.push_back(Waiting { upto: self.writer.progress().0, batch, told: false, shown: false });
     }
@@ -246,7 +252,12 @@ impl Desk<'_> {
         if self.commits.next.is_some() {
             return self.commits.wait();
         }
-        if self.writer.is_syncing() { IDLE } else { self.writer.commit_in().unwrap_or(IDLE) }
+        if self.writer.is_syncing() {
+            return IDLE;
+        }
+        // What comes soon after other readings comes without waking anyone.
+        let calm = if self.busy.elapsed() < 2 * SOON { SOON } else { IDLE };
+        self.writer.commit_in().unwrap_or(calm)
     }
 
     fn tell_written(&mut self) {

@@ -23,4 +23,4 @@ pub use mailbox::{Mailbox, Published};
 pub use ring::Ring;
 pub use stop::Stop;
 pub use waker::Waker;
-pub use worker::{Panicked, Worker};
+pub use worker::{Panicked, Worker, give_way};

@@ -33,6 +33,14 @@ impl<T: Send> Ring<T> {
         Ok(())
     }
 
+    /// Appends and wakes nobody: for what can wait until the consumers look by themselves.
+    ///
+    /// # Errors
+    /// The value itself when the ring is full.
+    pub fn push_quietly(&self, value: T) -> Result<(), T> {
+        self.queue.push(value)
+    }
+
     /// Appends from the front of `values` what there is room for, and wakes the consumers once. What is left stays, in order.
     pub fn append(&self, values: &mut VecDeque<T>) {
         let before = values.len();

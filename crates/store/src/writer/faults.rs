@@ -150,6 +150,10 @@ enum Step {
     Append(Record),
     Commit,
     Rotate,
+    /// The first half of a commit, the beginning of the second, and its end: more may come in between.
+    Write,
+    Begin,
+    End,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -158,6 +162,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (1..50u64).prop_map(|seq| Step::Append(transition(seq, seq, AlertState::Open))),
         3 => Just(Step::Commit),
         1 => Just(Step::Rotate),
+        2 => Just(Step::Write),
+        3 => Just(Step::Begin),
+        2 => Just(Step::End),
     ]
 }
 
@@ -197,20 +204,32 @@ impl Run {
         let opened = (0..10).find_map(|_| Writer::open_on(Arc::new(disk.clone()), config.clone()).ok());
         let (mut writer, _) = opened.expect("a fault that passes");
         let last = [Step::Rotate, Step::Commit].into_iter().cycle().take(20);
+        let mut begun: Option<Sync> = None;
         for (i, step) in script.iter().cloned().chain(last).enumerate() {
-            let done = match step {
-                Step::Append(record) => {
-                    writer.append(&record).expect("a small record");
-                    run.appended.push(record);
-                    continue;
+            // As the processor does it: a sync ends before anything that must not run beside it.
+            let alone = matches!(step, Step::Commit | Step::Rotate | Step::End) || writer.torn;
+            let ended = begun.take_if(|_| alone).map_or(Ok(()), |sync| writer.synced(sync.run()));
+            let done = ended.and_then(|()| match step {
+                Step::Append(ref record) => {
+                    writer.append(record).expect("a small record");
+                    run.appended.push(record.clone());
+                    Ok(())
                 }
                 Step::Commit => writer.commit(),
                 Step::Rotate => writer.rotate_if_due(minute(100 * i as i64)).map(drop),
-            };
-            // What a rotation had committed before it failed is not known to be stored, and need not be.
-            if done.is_ok() {
-                run.stored = run.appended.len();
+                Step::Write => writer.write(),
+                Step::Begin => {
+                    begun = begun.take().or_else(|| writer.sync());
+                    Ok(())
+                }
+                Step::End => Ok(()),
+            });
+            if let (Step::Append(record), Err(_)) = (&step, &done) {
+                // It comes whatever the disk does.
+                writer.append(record).expect("a small record");
+                run.appended.push(record.clone());
             }
+            run.stored = usize::try_from(writer.progress().1 - FIRST_SEQ).expect("a few records");
             if done.is_err() || i == script.len() {
                 run.check();
             }
