@@ -1,7 +1,8 @@
 """Fine-tunes YOLOX-nano for one of the detectors of `tasks.py`, and exports it to ONNX.
 
-What the network sees is made by `data.py` (pictures and their parts), `scenes.py` (random views), `drawn.py` (drawn streets), and
-`pasted.py` (vehicles put elsewhere). Only the part `train` is trained on, with `--tune-too` also `tune`; never `test`.
+What the network sees is made by `data.py` (pictures and their parts), `scenes.py` (random views), `drawn.py` (drawn streets), `pasted.py`
+(vehicles put elsewhere), and `swapped.py` (heads of riders put in one another's place). Only the part `train` is trained on, with
+`--tune-too` also `tune`; never `test`.
 """
 
 import argparse
@@ -22,7 +23,8 @@ from loss import Target, loss_of
 from pasted import Paster
 from relu import with_relu
 from scenes import Scene, look, to_input
-from tasks import TASKS, VEHICLES, Size, Task
+from swapped import HeadSwapper
+from tasks import HELMET, TASKS, VEHICLES, Size, Task
 from yolox import Detector, Export, load_start, uses_relu
 
 PIXELS = 416 * 256  # of one of a batch's pictures; of larger ones there are fewer, of smaller ones more
@@ -61,7 +63,7 @@ def start_model(start: Path, size: Size) -> Model:
 class Source:
     """Pictures to draw from; a scene's weight is that of the rarest label it shows, by the root of its frequency."""
 
-    def __init__(self, scenes: list[Scene], task: Task, share: float, paster: Paster | None = None):
+    def __init__(self, scenes: list[Scene], task: Task, share: float, paster: Paster | HeadSwapper | None = None):
         totals = sum((np.bincount(scene.classes, minlength=len(task.labels)) for scene in scenes), np.zeros(len(task.labels)))
         weights = np.array([max((totals[label] ** -0.5 for label in scene.classes), default=0.05) for scene in scenes])
         self.scenes, self.chance, self.share, self.paster = scenes, weights / weights.sum(), share, paster
@@ -72,7 +74,7 @@ def sources(task: Task, options: argparse.Namespace) -> list[Source]:
     parts = load(task, options.data)
     scenes = parts["train"] + (parts["tune"] if options.tune_too else [])
     if task is not VEHICLES:
-        return [Source(scenes, task, 1.0)]
+        return [Source(scenes, task, 1.0, HeadSwapper(scenes) if task is HELMET else None)]
     start = options.data / "models/yolox_nano.onnx"
     add_unlabelled(start_model(start, (960, 960)), scenes, sure=0.5, ignore=0.25, taught=("person",))
     photos = street_photos(options.data)

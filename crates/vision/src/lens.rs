@@ -92,9 +92,12 @@ impl Lens {
         self.signals.hear(feed, state, at);
     }
 
-    /// Whether this frame is needed at full resolution, for lights, plates or heads.
+    /// Whether this frame is needed at full resolution, for lights, plates, heads or waste.
     pub(crate) fn needs_all_pixels(&self, config: &VisionConfig, kit: &Kit) -> bool {
-        !self.signals.is_empty() || (kit.plates.is_some() && self.reads_plates(config)) || (kit.helmets.is_some() && self.view.judges())
+        !self.signals.is_empty()
+            || (kit.plates.is_some() && self.reads_plates(config))
+            || (kit.helmets.is_some() && self.view.judges())
+            || (kit.waste.is_some() && !self.waste.is_empty())
     }
 
     /// Nobody's plate is looked at where nothing is judged, unless the site wants every plate.
@@ -175,8 +178,7 @@ impl Lens {
         let due = self.waste.is_due(&tracks, size, self.waste_looked, config.waste_every, now);
         if let Some(eye) = kit.waste.as_mut().filter(|_| due) {
             self.waste_looked = Some(now);
-            let whole = BoundingBox { x: 0.0, y: 0.0, width: size.0 as f32, height: size.1 as f32 };
-            match eye.part(pixels, &whole) {
+            match eye.look_at(&config.look, pixels, &self.waste.windows(size)) {
                 Err(fault) => gains.faults.push(fault),
                 Ok(waste) => {
                     let (more, events) = self.waste.look(&shot, &waste, &tracks);
@@ -256,7 +258,9 @@ impl Lens {
                 continue;
             }
             let found = eye.part(pixels, &crop)?;
-            let best = |label: &str| found.iter().filter(|d| d.label == *label).map(|d| d.score).fold(0.0, f32::max);
+            // Who rides beside him has a head of his own.
+            let above = |d: &&Detection| (b.x..=b.x + b.width).contains(&(d.bbox.x + d.bbox.width / 2.0));
+            let best = |label: &str| found.iter().filter(above).filter(|d| d.label == *label).map(|d| d.score).fold(0.0, f32::max);
             heads.push(HeadSight { track: track.id, with_helmet: best("with_helmet"), without_helmet: best("without_helmet") });
         }
         Ok(heads)

@@ -94,11 +94,30 @@ impl Eye {
             inside.retain(|detection| !is_cut(&detection.bbox, crop, frame));
             found.extend(inside);
         }
+        Ok(self.once(config, &found))
+    }
+
+    /// The objects in these parts of a frame alone, best first, in its pixels.
+    pub(crate) fn look_at(
+        &mut self,
+        config: &LookConfig,
+        pixels: &Pixels<'_>,
+        parts: &[BoundingBox],
+    ) -> Result<Vec<Detection>, FrameError> {
+        let mut found = Vec::new();
+        for part in parts {
+            found.extend(self.part(pixels, part)?);
+        }
+        Ok(self.once(config, &found))
+    }
+
+    /// What was found in several parts, each object once, best first.
+    fn once(&self, config: &LookConfig, found: &[Detection]) -> Vec<Detection> {
         let class = |detection: &Detection| self.detector.labels().iter().position(|label| *label == detection.label).unwrap_or(0);
         let candidate = |(row, d): (usize, &Detection)| Candidate { class: class(d), score: d.score, bbox: d.bbox, row };
         let mut candidates: Vec<Candidate> = found.iter().enumerate().map(candidate).collect();
         suppress(&mut candidates, config.iou);
-        Ok(candidates.into_iter().map(|candidate| found[candidate.row].clone()).collect())
+        candidates.into_iter().map(|candidate| found[candidate.row].clone()).collect()
     }
 
     /// What the detector finds in one part of the frame, in pixels of the frame.

@@ -55,16 +55,22 @@ impl Canvas {
         }
     }
 
-    /// A picture of `from` (RGB rows without padding, width, height), stretched over the rectangle.
-    pub(super) fn paste(&mut self, (x0, y0, x1, y1): (f64, f64, f64, f64), (pixels, width, height): (&[Color], usize, usize)) {
+    /// A picture (RGB rows without padding, width, height), stretched over the rectangle. Its corners are round, and at the edge it blends
+    /// into what is there: `soft` is the part of its half sides over which it does.
+    pub(super) fn paste(&mut self, (x0, y0, x1, y1): (f64, f64, f64, f64), (pixels, width, height): (&[Color], usize, usize), soft: f64) {
         let (left, right) = (self.column(x0), self.column(x1));
+        let out = |part: f64| (2.0 * part - 1.0).abs().powi(3);
         for y in self.row(y0)..self.row(y1) {
-            let part = ((y as f64 + 0.5) / self.height as f64 - y0) / (y1 - y0);
-            let row = ((part * height as f64) as usize).min(height - 1) * width;
+            let down = ((y as f64 + 0.5) / self.height as f64 - y0) / (y1 - y0);
+            let row = ((down * height as f64) as usize).min(height - 1) * width;
             let across = self.width as f64;
             for (i, pixel) in self.run(y, left, right).iter_mut().enumerate() {
                 let part = (((left + i) as f64 + 0.5) / across - x0) / (x1 - x0);
-                *pixel = pixels[row + ((part * width as f64) as usize).min(width - 1)];
+                let from = pixels[row + ((part * width as f64) as usize).min(width - 1)];
+                let share = ((1.0 - (out(part) + out(down)).cbrt()) / soft).clamp(0.0, 1.0);
+                for (c, from) in from.into_iter().enumerate() {
+                    pixel[c] = (f64::from(pixel[c]) * (1.0 - share) + f64::from(from) * share) as u8;
+                }
             }
         }
     }

@@ -2,9 +2,9 @@
 //!
 //! Invariant: frames are in the order of time, each at most once; of a long stay the first, the middle and the last are given.
 
-use huong_types::{Act, BoundingBox, EvidenceFrame, Name, Span, Timestamp, VoidReason};
+use huong_types::{Act, EvidenceFrame, Name, Span, Timestamp, VoidReason};
 
-use super::{Reasons, Shot, covered, evidence};
+use super::{Reasons, Seen, covered, evidence};
 use crate::Track;
 
 /// How somebody stays in a zone.
@@ -28,10 +28,8 @@ pub(super) enum Stage {
         manner: Manner,
         least: Span,
     },
-    /// Looks that said the opposite.
-    Votes {
-        against: usize,
-    },
+    /// More than two looks in three that say so.
+    Votes,
     Complete,
     Dropped,
 }
@@ -106,31 +104,39 @@ impl Case {
         self.act == act && self.track == track && self.place == *place
     }
 
-    /// Whether another vehicle overlaps this one there by more than `overlap`; `None` when it is not there.
-    pub(super) fn is_overlapped(&self, boxes: &[(u64, BoundingBox)], overlap: f32) -> Option<bool> {
-        let (_, bbox) = boxes.iter().find(|(id, _)| *id == self.track)?;
-        Some(boxes.iter().any(|(id, other)| *id != self.track && covered(bbox, other) > overlap))
+    /// What it did so far does not count.
+    pub(super) fn begin_anew(&mut self, track: &Track, now: Timestamp) {
+        (self.began, self.at, self.foot) = (now, now, track.sight().bbox.foot());
+        self.frames.clear();
+        self.overlapped = 0;
+    }
+
+    /// Whether another vehicle overlaps this one there by more than `overlap`, or may be in its box with it. `None` when it is not there itself.
+    pub(super) fn is_overlapped(&self, seen: &Seen, overlap: f32) -> Option<bool> {
+        let (_, bbox) = seen.boxes.iter().find(|(id, _)| *id == self.track)?;
+        let overlaps = seen.boxes.iter().any(|(id, other)| *id != self.track && covered(bbox, other) > overlap);
+        Some(overlaps || seen.doubled.contains(&self.track))
     }
 
     /// As [`Case::add`], but passes over a shot in which another vehicle overlaps it: another one will show it alone. Whether it was taken.
-    pub(super) fn add_alone(&mut self, moment: &str, shot: &Shot, boxes: &[(u64, BoundingBox)], overlap: f32) -> bool {
-        match self.is_overlapped(boxes, overlap) {
-            Some(false) => self.add(moment, shot, boxes, overlap),
+    pub(super) fn add_alone(&mut self, moment: &str, seen: &Seen, overlap: f32) -> bool {
+        match self.is_overlapped(seen, overlap) {
+            Some(false) => self.add(moment, seen, overlap),
             Some(true) => self.overlapped += 1,
             None => return false,
         }
-        self.is_overlapped(boxes, overlap) == Some(false)
+        self.is_overlapped(seen, overlap) == Some(false)
     }
 
     /// Takes a shot in which the vehicle is as evidence; `overlap` is the covered part from which another vehicle makes it doubtful.
-    pub(super) fn add(&mut self, moment: &str, shot: &Shot, boxes: &[(u64, BoundingBox)], overlap: f32) {
-        let Some((_, bbox)) = boxes.iter().find(|(id, _)| *id == self.track) else { return };
-        if self.frames.last().is_some_and(|frame| frame.at >= shot.at) {
+    pub(super) fn add(&mut self, moment: &str, seen: &Seen, overlap: f32) {
+        let Some((_, bbox)) = seen.boxes.iter().find(|(id, _)| *id == self.track) else { return };
+        if self.frames.last().is_some_and(|frame| frame.at >= seen.shot.at) {
             return;
         }
-        if self.is_overlapped(boxes, overlap) == Some(true) {
+        if self.is_overlapped(seen, overlap) == Some(true) {
             self.void.insert(VoidReason::TwoVehicles);
         }
-        keep(&mut self.frames, evidence(moment, shot, *bbox, self.signal.as_ref()));
+        keep(&mut self.frames, evidence(moment, &seen.shot, *bbox, self.signal.as_ref()));
     }
 }

@@ -21,7 +21,8 @@ pub struct JudgeConfig {
     pub after: Span,
     /// Standing for so long is stopping, where the zone does not say.
     pub standing: Span,
-    /// Being on a pavement or in a bus lane for so long is driving there.
+    /// Being on a pavement or in a bus lane for so long is driving there. Who stood on a pavement for longer was parked: what counts is what he
+    /// does after.
     pub passing: Span,
     /// Who got less far on a pavement than so many sizes of its box is parked there, not driving.
     pub gets: f32,

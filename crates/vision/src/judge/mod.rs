@@ -9,7 +9,7 @@ mod case;
 mod config;
 mod waste;
 
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use bytes::Bytes;
 use huong_types::{Act, BoundingBox, Candidate, EvidenceFrame, ModelId, Name, SignalSight, SignalState, Span, Timestamp, VoidReason};
@@ -49,6 +49,8 @@ pub struct HeadSight {
 struct Seen {
     shot: Shot,
     boxes: Vec<(u64, BoundingBox)>,
+    /// Of these, who may be two: see [`Judge::doubled`].
+    doubled: Vec<u64>,
 }
 
 /// The violations of one camera.
@@ -62,13 +64,32 @@ pub struct Judge {
     recent: VecDeque<Seen>,
     open: Vec<Case>,
     told: HashSet<(Act, u64, Name)>,
+    /// By rider.
+    votes: HashMap<u64, Votes>,
+}
+
+/// How many looks at a rider's head said what, since he came.
+#[derive(Clone, Copy, Debug, Default)]
+struct Votes {
+    bare: usize,
+    covered: usize,
 }
 
 impl Judge {
     /// `models` are those whose word it takes.
     pub fn new(config: JudgeConfig, camera: Name, view: View, models: Vec<ModelId>) -> Self {
         let versions = (crate::view::checksum(&config), view.version());
-        Self { config, camera, view, versions, models, recent: VecDeque::new(), open: Vec::new(), told: HashSet::new() }
+        Self {
+            config,
+            camera,
+            view,
+            versions,
+            models,
+            recent: VecDeque::new(),
+            open: Vec::new(),
+            told: HashSet::new(),
+            votes: HashMap::new(),
+        }
     }
 
     /// Takes one look into account: the tracks of the camera, what they did, and what their heads showed. The tracks `ended` are gone
@@ -82,11 +103,12 @@ impl Judge {
         heads: &[HeadSight],
         ended: &[u64],
     ) -> Vec<Candidate> {
-        let here: Vec<&Track> =
-            tracks.iter().copied().filter(|track| track.is_here() && VEHICLES.contains(&track.label().as_str())).collect();
-        let boxes = here.iter().map(|track| (track.id, track.sight().bbox)).collect();
         let now = shot.at;
-        self.recent.push_back(Seen { shot, boxes });
+        let vehicles = tracks.iter().copied().filter(|track| VEHICLES.contains(&track.label().as_str()));
+        let (here, lost): (Vec<&Track>, Vec<&Track>) = vehicles.partition(|track| track.is_here());
+        let boxes = here.iter().map(|track| (track.id, track.sight().bbox)).collect();
+        let doubled = here.iter().filter(|track| self.doubled(track, &lost)).map(|track| track.id).collect();
+        self.recent.push_back(Seen { shot, boxes, doubled });
         // Only lines need the frames before; without any, a frame more per camera would be kept for nothing.
         let kept = if self.view.lines.is_empty() { 1 } else { self.config.recent };
         while self.recent.len() > kept {
@@ -108,6 +130,7 @@ impl Judge {
         }
         let given = self.close(now, |case| ended.contains(&case.track));
         self.told.retain(|(_, told, _)| !ended.contains(told));
+        self.votes.retain(|track, _| !ended.contains(track));
         given
     }
 
@@ -118,6 +141,14 @@ impl Judge {
         self.open.iter().any(|case| match case.stage {
             Stage::Stays { least, .. } => now.since(seen(case)).as_millis() * 4 >= least.as_millis(),
             _ => false,
+        })
+    }
+
+    /// Whether one of the `lost` ones may be in this one's box: one of its label that overlapped it when it was seen last.
+    fn doubled(&self, track: &Track, lost: &[&Track]) -> bool {
+        lost.iter().filter(|other| other.label() == track.label()).any(|other| {
+            let last = other.sight();
+            track.path().any(|sight| sight.at == last.at && covered(&sight.bbox, &last.bbox) > self.config.overlap)
         })
     }
 
@@ -137,15 +168,15 @@ impl Judge {
         let mut case = Case::new(act, track, event.place.clone(), event.at, signal);
         // The latest frame before that shows it alone; without one, the latest.
         let earlier: Vec<&Seen> = seen.filter(|seen| seen.boxes.iter().any(|(id, _)| *id == track.id)).collect();
-        let alone = earlier.iter().find(|seen| case.is_overlapped(&seen.boxes, self.config.overlap) == Some(false));
+        let alone = earlier.iter().find(|seen| case.is_overlapped(seen, self.config.overlap) == Some(false));
         let before = alone.or(earlier.first()).copied();
         case.began = before.map_or(event.at, |seen| seen.shot.at);
         case.stage = Stage::AwaitsAfter { until: event.at + self.config.after };
         match before {
-            Some(before) => case.add("before", &before.shot, &before.boxes, self.config.overlap),
+            Some(before) => case.add("before", before, self.config.overlap),
             None => _ = case.void.insert(VoidReason::TooFewFrames),
         }
-        case.add("on", &on.shot, &on.boxes, self.config.overlap);
+        case.add("on", on, self.config.overlap);
         if act == Act::RedLight {
             let states: Vec<Option<&SignalSight>> = case.frames.iter().map(|frame| frame.signal.as_ref()).collect();
             let is = |sight: &Option<&SignalSight>, state| sight.is_some_and(|sight| sight.state == state);
@@ -187,13 +218,17 @@ impl Judge {
         let Some(seen) = self.recent.back() else { return };
         for case in self.open.iter_mut().filter(|case| case.track == track.id) {
             let Stage::Stays { manner, .. } = case.stage else { continue };
+            // Who was parked there and drives off has not driven there before.
+            if manner == Manner::Driving && track.still_for(now) > self.config.passing {
+                case.begin_anew(track, now);
+            }
             // Who has not got anywhere, or stood for most of the time, is not driving (yet).
             let (foot, size) = (track.sight().bbox.foot(), track.sight().bbox.area().sqrt());
             let far = (foot.0 - case.foot.0).hypot(foot.1 - case.foot.1) > self.config.gets * size;
             let stood = track.still_for(now).as_millis() * 2 > now.since(case.began).as_millis();
             case.idle = manner == Manner::Driving && (!far || stood);
             case.label = track.label().clone();
-            case.add_alone("stay", &seen.shot, &seen.boxes, self.config.overlap);
+            case.add_alone("stay", seen, self.config.overlap);
         }
     }
 
@@ -222,16 +257,15 @@ impl Judge {
         let covered = head.with_helmet >= self.config.helmet_score && !bare;
         if bare && !self.open.iter().any(|case| case.is(Act::NoHelmet, track.id, &place)) {
             let mut case = Case::new(Act::NoHelmet, track, place.clone(), now, None);
-            case.stage = Stage::Votes { against: 0 };
+            case.stage = Stage::Votes;
             self.begin(case);
         }
+        let votes = self.votes.entry(track.id).or_default();
+        votes.bare += usize::from(bare);
+        votes.covered += usize::from(covered);
         let Some(seen) = self.recent.back() else { return };
-        if let Some(case) = self.open.iter_mut().find(|case| case.is(Act::NoHelmet, track.id, &place)) {
-            if bare {
-                case.add_alone("bare", &seen.shot, &seen.boxes, self.config.overlap);
-            } else if covered && let Stage::Votes { against } = &mut case.stage {
-                *against += 1;
-            }
+        if let Some(case) = self.open.iter_mut().find(|case| bare && case.is(Act::NoHelmet, track.id, &place)) {
+            case.add_alone("bare", seen, self.config.overlap);
         }
     }
 
@@ -260,7 +294,7 @@ impl Judge {
                 case.stage = Stage::Dropped;
                 continue;
             }
-            if !case.add_alone("after", &seen.shot, &seen.boxes, self.config.overlap) {
+            if !case.add_alone("after", seen, self.config.overlap) {
                 continue;
             }
             if case.act == Act::RedLight {
@@ -290,7 +324,7 @@ impl Judge {
                     true
                 }
                 Stage::Stays { .. } => full,
-                Stage::Votes { against } => full && against * 2 < case.frames.len(),
+                Stage::Votes => full && self.votes.get(&case.track).is_some_and(|votes| votes.covered * 2 < votes.bare),
                 Stage::AwaitsAfter { until } if gone || now > until => {
                     case.void.insert(VoidReason::TooFewFrames);
                     if case.overlapped > 0 {

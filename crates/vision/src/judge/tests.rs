@@ -31,6 +31,10 @@ const VIEW: &str = r#"
     kind = "bus-lane"
     points = [[0.22, 0.0], [0.28, 0.0], [0.28, 1.0], [0.22, 1.0]]
     [[zone]]
+    name = "pavement"
+    kind = "pavement"
+    points = [[0.71, 0.0], [0.79, 0.0], [0.79, 1.0], [0.71, 1.0]]
+    [[zone]]
     name = "bins"
     kind = "waste"
     points = [[0.0, 0.0], [0.5, 0.0], [0.5, 1.0], [0.0, 1.0]]
@@ -169,6 +173,36 @@ fn doubts_void_a_candidate() {
 }
 
 #[test]
+fn two_that_are_taken_for_one_are_no_evidence() {
+    // Side by side for three seconds, then one box over the line.
+    let ride = |other: &str| {
+        let mut scene = Scene::new();
+        let look = |second: u8| {
+            let y = 100.0 + 45.0 * f32::from(second);
+            let objects = [("motorbike", (500.0, y)), (other, (520.0, y))];
+            scene.look(if second < 3 { &objects } else { &objects[..1] }, (Red, 0), None)
+        };
+        lines(&(0..9).flat_map(look).collect::<Vec<_>>())
+    };
+    assert_eq!(ride("motorbike"), ["red_light stop before@5 on@6 after@9 [two_vehicles]"]);
+    assert_eq!(ride("car"), ["red_light stop before@5 on@6 after@7 []"], "nobody takes a motorbike for the car behind it");
+}
+
+#[test]
+fn who_was_parked_on_the_pavement_may_leave_it() {
+    let ride = |feet: &[(f32, f32)]| {
+        let mut scene = Scene::new();
+        lines(&feet.iter().flat_map(|foot| scene.look(&[("motorbike", *foot)], (Green, 0), None)).collect::<Vec<_>>())
+    };
+    let along: Vec<(f32, f32)> = DOWN.iter().map(|y| (750.0, *y)).collect();
+    assert_eq!(ride(&along).len(), 1);
+    let parked = [(750.0, 150.0); 8];
+    let away = [(740.0, 200.0), (680.0, 240.0), (620.0, 280.0)];
+    assert!(ride(&[&parked[..], &away].concat()).is_empty());
+    assert_eq!(ride(&[&parked[..], &along].concat()).len(), 1, "who drives along it after that has driven there");
+}
+
+#[test]
 fn who_turns_back_at_the_line_or_rides_with_the_traffic_is_left_alone() {
     let mut scene = Scene::new();
     let back = [150.0, 200.0, 250.0, 280.0, 330.0, 270.0, 220.0];
@@ -226,6 +260,8 @@ fn bare_heads_are_voted_on() {
     // The first look belongs to a track that is not confirmed yet.
     assert_eq!(ride(&[bare, bare, unclear, bare, bare, bare]), ["no_helmet rider bare@2 bare@4 bare@5 []"]);
     assert!(ride(&[bare, bare, covered, bare, covered, covered, bare]).is_empty());
+    assert!(ride(&[covered, covered, covered, covered, bare, bare, bare, bare]).is_empty(), "what was seen before counts as well");
+    assert_eq!(ride(&[covered, covered, covered, bare, bare, bare, bare, bare]), ["no_helmet rider bare@4 bare@5 bare@6 bare@7 bare@8 []"]);
     assert!(ride(&[covered; 8]).is_empty() && ride(&[bare, bare, bare]).is_empty());
 }
 
@@ -246,6 +282,23 @@ fn watch(found: impl Fn(i64) -> Vec<Detection>, tracks: impl Fn(i64) -> Vec<Trac
         events.extend(told.iter().map(|event| format!("{} {} {}", second, event.place, event.happening.as_str())));
     }
     (candidates, events)
+}
+
+#[test]
+fn waste_zones_are_looked_at_from_near() {
+    let windows = |points: &str, size| {
+        let mut problems = huong_types::Problems::default();
+        let zone = format!("[[zone]]\nname = \"bins\"\nkind = \"waste\"\npoints = {points}");
+        let view: View = huong_types::load_toml("view", &zone, &mut problems).unwrap_or_default();
+        assert!(problems.is_empty(), "{problems}");
+        let windows = WasteWatch::new(WasteConfig::default(), "cam-1".into(), &view, Vec::new()).windows(size);
+        windows.into_iter().map(|b| [b.x, b.y, b.width, b.height]).collect::<Vec<_>>()
+    };
+    let low = "[[0.4, 0.6], [0.6, 0.6], [0.6, 0.8], [0.4, 0.8]]";
+    assert_eq!(windows(low, (1000, 500)), [[0.0, 0.0, 1000.0, 500.0], [380.0, 184.0, 240.0, 240.0]], "a square, with more room above");
+    assert_eq!(windows(low, (200, 100)), [[0.0, 0.0, 200.0, 100.0], [36.0, 0.0, 128.0, 100.0]], "not nearer than there are pixels for");
+    assert_eq!(windows("[[0.9, 0.0], [1.0, 0.0], [1.0, 0.1]]", (1000, 500))[1], [872.0, 0.0, 128.0, 128.0], "inside the frame");
+    assert_eq!(windows("[[0.0, 0.0], [1.0, 0.0], [1.0, 1.0]]", (1000, 500)).len(), 1, "all of it is looked at anyway");
 }
 
 #[test]
@@ -288,6 +341,12 @@ fn what_somebody_left_behind_is_dumped_and_what_was_always_there_is_not() {
     assert_eq!(acts(watch(bag, dumped, 600).0), ["dumping_act bins before@270 on@300 after@360 []"]);
     assert!(acts(watch(bag, |_| Vec::new(), 600).0).is_empty(), "nobody was there: blown in, or hidden before");
     assert!(acts(watch(|_| bag(300), dumped, 600).0).is_empty(), "it lay there before");
+    let missed_once = |second: i64| if second == 270 { Vec::new() } else { bag(300) };
+    assert!(acts(watch(missed_once, dumped, 600).0).is_empty(), "it lay there before, and one look missed it");
+    let behind_him = |second: i64| if (270..330).contains(&second) { Vec::new() } else { bag(300) };
+    assert!(acts(watch(behind_him, |second| if (270..330).contains(&second) { person(110.0) } else { Vec::new() }, 600).0).is_empty());
+    let flickers = |second: i64| if second == 330 { Vec::new() } else { bag(second) };
+    assert_eq!(acts(watch(flickers, dumped, 600).0), ["dumping_act bins before@270 on@300 after@360 []"]);
     assert!(acts(watch(bag, |_| person(160.0), 600).0).is_empty(), "they are still there: waiting with their bags");
     assert!(acts(watch(|second| if second == 300 { bag(300) } else { Vec::new() }, dumped, 600).0).is_empty(), "taken along");
 }

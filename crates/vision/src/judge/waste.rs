@@ -1,6 +1,7 @@
 //! Heaps of waste that stay, bins that overflow, things left behind.
 //!
-//! Invariant: one look never makes a heap, and one look without it never clears it; the same place is told again once a day at most.
+//! Invariant: one look never makes a heap, and one look without it never clears it, nor makes it new again; the same place is told again
+//! once a day at most. Each zone is looked at from near: what is some fifty pixels wide in a whole frame is not seen there.
 
 use huong_types::{Act, BoundingBox, Candidate, Detection, EvidenceFrame, ModelId, Name, Problems, Span, Timestamp};
 use serde::Deserialize;
@@ -10,7 +11,7 @@ use super::{Shot, covered, evidence};
 use crate::check::in_range;
 use crate::view::View;
 use crate::zone::contains;
-use crate::{Happening, Track, ZoneEvent, ZoneKind, ZoneSpec};
+use crate::{Happening, Point, Track, ZoneEvent, ZoneKind, ZoneSpec};
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -32,7 +33,7 @@ pub struct WasteConfig {
     pub lingers: Span,
     /// The same zone is told again after so long.
     pub again: Span,
-    /// Looks in a row without anything that clear a zone.
+    /// Looks in a row without anything that clear a zone; without a thing that nobody stood before, that forget it.
     pub clear: u32,
     /// The least score.
     pub score: f32,
@@ -68,6 +69,10 @@ impl WasteConfig {
     }
 }
 
+/// Around a zone so much more is looked at, as a part of its larger side; and so many pixels at least: more of nothing is not seen better.
+const MARGIN: f32 = 0.1;
+const LEAST_WINDOW: f32 = 128.0;
+
 /// Something seen again and again in one zone.
 #[derive(Clone, Debug)]
 struct Persisting {
@@ -80,15 +85,17 @@ struct Persisting {
     told: bool,
 }
 
-/// A thing that was not there before.
+/// A thing in a zone.
 #[derive(Clone, Debug)]
-struct Fresh {
+struct Thing {
     label: Name,
     bbox: BoundingBox,
     since: Timestamp,
+    /// Looks in a row that did not see it, though nobody hid it.
+    missed: u32,
+    /// Who was beside it when it appeared, and the pictures of that; empty for what nobody brought or what was told.
+    by: Vec<u64>,
     frames: Vec<EvidenceFrame>,
-    /// Who was beside it when it appeared.
-    by: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -98,9 +105,8 @@ struct ZoneState {
     overflow: Option<Persisting>,
     /// When each was last told: heap, overflow.
     told: [Option<Timestamp>; 2],
-    /// Boxes of waste of the latest looks; `None` before the first look.
-    known: Option<Vec<BoundingBox>>,
-    fresh: Vec<Fresh>,
+    /// What lies there; `None` before the first look.
+    things: Option<Vec<Thing>>,
 }
 
 /// The waste zones of one camera.
@@ -119,14 +125,32 @@ pub struct WasteWatch {
 
 impl WasteWatch {
     pub fn new(config: WasteConfig, camera: Name, view: &View, models: Vec<ModelId>) -> Self {
-        let state =
-            |zone: &ZoneSpec| ZoneState { zone: zone.clone(), heap: None, overflow: None, told: [None; 2], known: None, fresh: Vec::new() };
+        let state = |zone: &ZoneSpec| ZoneState { zone: zone.clone(), heap: None, overflow: None, told: [None; 2], things: None };
         let zones = view.zones_of(ZoneKind::Waste).map(state).collect();
         Self { versions: (crate::view::checksum(&config), view.version()), config, camera, models, zones, last: None, visited: None }
     }
 
     pub fn is_empty(&self) -> bool {
         self.zones.is_empty()
+    }
+
+    /// What to look at in a frame of `size` pixels: the whole of it, and for each zone a square around it, with room above for what stands in it.
+    pub(crate) fn windows(&self, size: (u32, u32)) -> Vec<BoundingBox> {
+        let (wide, high) = (size.0 as f32, size.1 as f32);
+        let window = |state: &ZoneState| {
+            let ends = |at: fn(&Point) -> f32, most: f32| {
+                let ends = state.zone.points.iter().map(|point| at(point).clamp(0.0, 1.0) * most);
+                ends.fold((most, 0.0f32), |(low, high), at| (low.min(at), high.max(at)))
+            };
+            let ((left, right), (top, bottom)) = (ends(|point| point.0, wide), ends(|point| point.1, high));
+            let side = ((1.0 + 2.0 * MARGIN) * (right - left).max(bottom - top)).max(LEAST_WINDOW);
+            let (width, height) = (side.min(wide).floor(), side.min(high).floor());
+            let x = ((left + right - width) / 2.0).clamp(0.0, wide - width).floor();
+            let y = (bottom + MARGIN * side - height).clamp(0.0, high - height).floor();
+            BoundingBox { x, y, width, height }
+        };
+        let whole = BoundingBox { x: 0.0, y: 0.0, width: wide, height: high };
+        std::iter::once(whole).chain(self.zones.iter().map(window).filter(|window| *window != whole)).collect()
     }
 
     /// Whether it is time to look, the last time having been at `looked` and the usual pace being `every`.
@@ -206,30 +230,38 @@ impl WasteWatch {
             let gap = apart(a.x, a.x + a.width, b.x, b.x + b.width).hypot(apart(a.y, a.y + a.height, b.y, b.y + b.height));
             gap <= config.beside * a.area().sqrt()
         };
-        let state = &mut self.zones[i];
         let same = |a: &BoundingBox, b: &BoundingBox| covered(a, b) > 0.5;
-        if let (Some(known), Some(before)) = (&state.known, before) {
-            for thing in waste.iter().filter(|thing| !known.iter().any(|known| same(known, &thing.bbox))) {
-                let Some(by) = tracks.iter().find(|track| near(&thing.bbox, track)) else { continue };
-                if !state.fresh.iter().any(|fresh| same(&fresh.bbox, &thing.bbox)) {
-                    let frames = vec![evidence("before", before, thing.bbox, None), evidence("on", shot, thing.bbox, None)];
-                    state.fresh.push(Fresh { label: thing.label.clone(), bbox: thing.bbox, since: shot.at, frames, by: by.id });
-                }
-            }
-        }
-        state.known = Some(waste.iter().map(|thing| thing.bbox).collect());
+        let hidden = |bbox: &BoundingBox| tracks.iter().any(|track| covered(bbox, &track.sight().bbox) > 0.0);
+        let is_first = self.zones[i].things.is_none();
+        let things = self.zones[i].things.get_or_insert_default();
         let mut done = Vec::new();
-        state.fresh.retain_mut(|fresh| {
-            let there = waste.iter().any(|thing| same(&fresh.bbox, &thing.bbox));
-            let gone = !tracks.iter().any(|track| track.id == fresh.by && near(&fresh.bbox, track));
-            if there && gone && shot.at.since(fresh.since) >= config.left_for {
-                fresh.frames.push(evidence("after", shot, fresh.bbox, None));
-                done.push(fresh.clone());
-                return false;
+        things.retain_mut(|thing| {
+            if !waste.iter().any(|seen| same(&thing.bbox, &seen.bbox)) {
+                thing.missed += u32::from(!hidden(&thing.bbox));
+                return thing.missed < config.clear;
             }
-            there
+            thing.missed = 0;
+            let gone = |by: &u64| !tracks.iter().any(|track| track.id == *by && near(&thing.bbox, track));
+            if thing.by.iter().any(gone) && shot.at.since(thing.since) >= config.left_for {
+                let by = std::mem::take(&mut thing.by);
+                let mut frames = std::mem::take(&mut thing.frames);
+                frames.push(evidence("after", shot, thing.bbox, None));
+                done.push(Thing { by, frames, ..thing.clone() });
+            }
+            true
         });
-        done.into_iter().map(|fresh| self.candidate(Act::DumpingAct, i, fresh.label, fresh.since, shot.at, fresh.frames)).collect()
+        for seen in waste {
+            if things.iter().any(|thing| same(&thing.bbox, &seen.bbox)) {
+                continue;
+            }
+            let (bbox, mut by, mut frames) = (seen.bbox, Vec::new(), Vec::new());
+            if let Some(before) = before.filter(|_| !is_first) {
+                by.extend(tracks.iter().filter(|track| near(&bbox, track)).map(|track| track.id));
+                frames = vec![evidence("before", before, bbox, None), evidence("on", shot, bbox, None)];
+            }
+            things.push(Thing { label: seen.label.clone(), bbox, since: shot.at, missed: 0, by, frames });
+        }
+        done.into_iter().map(|thing| self.candidate(Act::DumpingAct, i, thing.label, thing.since, shot.at, thing.frames)).collect()
     }
 
     fn candidate(&self, act: Act, zone: usize, label: Name, began: Timestamp, at: Timestamp, frames: Vec<EvidenceFrame>) -> Candidate {

@@ -5,10 +5,10 @@
 
 mod lawful;
 mod litter;
+mod photo;
 mod traffic;
 
 use std::f64::consts::TAU;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use huong_types::{Act, BoundingBox, Candidate, EvidenceFrame, Timestamp};
@@ -17,6 +17,7 @@ use super::canvas::{Canvas, Color};
 use super::scene::{self, HALF_ROAD, HALF_ROAD_METRES, Sky};
 use super::vehicle::{Kind, Light, Vehicle};
 use crate::dice::Dice;
+pub use photo::Photo;
 
 /// The camera of the registry before which all scenes are set.
 pub const CAMERA: &str = "cam-003";
@@ -85,37 +86,6 @@ enum What {
     Photo(Photo),
 }
 
-/// A part of a photo, in place of something that a model of real things does not see when it is drawn.
-#[derive(Clone, Debug)]
-pub struct Photo {
-    pixels: Arc<[Color]>,
-    width: usize,
-    height: usize,
-}
-
-impl Photo {
-    /// The rectangle `left, top, right, bottom` of a JPEG.
-    ///
-    /// # Errors
-    /// When the JPEG cannot be read, or the rectangle is not in it.
-    pub fn cut(jpeg: &[u8], [left, top, right, bottom]: [usize; 4]) -> anyhow::Result<Self> {
-        let image = turbojpeg::decompress(jpeg, turbojpeg::PixelFormat::RGB)?;
-        anyhow::ensure!(
-            left < right && top < bottom && right <= image.width && bottom <= image.height,
-            "found {left}, {top} to {right}, {bottom}, expected a rectangle in {}x{} pixels",
-            image.width,
-            image.height
-        );
-        let at = |x: usize, y: usize| [0, 1, 2].map(|i| image.pixels[y * image.pitch + 3 * x + i]);
-        let pixels = (top..bottom).flat_map(|y| (left..right).map(move |x| (x, y))).map(|(x, y)| at(x, y)).collect();
-        Ok(Self { pixels, width: right - left, height: bottom - top })
-    }
-
-    fn paint(&self, canvas: &mut Canvas, x0: f64, y0: f64, x1: f64, y1: f64) {
-        canvas.paste((x0, y0, x1, y1), (&self.pixels, self.width, self.height));
-    }
-}
-
 impl What {
     /// Width in metres, height over width.
     fn size(&self) -> (f64, f64) {
@@ -125,7 +95,7 @@ impl What {
             What::Person(_) => (0.6, 2.8),
             What::Heap(_) => (2.2, 0.5),
             What::Bin(over) => (1.2, if *over { 1.6 } else { 1.25 }),
-            What::Photo(photo) => (2.2, photo.height as f64 / photo.width as f64),
+            What::Photo(photo) => (2.2, photo.shape()),
         }
     }
 }
@@ -188,15 +158,15 @@ impl Staged {
         }
     }
 
-    /// Heaps and riders' heads out of photos in place of drawn ones; each of the lists must hold one at least.
+    /// Heaps and riders' heads out of photos in place of drawn ones, in turn; each of the lists must hold one at least.
     #[must_use]
     pub fn with_photos(mut self, heaps: &[Photo], bare: &[Photo], covered: &[Photo]) -> Self {
-        let mut dice = self.dice("photos");
-        for body in &mut self.bodies {
+        for (i, body) in self.bodies.iter_mut().enumerate() {
             match &body.what {
                 What::Heap(seed) => body.what = What::Photo(heaps[*seed as usize % heaps.len()].clone()),
                 What::Vehicle(vehicle) if vehicle.kind == Kind::Motorbike => {
-                    body.head = Some(dice.pick(if vehicle.bare { bare } else { covered }).clone());
+                    let heads = if vehicle.bare { bare } else { covered };
+                    body.head = Some(heads[(self.seed as usize + i) % heads.len()].clone());
                 }
                 _ => {}
             }
@@ -251,9 +221,12 @@ impl Staged {
     }
 
     /// Whether a candidate is of this truth: its act, begun in its time, and each picture's box where the body was drawn (an overlap, IoU, of
-    /// 0.3 at least).
+    /// 0.3 at least). Before something was left behind, it is not there yet.
     pub fn shows(&self, truth: &Truth, candidate: &Candidate) -> bool {
-        let lies = |frame: &EvidenceFrame| self.place(truth.who, frame.at).is_some_and(|drawn| drawn.iou(&frame.bbox) >= 0.3);
+        let lies = |frame: &EvidenceFrame| match self.place(truth.who, frame.at) {
+            Some(drawn) => drawn.iou(&frame.bbox) >= 0.3,
+            None => truth.act == Act::DumpingAct && *frame.moment == *"before",
+        };
         truth.act == candidate.act && (truth.from..=truth.to).contains(&candidate.began) && candidate.frames.iter().all(lies)
     }
 
@@ -301,15 +274,12 @@ impl Staged {
                 What::Person(shirt) => person(&mut canvas, x, y, width, *shirt, second),
                 What::Heap(seed) => heap(&mut canvas, x, y, width, *seed),
                 What::Bin(over) => bin(&mut canvas, x, y, width, *over),
-                What::Photo(photo) => {
-                    let up = width / canvas.aspect() * photo.height as f64 / photo.width as f64;
-                    photo.paint(&mut canvas, x - width / 2.0, y - up, x + width / 2.0, y);
-                }
+                What::Photo(photo) => photo.paint(&mut canvas, x, y, width),
             }
             if let Some(head) = &body.head {
-                // Over the drawn one, which has its middle 2.06 widths up.
-                let (side, up) = (0.3 * width, width / canvas.aspect());
-                head.paint(&mut canvas, x - side, y - 2.4 * up, x + side, y - 1.72 * up);
+                // Over the drawn one, which is 0.48 widths high and begins 1.82 widths up.
+                let neck = y - 1.82 * width / canvas.aspect();
+                head.paint(&mut canvas, x, neck, 0.48 * width / head.shape());
             }
         }
         if let Some(lit) = lit.filter(|_| glows && !sky.night) {
