@@ -111,7 +111,7 @@ $(PYTEST):
 	@touch $@
 
 setup-test: $(PLATES) $(PYTEST)
-	@scripts/need mosquitto:mosquitto chromium:chromium victoria-metrics:victoria-metrics ffmpeg:ffmpeg pdftotext:poppler-utils \
+	@scripts/need mosquitto:mosquitto chromium:chromium dbus-daemon:dbus-daemon victoria-metrics:victoria-metrics ffmpeg:ffmpeg pdftotext:poppler-utils \
 	  '/usr/lib/python3/dist-packages/gi/__init__.py:python3-gi' '/usr/lib/*/girepository-1.0/GstRtspServer-1.0.typelib:gir1.2-gst-rtsp-server-1.0' \
 	  '/usr/lib/*/gstreamer-1.0/libgstvideotestsrc.so:gstreamer1.0-plugins-base' '/usr/lib/*/gstreamer-1.0/libgstjpeg.so:gstreamer1.0-plugins-good' \
 	  /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core

@@ -67,6 +67,7 @@ pub(crate) fn candidate(began: Timestamp) -> Candidate {
             received: began + Span::from_secs(i),
             jpeg: turbojpeg::compress(image, 80, Subsamp::Sub2x2).expect("a JPEG").to_vec().into(),
             bbox: BoundingBox { x: 4.0, y: 4.0, width: 30.0, height: 30.0 },
+            others: Vec::new(),
             signal: None,
         }
     };

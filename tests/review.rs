@@ -166,6 +166,11 @@ fn records_are_decided_searched_and_handed_over_to_another_machine() {
     assert_eq!((&hand_over["by"], &hand_over["records"]), (&json!("lan"), &json!([id])), "{hand_overs}");
     assert_eq!(given.header("content-disposition"), format!("attachment; filename={}", hand_over["file"]));
     assert_eq!(hand_over["bytes"], json!(given.body.len()));
+    let by_plate = export(json!({ "plate": "75F1-234.58" }));
+    assert_eq!(by_plate.status, 200, "{}", by_plate.text());
+    let hand_overs = lan.get("/api/handovers").json();
+    assert_eq!(hand_overs["handovers"][1]["filter"]["plate"], "***", "no look at a plate without a reason");
+    assert!(!hand_overs.to_string().contains("75F1"), "{hand_overs}");
     assert_eq!(std::fs::read_dir(office.evidence("outgoing")).expect("a folder").count(), 0, "nothing stays on the way out");
 
     let package = office.dir.path().join("package.zip");

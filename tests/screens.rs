@@ -141,6 +141,7 @@ fn the_link(viewer: &Client, alert: &str, mut letter: impl FnMut() -> String) ->
     };
     let opened = viewer.get(&format!("/api/link/{token}")).json();
     assert_eq!((&opened["person"], &opened["alert"]["state"]), (&json!("Nguyễn Văn An"), &json!("open")), "{opened}");
+    assert!(opened["advice"]["vi"].as_str().is_some_and(|advice| advice.contains("Trực theo dõi")), "what is to be done: {opened}");
     let followed = viewer.post(&format!("/api/link/{token}"), &json!({}));
     assert_eq!(followed.status, 200, "{}", followed.text());
     wait_for("the acknowledgement", || {

@@ -33,7 +33,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("turbojpeg", &["huong-vision", "huong-evidence", "sensor-sim"]),
     ("crossbeam", &["huong-flow"]),
     ("axum", &["huong-wall"]),
-    ("ureq", &["huong-notify", "huong-mirror"]),
+    ("ureq", &["huong-notify", "huong-mirror", "huong-wall"]),
     ("tonic", &["huong-flight"]),
     ("object_store", &["huong-store"]),
     ("pdf-writer", &["huong-evidence"]),

@@ -44,7 +44,7 @@ async fn piece(mut answer: Answer, mut encoder: Encoder) -> Result<(Vec<u8>, Opt
     }
 }
 
-fn told(error: StoreError) -> QueryError {
+pub(crate) fn told(error: StoreError) -> QueryError {
     let words = error.to_string();
     match (error.fault(), error) {
         (_, StoreError::Sql { message, place }) => QueryError::Statement { message, place },

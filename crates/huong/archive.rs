@@ -6,11 +6,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use huong_evidence::{Part, paper};
-use huong_store::{Asker, Curve, Fault, StoreError};
+use huong_store::{Asker, Curve, StoreError};
 use huong_types::{Alert, AlertState, Name, NoteKind, Severity, Span, Timestamp, Transition, TransitionKind, geo, local_date_time};
 use huong_wall::{Found, History, Past, Trouble};
 use serde_json::{Value, json};
 
+use crate::answers;
 use crate::shared::Shared;
 
 /// An alert that nothing has happened to for longer is not looked for.
@@ -282,11 +283,5 @@ fn deed(step: &Transition) -> String {
 }
 
 fn told(error: StoreError) -> Trouble {
-    let words = error.to_string();
-    match error.fault() {
-        Fault::Asker => Trouble::Wrong(words),
-        Fault::TooLarge | Fault::TooSlow => Trouble::Refused(words),
-        Fault::Busy => Trouble::Busy(words),
-        Fault::Store => Trouble::Failed(words),
-    }
+    answers::told(error).into()
 }

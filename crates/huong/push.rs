@@ -159,5 +159,6 @@ pub(crate) async fn link(shared: Arc<Shared>, token: String, follow: bool) -> Re
     }
     let open = shared.open.load();
     let alert = open.iter().find(|alert| alert.id == claim.alert);
-    Ok(Found::Json(json!({ "alert": alert, "id": claim.alert, "person": name, "expires": claim.expires })))
+    let advice = alert.and_then(|alert| shared.office.advice(&alert.rule));
+    Ok(Found::Json(json!({ "alert": alert, "advice": advice, "id": claim.alert, "person": name, "expires": claim.expires })))
 }

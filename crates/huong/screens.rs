@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use huong_evidence::Line;
 use huong_notify::Sinks;
 use huong_store::Asker;
-use huong_types::{BoundingBox, Detection, Order, Timestamp};
+use huong_types::{BoundingBox, Detection, Order, Text, Timestamp};
 use huong_vision::{FrameLimits, validate_jpeg};
 use huong_wall::{
     AccountLedger, Action, Backend, CameraNow, Evidence, Family, Figures, Found, FrameFigures, History, MirrorFigures, OrderError, Past,
@@ -54,6 +54,10 @@ impl Backend for Screens {
     fn frame(&self, camera: &str) -> Option<Picture> {
         let lens = self.0.lenses.get(self.0.registry.camera_position(camera)?)?;
         lens.latest.load().as_ref().map(|frame| Picture { at: frame.at, jpeg: frame.jpeg.clone() })
+    }
+
+    fn advice(&self, rule: &str) -> Option<Text> {
+        self.0.office.advice(rule).cloned()
     }
 
     fn order(&self, order: Order) -> BoxFuture<'static, Result<(), OrderError>> {
@@ -129,7 +133,11 @@ impl Backend for Screens {
     fn actions(&self, after: u64, limit: usize) -> BoxFuture<'static, Result<Found, Trouble>> {
         let actions = Arc::clone(&self.0.actions);
         Box::pin(async move {
-            let read = spawn_blocking(move || actions.lock().unwrap_or_else(PoisonError::into_inner).read(after, limit)).await;
+            let read = spawn_blocking(move || {
+                let reader = actions.lock().unwrap_or_else(PoisonError::into_inner).reader();
+                reader.read(after, limit)
+            });
+            let read = read.await;
             let (lines, fault) = read.map_err(|error| Trouble::Failed(error.to_string()))?;
             let entry = |(line, hash): &(Line<Action>, String)| {
                 let Action { who, role, from, action, target, outcome } = &line.step;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use huong_types::Problems;
 use serde::Deserialize;
 
-use crate::State;
+use crate::{BlurConfig, State};
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -18,6 +18,8 @@ pub struct EvidenceConfig {
     /// A candidate with fewer pictures is void.
     pub frames: usize,
     pub keep_days: KeepDays,
+    /// What is hidden in the pictures of sheets.
+    pub blur: BlurConfig,
     /// A TrueType font with Vietnamese letters for the sheets; the first of [`crate::FONTS`] that is there when absent.
     pub font: Option<PathBuf>,
     /// Who detects: stands on the sheets and in the table.
@@ -65,6 +67,7 @@ impl Default for EvidenceConfig {
             // Before the line, on it and behind it.
             frames: 3,
             keep_days: KeepDays::default(),
+            blur: BlurConfig::default(),
             font: None,
             unit: "Trung tâm Giám sát, điều hành đô thị thông minh thành phố Huế".to_owned(),
             settled_at: String::new(),
@@ -82,6 +85,7 @@ impl EvidenceConfig {
                 problems.add(file, format!("{path}.keep_days.{name}"), "`0`", "at least 1");
             }
         }
+        self.blur.check(file, &format!("{path}.blur"), problems);
         if self.frames == 0 {
             problems.add(file, format!("{path}.frames"), "`0`", "at least 1");
         }

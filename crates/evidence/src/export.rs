@@ -3,6 +3,7 @@
 //! Invariants: no package leaves without its line in the chain, and none holds what is void or rejected; a file that is not what was
 //! kept stops the export, and the package is verified before it is handed over.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -14,19 +15,23 @@ use sha2::{Digest, Sha256};
 
 use crate::EvidenceError;
 use crate::archive::Writer;
+use crate::blur::{Regions, hide};
 use crate::chain::{Entry, State, Step};
 use crate::disk::SHARED;
 use crate::error::{Context, given};
 use crate::journal::Journal;
-use crate::package::{CHAIN, FORMAT, HandOver, HandedOver, KEY, MANIFEST, Manifest, Packed, SIGNATURE, TABLE, path_in};
+use crate::package::{CHAIN, FORMAT, HIDDEN, HandOver, HandedOver, Hidden, KEY, MANIFEST, Manifest, Packed, SIGNATURE, TABLE, path_in};
 use crate::pdf::Font;
-use crate::record::{Kind, Moment, Record};
+use crate::record::{Kind, Moment, Picture, Record};
 use crate::records::{Filter, Records};
 use crate::review::Review;
 use crate::seal::{hex, sha256};
 use crate::sheet::Sheet;
 use crate::table;
 use crate::verify::{Trust, verify};
+
+/// In place of a plate.
+const UNTOLD: &str = "***";
 
 /// What was handed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,8 +126,10 @@ impl Records {
             all.iter().zip(&entries).map(|((record, reviews), entry)| (record, reviews.as_slice(), entry.sha256.as_str())).collect();
         package.add(TABLE.to_owned(), &table::write(&rows, &self.laws, &self.config)?, Kind::Derived)?;
         let looks = self.looks()?;
+        let mut places = BTreeMap::new();
         for (entry, (record, reviews)) in entries.iter().zip(&all) {
-            self.pack(&mut package, entry, record, reviews, &font)?;
+            let hidden = self.pack(&mut package, entry, record, reviews, &font)?;
+            places.insert(entry.id.clone(), hidden);
             let seen = looks.iter().filter(|line| line.step.records.contains(&entry.id));
             let seen: Vec<_> = seen.map(|line| json!({ "at": line.at, "by": line.step.by, "why": line.step.why })).collect();
             package.add(path_in(&entry.id, "access.json"), &serde_json::to_vec_pretty(&seen)?, Kind::Written)?;
@@ -137,6 +144,7 @@ impl Records {
             lines: (first, last),
             head,
             records: ids.clone(),
+            hidden: Some(Hidden { what: HIDDEN.to_owned(), settings: self.config.blur, places }),
             files: std::mem::take(&mut package.files),
         };
         let manifest = serde_json::to_vec_pretty(&manifest)?;
@@ -163,7 +171,7 @@ impl Records {
         Ok(Exported { records: ids, bytes, sha256: hash, key: key.public() })
     }
 
-    /// Who took what, in the order of time.
+    /// Who took what, in the order of time. A plate that chose the records is not told: the file of the hand-over has it, for who may open that.
     pub fn hand_overs(&mut self) -> Result<Vec<HandedOver>, EvidenceError> {
         let mut files = Vec::new();
         Journal::new(self.chain.path().to_owned()).catch_up(|line, _, _| {
@@ -171,15 +179,27 @@ impl Records {
                 files.push(format!("{sha256}.json"));
             }
         })?;
-        files.iter().map(|file| crate::records::read_json(&self.dir.join("handovers").join(file))).collect()
+        let read = |file: &String| {
+            let mut over: HandedOver = crate::records::read_json(&self.dir.join("handovers").join(file))?;
+            over.filter.plate = over.filter.plate.map(|_| UNTOLD.to_owned());
+            Ok(over)
+        };
+        files.iter().map(read).collect()
     }
 
-    /// The files of one record.
-    fn pack(&self, package: &mut Package, entry: &Entry, record: &Record, reviews: &[Review], font: &Font) -> Result<(), EvidenceError> {
+    /// The files of one record. How many places are hidden in each of its pictures on the sheet.
+    fn pack(
+        &self,
+        package: &mut Package,
+        entry: &Entry,
+        record: &Record,
+        reviews: &[Review],
+        font: &Font,
+    ) -> Result<BTreeMap<String, usize>, EvidenceError> {
         let folder = self.folder(entry)?;
         let json = kept(&folder.join("record.json"), &entry.sha256)?;
         package.add(path_in(&entry.id, "record.json"), &json, Kind::Written)?;
-        let mut files = std::collections::BTreeMap::new();
+        let mut files = BTreeMap::new();
         for (name, fact) in &record.files {
             let bytes = kept(&folder.join(name), &fact.sha256)?;
             package.add(path_in(&entry.id, name), &bytes, fact.kind)?;
@@ -190,11 +210,16 @@ impl Records {
             let path = folder.join(&name);
             package.add(path_in(&entry.id, &name), &fs::read(&path).during("read", &path)?, Kind::Written)?;
         }
-        let pictures: Vec<Vec<u8>> =
-            record.pictures.iter().map(|picture| files.remove(picture.file.as_str()).unwrap_or_default()).collect();
+        let shown = |picture: &Picture| {
+            let regions = Regions::of(record, picture, &self.config.blur);
+            let original = files.get(picture.file.as_str()).map(Vec::as_slice).unwrap_or_default();
+            (hide(original, &regions), regions.hidden.len())
+        };
+        let pictures: Vec<(Vec<u8>, usize)> = record.pictures.iter().map(shown).collect();
         let crop = record.crop.as_ref().and_then(|crop| files.get(crop.file.as_str())).map(Vec::as_slice);
         let sheet = Sheet { record, sha256: &entry.sha256, reviews, pictures: &pictures, crop, laws: &self.laws, unit: &self.config.unit };
-        package.add(path_in(&entry.id, "sheet.pdf"), &sheet.write(font)?, Kind::Derived)
+        package.add(path_in(&entry.id, "sheet.pdf"), &sheet.write(font)?, Kind::Derived)?;
+        Ok(record.pictures.iter().zip(&pictures).map(|(picture, (_, hidden))| (picture.file.clone(), *hidden)).collect())
     }
 
     /// The lines of the chain from `first` to `last`, and the last one's hash.

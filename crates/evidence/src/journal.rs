@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::marker::PhantomData;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use huong_types::Timestamp;
@@ -52,11 +53,24 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
         Self { path, length: 0, n: 0, sum: origin(), step: PhantomData }
     }
 
+    /// As if read up to line `n` of hash `sum`, whose end is at byte `length`.
+    pub(crate) fn behind(path: PathBuf, (n, length, sum): (u64, u64, String)) -> Self {
+        Self { path, length, n, sum, step: PhantomData }
+    }
+
     /// Reads what was written since, by whomever; `each` gets every whole line with its text and its hash.
     ///
     /// # Errors
     /// When a line is not what was written; it is named.
     pub(crate) fn catch_up(&mut self, mut each: impl FnMut(Line<T>, &[u8], &str)) -> Result<(), EvidenceError> {
+        self.read(|line, text, sum| {
+            each(line, text, sum);
+            ControlFlow::Continue(())
+        })
+    }
+
+    /// The same, until `each` has enough.
+    pub(crate) fn read(&mut self, mut each: impl FnMut(Line<T>, &[u8], &str) -> ControlFlow<()>) -> Result<(), EvidenceError> {
         let mut file = match File::open(&self.path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return self.shorter(0),
             file => file.during("open", &self.path)?,
@@ -76,7 +90,9 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
             self.sum = sha256(&text);
             self.n = line.n;
             self.length += read as u64;
-            each(line, &text, &self.sum);
+            if each(line, &text, &self.sum).is_break() {
+                return Ok(());
+            }
         }
     }
 
@@ -103,6 +119,11 @@ impl<T: Serialize + DeserializeOwned> Journal<T> {
         self.n = line.n;
         self.sum.clone_from(&sum);
         Ok((line, sum))
+    }
+
+    /// Bytes of whole lines read.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
     }
 
     pub(crate) fn path(&self) -> &Path {

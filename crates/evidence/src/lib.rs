@@ -20,6 +20,7 @@
 mod actions;
 mod archive;
 mod audit;
+mod blur;
 mod chain;
 mod config;
 mod crop;
@@ -43,8 +44,9 @@ mod table;
 mod testing;
 mod verify;
 
-pub use actions::Actions;
+pub use actions::{Actions, Reader};
 pub use audit::Audit;
+pub use blur::BlurConfig;
 pub use chain::{Entry, State, Step};
 pub use config::{EvidenceConfig, KeepDays};
 pub use crop::Method;

@@ -2,6 +2,8 @@
 //!
 //! Invariant: whoever sees a plate through these functions stands in the journal before the answer is given.
 
+use std::collections::BTreeMap;
+
 use huong_types::{Name, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -68,8 +70,9 @@ impl Records {
     pub fn file(&mut self, id: &str, name: &str, by: &str, now: Timestamp) -> Result<Vec<u8>, EvidenceError> {
         self.catch_up()?;
         let entry = self.entry(id)?.clone();
-        let seen = |line: &Line<Look>| line.step.by == by && line.at + SEEN >= now && line.step.records.contains(&entry.id);
-        if !self.looks()?.iter().any(seen) {
+        self.glance()?;
+        self.seen.retain(|_, at| *at + SEEN >= now);
+        if !self.seen.contains_key(&(by.to_owned(), entry.id.clone())) {
             let why = "open the record first, with a reason".to_owned();
             return Err(EvidenceError::Refused { action: "showing a file", record: entry.id, why });
         }
@@ -87,9 +90,26 @@ impl Records {
 
     fn note(&mut self, look: Look, now: Timestamp) -> Result<(), EvidenceError> {
         let _lock = self.lock()?;
-        let mut journal: Journal<Look> = Journal::new(self.dir.join("looks.jsonl"));
-        journal.catch_up(|_, _, _| {})?;
-        journal.append(&*self.disk, now, look).map(|_line| ())
+        self.glance()?;
+        let (line, _) = self.looks.append(&*self.disk, now, look)?;
+        remember(&mut self.seen, line);
+        Ok(())
+    }
+
+    /// Reads the looks that were written since, by whomever.
+    fn glance(&mut self) -> Result<(), EvidenceError> {
+        let seen = &mut self.seen;
+        self.looks.catch_up(|line, _, _| remember(seen, line))
+    }
+}
+
+/// When each record was last opened or found, by whom.
+pub(crate) type Seen = BTreeMap<(String, Name), Timestamp>;
+
+fn remember(seen: &mut Seen, line: Line<Look>) {
+    for record in line.step.records {
+        let at = seen.entry((line.step.by.clone(), record)).or_insert(line.at);
+        *at = line.at.max(*at);
     }
 }
 

@@ -6,9 +6,12 @@
 //! ```
 //! Invariant: every file but the last three is in the manifest with its hash, in the order of the container.
 
+use std::collections::BTreeMap;
+
 use huong_types::Name;
 use serde::{Deserialize, Serialize};
 
+use crate::BlurConfig;
 use crate::record::{Kind, Moment};
 use crate::records::Filter;
 
@@ -39,8 +42,24 @@ pub(crate) struct Manifest {
     pub(crate) lines: (u64, u64),
     pub(crate) head: String,
     pub(crate) records: Vec<Name>,
+    /// Absent in packages of before anything was hidden.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(crate) hidden: Option<Hidden>,
     pub(crate) files: Vec<Packed>,
 }
+
+/// What was made unrecognisable in the pictures of the sheets, which are derived; the originals in the package are untouched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Hidden {
+    /// For people who read the manifest.
+    pub(crate) what: String,
+    pub(crate) settings: BlurConfig,
+    /// How many places, by record and picture.
+    pub(crate) places: BTreeMap<Name, BTreeMap<String, usize>>,
+}
+
+pub(crate) const HIDDEN: &str = "in the pictures of sheet.pdf the heads of people and the plates of all other vehicles are squares of one colour; \
+    the bare head of a rider without a helmet is shown; every other file is as it was kept";
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Packed {

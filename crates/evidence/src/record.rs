@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use huong_types::{Act, BoundingBox, Camera, Candidate, ModelId, Name, PlateText, SignalSight, Timestamp, VoidReason};
+use huong_types::{Act, BoundingBox, Camera, Candidate, Detection, ModelId, Name, PlateText, SignalSight, Timestamp, VoidReason};
 use jiff::tz::{Offset, TimeZone};
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +80,9 @@ pub struct Picture {
     pub received: Moment,
     /// The vehicle or the heap, in pixels.
     pub bbox: BoundingBox,
+    /// Who and what else is in it; absent in records of before it was written down.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub others: Option<Vec<Detection>>,
     pub signal: Option<SignalSight>,
 }
 
@@ -208,6 +211,7 @@ pub(crate) fn make(
             at: Moment::of(frame.at)?,
             received: Moment::of(frame.received)?,
             bbox: frame.bbox,
+            others: Some(frame.others.clone()),
             signal: frame.signal.clone(),
         });
     }

@@ -16,6 +16,7 @@ use crate::disk::{Disk, Real, SHARED, names};
 use crate::error::Context;
 use crate::journal::Journal;
 use crate::law::Laws;
+use crate::looks::{Look, Seen};
 use crate::record::{self, ClockOffset, Moment, Record, Scene};
 use crate::review::Review;
 use crate::seal::{PublicKey, SigningKey, path_of, sha256};
@@ -54,6 +55,9 @@ pub struct Records {
     pub(crate) ledger: Ledger,
     pub(crate) heads: BTreeMap<String, Head>,
     pub(crate) chain: Journal<Step>,
+    pub(crate) looks: Journal<Look>,
+    /// Of the looks read so far; old ones go when a file is asked for.
+    pub(crate) seen: Seen,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -84,7 +88,18 @@ impl Records {
         let staged = dir.join("staged");
         disk.create_dir(&staged).during("create", &staged)?;
         let chain = Journal::new(dir.join("chain.jsonl"));
-        let mut records = Records { dir, config: config.clone(), laws, disk, ledger: Ledger::default(), heads: BTreeMap::new(), chain };
+        let looks = Journal::new(dir.join("looks.jsonl"));
+        let mut records = Records {
+            dir,
+            config: config.clone(),
+            laws,
+            disk,
+            ledger: Ledger::default(),
+            heads: BTreeMap::new(),
+            chain,
+            looks,
+            seen: Seen::new(),
+        };
         let _lock = records.lock()?;
         if records.ledger.keys.is_empty() {
             records.new_key(now)?;

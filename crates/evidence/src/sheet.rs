@@ -22,8 +22,8 @@ pub(crate) struct Sheet<'a> {
     /// Of `record.json`.
     pub(crate) sha256: &'a str,
     pub(crate) reviews: &'a [Review],
-    /// In the order of the record's pictures.
-    pub(crate) pictures: &'a [Vec<u8>],
+    /// In the order of the record's pictures: what may be shown of each, and how many places of it are hidden.
+    pub(crate) pictures: &'a [(Vec<u8>, usize)],
     pub(crate) crop: Option<&'a [u8]>,
     pub(crate) laws: &'a Laws,
     pub(crate) unit: &'a str,
@@ -37,6 +37,7 @@ impl Sheet<'_> {
         sheet.text(15.0, "PHIẾU DỮ LIỆU VI PHẠM GHI NHẬN QUA CAMERA");
         sheet
             .text(8.5, "Bản dựng từ dữ liệu gốc để người đọc; chỉ các tệp gốc có giá trị đối chiếu. Cơ quan công an xác minh và kết luận.");
+        sheet.text(8.5, "Trong các ảnh dưới đây, mặt người và biển số của xe khác đã được che; ảnh gốc giữ nguyên trong gói.");
         sheet.space(8.0);
         for (name, value) in self.fields() {
             sheet.field(name, &value);
@@ -52,9 +53,9 @@ impl Sheet<'_> {
             sheet.picture(crop, None, CROP);
         }
         sheet.turn();
-        for (picture, jpeg) in record.pictures.iter().zip(self.pictures) {
+        for (picture, (jpeg, hidden)) in record.pictures.iter().zip(self.pictures) {
             sheet.picture(jpeg, Some(&picture.bbox), PICTURE);
-            sheet.text(8.5, &caption(picture));
+            sheet.text(8.5, &caption(picture, *hidden));
             sheet.space(10.0);
         }
         sheet.space(6.0);
@@ -153,9 +154,9 @@ fn camera(record: &Record) -> String {
     format!("{}{heading}; giấy kiểm định: {certificate}", record.camera.id)
 }
 
-fn caption(picture: &Picture) -> String {
+fn caption(picture: &Picture, hidden: usize) -> String {
     let signal = signal(picture).map_or(String::new(), |signal| format!("; {signal}"));
-    format!("{} ({}): {}{signal}", picture.file, picture.moment, picture.at.local)
+    format!("{} ({}): {}{signal}; đã che {hidden} vùng", picture.file, picture.moment, picture.at.local)
 }
 
 fn signal(picture: &Picture) -> Option<String> {

@@ -96,6 +96,7 @@ pub(crate) fn violation(track: u64) -> Candidate {
         received: began + Span::from_millis(i as i64 * 1000 + 150),
         jpeg: Bytes::from(picture(96, 64, track as usize * 3 + i)),
         bbox: BoundingBox { x: 20.0, y: 8.0, width: 48.0, height: 40.0 },
+        others: Vec::new(),
         signal: Some(SignalSight {
             signal: Name::new("north"),
             state: SignalState::Red,

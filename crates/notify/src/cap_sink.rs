@@ -55,7 +55,7 @@ impl Office {
     /// What a CAP message about the step says.
     pub(crate) fn cap_info(&self, step: &Transition, audience: Audience) -> Info {
         let alert = &step.alert;
-        let guide = self.guide(alert);
+        let guide = self.guide(&alert.rule);
         let row = self.registry.row(&alert.key);
         let ward = row.and_then(|row| row.ward).and_then(|id| self.registry.wards.iter().find(|ward| ward.id == *id));
         let both = |vi: &str, en: &str| Text { vi: vi.to_owned(), en: en.to_owned() };

@@ -75,8 +75,8 @@ const CATEGORIES: [&str; 12] =
     ["Geo", "Met", "Safety", "Security", "Rescue", "Fire", "Health", "Env", "Transport", "Infra", "CBRNE", "Other"];
 
 impl Guide {
-    pub(crate) fn fits(&self, alert: &Alert) -> bool {
-        self.rules.iter().any(|rule| fits(rule, &alert.rule))
+    pub(crate) fn fits(&self, rule: &str) -> bool {
+        self.rules.iter().any(|pattern| fits(pattern, rule))
     }
 
     pub(crate) fn figures(&self, alert: &Alert, registry: &Registry) -> Figures {

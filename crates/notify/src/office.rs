@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use huong_types::{Alert, Name, Problems, Registry, Span, Timestamp, Transition, load_toml};
+use huong_types::{Alert, Name, Problems, Registry, Span, Text, Timestamp, Transition, load_toml};
 use serde::Deserialize;
 
 use crate::cap::{CapDesk, CapSettings};
@@ -173,26 +173,31 @@ impl Office {
         self.keep(&[Receipt { alert, key, sink: sink.clone(), recipient: sink.clone(), at, outcome, why }]);
     }
 
-    pub(crate) fn guide(&self, alert: &Alert) -> Option<&Guide> {
-        self.config.guides.iter().find(|guide| guide.fits(alert))
+    pub(crate) fn guide(&self, rule: &str) -> Option<&Guide> {
+        self.config.guides.iter().find(|guide| guide.fits(rule))
+    }
+
+    /// What staff are to do about alerts of `rule`, where somebody has written it down.
+    pub fn advice(&self, rule: &str) -> Option<&Text> {
+        self.guide(rule).map(|guide| &guide.advice).filter(|advice| !advice.vi.is_empty())
     }
 
     /// The alert's figures; where it looks at the present only, with the rate and the time to the next level of one in `open` that looks ahead.
     pub(crate) fn figures(&self, alert: &Alert, open: &[Alert]) -> Figures {
-        let of = |alert: &Alert| self.guide(alert).map(|guide| guide.figures(alert, &self.registry)).unwrap_or_default();
+        let of = |alert: &Alert| self.guide(&alert.rule).map(|guide| guide.figures(alert, &self.registry)).unwrap_or_default();
         let line = ahead_of(alert, open).map(of).unwrap_or_default();
         of(alert).with_line(line)
     }
 
     /// The message about `step` to `person`, and its title in both languages.
-    pub(crate) fn message(&self, step: &Transition, person: &Person, open: &[Alert]) -> (Message, huong_types::Text) {
+    pub(crate) fn message(&self, step: &Transition, person: &Person, open: &[Alert]) -> (Message, Text) {
         let alert = &step.alert;
         let by = step.by.as_deref().map(|by| self.name_of(by).unwrap_or(by));
         // What is acknowledged or over needs nobody's word any more.
         let asks = alert.ack.is_none() && alert.state != huong_types::AlertState::Cleared;
         let facts = Facts {
             registry: &self.registry,
-            guide: self.guide(alert),
+            guide: self.guide(&alert.rule),
             figures: self.figures(alert, open),
             by,
             link: self.links.alert(&alert.id),
@@ -201,7 +206,7 @@ impl Office {
         (self.config.messages.of(step, &facts, person.language), self.config.messages.title(step, &facts))
     }
 
-    pub(crate) fn digest(&self, of: &[(huong_types::Severity, huong_types::Text)], since: Timestamp, person: &Person) -> Message {
+    pub(crate) fn digest(&self, of: &[(huong_types::Severity, Text)], since: Timestamp, person: &Person) -> Message {
         let link = self.links.base().map(|base| format!("{base}/console"));
         self.config.messages.digest(of, since, link, person.language)
     }

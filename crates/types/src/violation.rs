@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::{BoundingBox, Name, Timestamp};
+use crate::{BoundingBox, Detection, Name, Timestamp};
 
 /// Which model said something: evidence names it, and readings carry its name as their source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,7 +114,15 @@ pub struct EvidenceFrame {
     pub jpeg: Bytes,
     /// Where the vehicle, or the heap, is in it, in pixels.
     pub bbox: BoundingBox,
+    /// Who and what else is in it, by the detector's labels, and other vehicles' plates as [`EvidenceFrame::PLATE`]: none of it is what the
+    /// candidate is about, so it is made unrecognisable in whatever is derived from the picture.
+    pub others: Vec<Detection>,
     pub signal: Option<SignalSight>,
+}
+
+impl EvidenceFrame {
+    /// The label of a plate.
+    pub const PLATE: &str = "plate";
 }
 
 /// A plate as it was read over several frames.

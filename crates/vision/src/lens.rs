@@ -162,16 +162,22 @@ impl Lens {
         gains.readings.extend(events.iter().map(|event| observe::zone_event(&self.camera, event, when.received, &kit.source())));
 
         // A model that fails here costs its own answer: what the tracks did stays told.
-        if let Err(fault) = self.read_plates(config, kit, pixels, size, when, &mut gains) {
+        let plates = self.read_plates(config, kit, pixels, size, when, &mut gains).unwrap_or_else(|fault| {
             gains.faults.push(fault);
-        }
+            Vec::new()
+        });
         let heads = self.look_at_heads(config, kit, pixels, size).unwrap_or_else(|fault| {
             gains.faults.push(fault);
             Vec::new()
         });
         let signals: Vec<SignalSight> = self.signals.states(now).collect();
-        let shot = Shot { at: now, received: when.received, jpeg: frame.jpeg.clone(), size, signals };
         let tracks: Vec<&Track> = self.tracker.tracks().collect();
+        // A masked zone is not judged, but who stands there is in the picture; so is what stands still and was not found again.
+        let found = found.iter().filter(|d| FOLLOWED.contains(&d.label.as_str())).cloned();
+        let unseen = tracks.iter().filter(|track| track.is_here() && track.sight().at != now);
+        let unseen = unseen.map(|track| Detection { label: track.label().clone(), score: track.sight().score, bbox: track.sight().bbox });
+        let found = found.chain(unseen).collect();
+        let shot = Shot { at: now, received: when.received, jpeg: frame.jpeg.clone(), size, signals, found, plates };
         self.ended.extend(ended.iter().map(|track| track.id));
         let gone = std::mem::take(&mut self.ended);
         let mut candidates = self.judge.look(shot.clone(), &tracks, &events, &self.watch, &heads, &gone);
@@ -199,7 +205,7 @@ impl Lens {
         gains
     }
 
-    /// Reads the plates of the vehicles here that are not read yet, the largest first.
+    /// Reads the plates of the vehicles here that are not read yet, the largest first. Where they are, by track.
     fn read_plates(
         &mut self,
         config: &VisionConfig,
@@ -208,10 +214,10 @@ impl Lens {
         size: (u32, u32),
         when: Moment,
         gains: &mut Gains,
-    ) -> Result<(), FrameError> {
+    ) -> Result<Vec<(u64, BoundingBox)>, FrameError> {
         let source = kit.source();
         let reads = self.reads_plates(config);
-        let Some(eye) = kit.plates.as_mut().filter(|_| reads) else { return Ok(()) };
+        let Some(eye) = kit.plates.as_mut().filter(|_| reads) else { return Ok(Vec::new()) };
         let zones: Vec<&[Point]> = self.view.zones_of(ZoneKind::Plate).map(|zone| &zone.points[..]).collect();
         let in_zone = |bbox: &BoundingBox| {
             let (x, y) = bbox.foot();
@@ -225,17 +231,19 @@ impl Lens {
             .filter(|track| self.votes.get(&track.id).is_none_or(|votes| !votes.is_settled(&config.plates.votes)))
             .collect();
         here.sort_by(|a, b| b.sight().bbox.area().total_cmp(&a.sight().bbox.area()));
+        let mut plates = Vec::new();
         for track in here.into_iter().take(config.plates.per_frame) {
             let Some(shot) = eye.look(&config.plates, pixels, size, Some(&track.sight().bbox), Some(track.label()))? else { continue };
             let votes = self.votes.entry(track.id).or_default();
             votes.add(&config.plates.votes, &shot.spelling, &shot.characters, (when.at, shot.bbox));
+            plates.push((track.id, shot.bbox));
             if config.plates.report && votes.is_settled(&config.plates.votes) && !self.told.contains(&track.id) {
                 self.told.push(track.id);
                 let plate = votes.decide(&config.plates.votes, Kinds::of_vehicle(Some(track.label()), None));
                 gains.readings.extend(observe::plate(&self.camera, &plate, track.label(), when, &source));
             }
         }
-        Ok(())
+        Ok(plates)
     }
 
     /// The heads of riders: the upper part of a motorbike's box, and what is above it.

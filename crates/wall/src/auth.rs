@@ -3,12 +3,13 @@
 //! Invariant: a token's text appears in no log, no error and no response body, and comparing one takes the same time wherever it
 //! differs.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::config::WallConfig;
 
 /// What a person or a device is to the city. Nobody but the police sees whose vehicle it was: not who runs the system, either.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Role {
     Viewer,
     Operator,

@@ -9,6 +9,7 @@ use huong_types::{Problems, Span};
 use serde::{Deserialize, Serialize};
 
 use crate::auth::Tokens;
+use crate::oidc::OidcConfig;
 use crate::users::Users;
 
 #[derive(Clone, Debug, Deserialize)]
@@ -18,6 +19,8 @@ pub struct WallConfig {
     pub listen: SocketAddr,
     /// A file of lines `role name hash`, as `huong user` prints them: people who sign in. Role `viewer`, `operator`, `flood`, `police` or `admin`.
     pub users_file: Option<PathBuf>,
+    /// People of the city's own accounts, by OpenID Connect.
+    pub oidc: Option<OidcConfig>,
     /// A file of lines `role name token`, for devices and scripts; `#` starts a comment.
     pub tokens_file: Option<PathBuf>,
     /// An environment variable with the same lines.
@@ -26,7 +29,7 @@ pub struct WallConfig {
     pub open: bool,
     /// How long a person stays signed in.
     pub session: Span,
-    /// Where sessions are kept over a restart; without it they end with the program.
+    /// Where sessions and the pinned scene are kept over a restart; without it they end with the program.
     pub dir: Option<PathBuf>,
     /// A certificate and its key, PEM files. Needed for any address but loopback.
     pub tls: Option<WallTls>,
@@ -84,6 +87,7 @@ impl Default for WallConfig {
         Self {
             listen,
             users_file: None,
+            oidc: None,
             tokens_file: None,
             tokens_env: None,
             open: false,
@@ -113,14 +117,17 @@ impl WallConfig {
             problems.add(file, format!("{path}.session"), format!("`{}`", self.session), "more than 0s");
         }
         let (tokens, users) = (Tokens::load(self), Users::load(self));
-        let nobody = matches!((&tokens, &users), (Ok(tokens), Ok(users)) if tokens.is_empty() && users.is_empty());
+        let nobody = matches!((&tokens, &users), (Ok(tokens), Ok(users)) if tokens.is_empty() && users.is_empty()) && self.oidc.is_none();
         for mistake in [tokens.err(), users.err()].into_iter().flatten().flatten() {
             problems.add(file, format!("{path}.{}", mistake.field), mistake.found, mistake.expected);
+        }
+        if let Some(oidc) = &self.oidc {
+            oidc.check(file, &format!("{path}.oidc"), problems);
         }
         if !self.listen.ip().is_loopback() {
             let listen = format!("{path}.listen");
             if nobody {
-                let expected = "a loopback address, or users_file, tokens_file or tokens_env";
+                let expected = "a loopback address, or users_file, oidc, tokens_file or tokens_env";
                 problems.add(file, listen.clone(), format!("`{}` without users and tokens", self.listen), expected);
             }
             if self.open {

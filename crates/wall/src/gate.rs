@@ -5,13 +5,14 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, Method, header};
 use ring::digest::{SHA256, digest};
 
 use crate::auth::{Caller, Denied, Right, Role, Tokens, same};
+use crate::oidc::Oidc;
 use crate::sessions::Sessions;
 use crate::users::Users;
 
@@ -32,6 +33,8 @@ pub(crate) struct Gate {
     pub(crate) tokens: Tokens,
     pub(crate) users: Users,
     pub(crate) sessions: Sessions,
+    /// Who else says who people are.
+    pub(crate) oidc: Option<Arc<Oidc>>,
     /// Looking needs nobody to sign in.
     open: bool,
     mistakes: Mutex<HashMap<(IpAddr, String), (u32, Instant)>>,
@@ -47,9 +50,14 @@ pub(crate) enum Presented<'a> {
 
 impl Gate {
     /// Where nobody can sign in, who reaches it may look, and do nothing.
-    pub(crate) fn new(tokens: Tokens, users: Users, sessions: Sessions, open: bool) -> Self {
-        let open = open || (tokens.is_empty() && users.is_empty());
-        Self { tokens, users, sessions, open, mistakes: Mutex::default() }
+    pub(crate) fn new(tokens: Tokens, users: Users, sessions: Sessions, oidc: Option<Arc<Oidc>>, open: bool) -> Self {
+        let mut gate = Self { tokens, users, sessions, oidc, open, mistakes: Mutex::default() };
+        gate.open |= gate.knows_nobody();
+        gate
+    }
+
+    fn knows_nobody(&self) -> bool {
+        self.tokens.is_empty() && self.users.is_empty() && self.oidc.is_none()
     }
 
     /// Who is asking, when they have the right.
@@ -60,13 +68,17 @@ impl Gate {
         let presented = presented(headers);
         let caller = match presented {
             Presented::Nothing if self.open && need == Right::View => return Ok(Caller { role: Role::Viewer, name: None, person: false }),
-            Presented::Nothing if self.tokens.is_empty() && self.users.is_empty() => return Err(Denied::NoneConfigured),
+            Presented::Nothing if self.knows_nobody() => return Err(Denied::NoneConfigured),
             Presented::Nothing => return Err(Denied::NoToken),
             Presented::Bearer(token) | Presented::Device(token) => self.tokens.admit(Some(token), need)?,
             Presented::Session(cookie) => {
-                let name = self.sessions.user(cookie).ok_or(Denied::Unknown)?;
-                // Who is no longer in the file that this start read is out.
-                let role = self.users.role(&name).ok_or(Denied::Unknown)?;
+                let (name, given) = self.sessions.user(cookie).ok_or(Denied::Unknown)?;
+                // Who is no longer in the file that this start read is out, and so is whom a provider named that is no longer asked.
+                let role = match given {
+                    Some(role) => self.oidc.as_ref().map(|_| role),
+                    None => self.users.role(&name),
+                };
+                let role = role.ok_or(Denied::Unknown)?;
                 if !role.may(need) {
                     return Err(Denied::Role);
                 }
@@ -82,18 +94,18 @@ impl Gate {
         Ok(caller)
     }
 
-    /// How long whoever is at `address` must wait before trying again as `name`.
-    pub(crate) fn wait(&self, address: IpAddr, name: &str) -> Option<Duration> {
+    /// How long whoever is at `address` must wait before trying again, as `name` where one is given.
+    pub(crate) fn wait(&self, address: IpAddr, name: Option<&str>) -> Option<Duration> {
         let mistakes = self.mistakes.lock().unwrap_or_else(PoisonError::into_inner);
         let left = |name: &str, most: u32| {
             let (count, last) = mistakes.get(&(address, name.to_owned()))?;
             let left = WAIT.checked_sub(last.elapsed())?;
             (*count >= most).then_some(left)
         };
-        left(name, MISTAKES).max(left("", MISTAKES_OF_ADDRESS))
+        name.and_then(|name| left(name, MISTAKES)).max(left("", MISTAKES_OF_ADDRESS))
     }
 
-    pub(crate) fn mistaken(&self, address: IpAddr, name: &str) {
+    pub(crate) fn mistaken(&self, address: IpAddr, name: Option<&str>) {
         let mut mistakes = self.mistakes.lock().unwrap_or_else(PoisonError::into_inner);
         if mistakes.len() >= REMEMBERED {
             mistakes.retain(|_, (_, last)| last.elapsed() < WAIT);
@@ -103,7 +115,7 @@ impl Gate {
         {
             mistakes.remove(&oldest);
         }
-        for name in [name, ""] {
+        for name in name.into_iter().chain([""]) {
             let entry = mistakes.entry((address, name.to_owned())).or_insert((0, Instant::now()));
             if entry.1.elapsed() >= WAIT {
                 entry.0 = 0;
@@ -123,15 +135,16 @@ pub(crate) fn presented(headers: &HeaderMap) -> Presented<'_> {
     if let Some(token) = bearer {
         return Presented::Bearer(token.trim());
     }
-    let cookie = |name: &str| {
-        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
-        cookies.flat_map(|line| line.split(';')).find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
-    };
-    match (cookie(SESSION), cookie(DEVICE)) {
+    match (cookie(headers, SESSION), cookie(headers, DEVICE)) {
         (Some(session), _) => Presented::Session(session),
         (None, Some(token)) => Presented::Device(token),
         (None, None) => Presented::Nothing,
     }
+}
+
+pub(crate) fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
+    cookies.flat_map(|line| line.split(';')).find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
 /// What a page must send beside its cookie. Of the cookie, so that nothing is kept; it does not tell the cookie.
@@ -154,14 +167,14 @@ mod tests {
 
     #[test]
     fn who_guesses_waits_and_others_do_not() {
-        let gate = Gate::new(Tokens::default(), Users::default(), Sessions::forgetful(huong_types::Span::from_mins(1)), false);
+        let gate = Gate::new(Tokens::default(), Users::default(), Sessions::forgetful(huong_types::Span::from_mins(1)), None, false);
         let (here, there) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
-        (0..MISTAKES).for_each(|_| gate.mistaken(here, "lan"));
-        assert!(gate.wait(here, "lan").is_some_and(|wait| wait > Duration::from_secs(800)));
-        assert_eq!((gate.wait(here, "minh"), gate.wait(there, "lan")), (None, None), "nobody locks another out");
+        (0..MISTAKES).for_each(|_| gate.mistaken(here, Some("lan")));
+        assert!(gate.wait(here, Some("lan")).is_some_and(|wait| wait > Duration::from_secs(800)));
+        assert_eq!((gate.wait(here, Some("minh")), gate.wait(there, Some("lan"))), (None, None), "nobody locks another out");
         gate.right(here, "lan");
-        assert_eq!(gate.wait(here, "lan"), None);
-        (0..MISTAKES_OF_ADDRESS).for_each(|n| gate.mistaken(here, &format!("name {n}")));
-        assert!(gate.wait(here, "minh").is_some() && gate.wait(there, "minh").is_none());
+        assert_eq!(gate.wait(here, Some("lan")), None);
+        (0..MISTAKES_OF_ADDRESS).for_each(|n| gate.mistaken(here, Some(&format!("name {n}"))));
+        assert!(gate.wait(here, Some("minh")).is_some() && gate.wait(there, Some("minh")).is_none());
     }
 }

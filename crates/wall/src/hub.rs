@@ -3,14 +3,14 @@
 //! Invariant: one task owns all of it, so a screen's snapshot and the deltas after it are in one order and nothing falls between
 //! them. A screen whose queue is full is cut off there and then; the others do not notice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use huong_flow::{Counter, Mailbox, Stop};
-use huong_types::{Alert, AlertState, Name, Reading, Registry, Stream, Transition, TransitionKind};
+use huong_types::{Alert, AlertState, Name, Reading, Registry, Stream, Text, Transition, TransitionKind};
 use serde::Serialize;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -36,6 +36,8 @@ const STEPS: usize = 64;
 pub struct Hub {
     places: Arc<Places>,
     alerts: BTreeMap<Name, Alert>,
+    /// Of every rule that had an alert.
+    advice: BTreeMap<Name, Text>,
     values: BTreeMap<(Name, Name), Reading>,
     cameras: BTreeMap<Name, CameraNow>,
     figures: Figures,
@@ -110,6 +112,7 @@ impl Hub {
         let hub = Hub {
             places,
             alerts: open.into_iter().map(|alert| (alert.id.clone(), alert)).collect(),
+            advice: BTreeMap::new(),
             values: BTreeMap::new(),
             cameras: registry.cameras.iter().map(never).collect(),
             figures: Figures::default(),
@@ -125,6 +128,11 @@ impl Hub {
         (hub, feed)
     }
 
+    /// Begins with a scene that was pinned before.
+    pub(crate) fn showing(self, scene: Scene) -> Hub {
+        Hub { scene, ..self }
+    }
+
     pub fn stats(&self) -> Arc<HubStats> {
         Arc::clone(&self.desk.stats)
     }
@@ -135,6 +143,7 @@ impl Hub {
 
     /// Runs until `stop`; then every screen's stream ends.
     pub(crate) async fn run(mut self, backend: Arc<dyn Backend>, stop: Stop) {
+        self.advise(&*backend);
         let mut beat = interval_at(Instant::now(), BEAT);
         let mut heartbeat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -176,8 +185,17 @@ impl Hub {
         }
         self.desk.stats.alerts_open.store(self.alerts.len() as u64, Ordering::Relaxed);
         self.seq += 1;
+        let advice = self.advise(backend);
         let alerts = steps.iter().map(Step::from).collect();
-        self.send("delta", &Delta { alerts, ..Delta::new(self.seq, backend.clock()) });
+        self.send("delta", &Delta { alerts, advice, ..Delta::new(self.seq, backend.clock()) });
+    }
+
+    /// Asks what is to be done about alerts of rules that had none before; gives what is new.
+    fn advise(&mut self, backend: &dyn Backend) -> BTreeMap<Name, Text> {
+        let rules = self.alerts.values().map(|alert| &alert.rule).filter(|rule| !self.advice.contains_key(*rule));
+        let new = advice_of(rules, backend);
+        self.advice.extend(new.clone());
+        new
     }
 
     fn beat(&mut self, backend: &dyn Backend) {
@@ -259,6 +277,7 @@ impl Hub {
             clock: backend.clock(),
             places: &self.places,
             alerts: self.alerts.values().collect(),
+            advice: &self.advice,
             values: self.values.values().map(ValueView::from).collect(),
             camera_states: self.cameras.values().collect(),
             figures: &self.figures,
@@ -288,6 +307,12 @@ impl Hub {
         });
         self.desk.stats.screens.store(self.screens.len() as u64, Ordering::Relaxed);
     }
+}
+
+/// What is to be done about alerts of these rules.
+pub(crate) fn advice_of<'a>(rules: impl Iterator<Item = &'a Name>, backend: &dyn Backend) -> BTreeMap<Name, Text> {
+    let rules: BTreeSet<&Name> = rules.collect();
+    rules.into_iter().filter_map(|rule| Some((rule.clone(), backend.advice(rule)?))).collect()
 }
 
 /// What is pending may come to nothing: no screen hears of it.

@@ -12,14 +12,18 @@ mod assets;
 mod auth;
 mod config;
 mod connection;
+mod federated;
 mod feed;
 mod gate;
 mod hub;
+mod id_token;
+mod kept;
 mod live;
 mod login;
 mod lookups;
 mod metrics;
 mod model;
+mod oidc;
 mod orders;
 mod query;
 mod replay;
@@ -39,6 +43,7 @@ pub use model::{
     AccountLedger, Action, Backend, CameraNow, Evidence, Figures, Found, FrameFigures, History, Latency, Ledger, MirrorFigures, OrderError,
     Past, Picture, Push, RecordsWanted, RuleFigures, SinkFigures, Trouble, WallClock,
 };
+pub use oidc::{OidcConfig, OidcRole};
 pub use query::{QueryError, QueryFormat, Rows};
 pub use server::{ROUTES, Route, Wall, WallError};
 pub use users::{Users, new_token, user_line};

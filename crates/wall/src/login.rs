@@ -37,7 +37,7 @@ pub(crate) async fn session(State(shared): State<Arc<Shared>>, asked: Asked, hea
 
 fn told(shared: &Shared, caller: &Caller, csrf: Option<&str>) -> Json<serde_json::Value> {
     // Without users and tokens whoever can reach the page may look; what needs a name is not offered.
-    let login = !shared.gate.users.is_empty();
+    let login = !shared.gate.users.is_empty() || shared.gate.oidc.is_some();
     Json(json!({ "role": caller.role.as_str(), "name": caller.name, "rights": caller.role.rights(), "csrf": csrf, "login": login }))
 }
 
@@ -59,7 +59,7 @@ pub(crate) async fn login(State(shared): State<Arc<Shared>>, mut asked: Asked, b
         Err(refused) => return *refused,
     };
     asked.caller = Caller { role: Role::Viewer, name: Some(user.clone()), person: false };
-    if let Some(wait) = shared.gate.wait(asked.address, &user) {
+    if let Some(wait) = shared.gate.wait(asked.address, Some(&user)) {
         let mut response = refusal(StatusCode::TOO_MANY_REQUESTS, "too many wrong passwords: wait");
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
         return response;
@@ -69,7 +69,7 @@ pub(crate) async fn login(State(shared): State<Arc<Shared>>, mut asked: Asked, b
     // Argon2 takes a while, on purpose.
     let role = tokio::task::spawn_blocking(move || gate.users.check(&name, &password)).await.ok().flatten();
     let Some(role) = role else {
-        shared.gate.mistaken(asked.address, &user);
+        shared.gate.mistaken(asked.address, Some(&user));
         // A password typed into the wrong field must not stand in a log.
         if shared.gate.users.role(&user).is_none() {
             asked.caller.name = None;
@@ -84,11 +84,16 @@ pub(crate) async fn login(State(shared): State<Arc<Shared>>, mut asked: Asked, b
     if let Err(refused) = asked.note(&shared, "login", "", "done").await {
         return *refused;
     }
-    match shared.gate.sessions.begin(&user) {
+    signed_in(&shared, &asked.caller, None, |secret| told(&shared, &asked.caller, Some(&csrf(secret))).into_response())
+}
+
+/// Begins a session of `caller` and adds its cookie to what `answer` makes; `given` is the role that a provider gave.
+pub(crate) fn signed_in(shared: &Shared, caller: &Caller, given: Option<Role>, answer: impl FnOnce(&str) -> Response) -> Response {
+    match shared.gate.sessions.begin(caller.name.as_deref().unwrap_or_default(), given) {
         Ok(secret) => {
             let age = shared.config.session.to_std().as_secs();
-            let cookie = format!("{SESSION}={secret}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{}", secure(&shared));
-            with_cookie(told(&shared, &asked.caller, Some(&csrf(&secret))).into_response(), &cookie)
+            let cookie = format!("{SESSION}={secret}; Path=/; Max-Age={age}; HttpOnly; SameSite=Strict{}", secure(shared));
+            with_cookie(answer(&secret), &cookie)
         }
         Err(why) => {
             tracing::error!(why, "a session cannot be kept");
@@ -113,11 +118,11 @@ pub(crate) async fn logout(State(shared): State<Arc<Shared>>, asked: Asked, head
     response
 }
 
-fn secure(shared: &Shared) -> &'static str {
+pub(crate) fn secure(shared: &Shared) -> &'static str {
     if shared.config.tls.is_some() { "; Secure" } else { "" }
 }
 
-fn with_cookie(mut response: Response, cookie: &str) -> Response {
+pub(crate) fn with_cookie(mut response: Response, cookie: &str) -> Response {
     if let Ok(cookie) = HeaderValue::from_str(cookie) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
     }

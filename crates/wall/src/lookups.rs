@@ -145,8 +145,8 @@ pub(crate) async fn hand_over_sheet(State(shared): Here, asked: Asked, wanted: O
 pub(crate) async fn past(State(shared): Here, asked: Asked, wanted: Of<Between>) -> Response {
     between(wanted, LONGEST_PAST, async |from, to, _| match shared.backend.past(asked.who(), from, to).await {
         Ok(past) => {
-            let places = Arc::clone(&shared.desk.places);
-            let json = tokio::task::spawn_blocking(move || replay(&places, &past, from)).await;
+            let (places, backend) = (Arc::clone(&shared.desk.places), Arc::clone(&shared.backend));
+            let json = tokio::task::spawn_blocking(move || replay(&places, &past, &*backend, from)).await;
             match json.map_err(|error| error.to_string()).and_then(|json| json.map_err(|error| error.to_string())) {
                 Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
                 Err(why) => told(&Trouble::Failed(why)),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use huong_types::{Alert, LoadFigures, Name, Order, Reading, Timestamp, Transition};
+use huong_types::{Alert, LoadFigures, Name, Order, Reading, Text, Timestamp, Transition};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -31,6 +31,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// The latest frame of a camera.
     fn frame(&self, camera: &str) -> Option<Picture>;
+
+    /// What is to be done about alerts of a rule, where somebody has written it down; the same as long as the process runs.
+    fn advice(&self, rule: &str) -> Option<Text>;
 
     /// Hands an operator's order to the alert table; resolves when it has decided.
     fn order(&self, order: Order) -> BoxFuture<'static, Result<(), OrderError>>;
@@ -175,6 +178,18 @@ pub enum Trouble {
     Busy(String),
     #[error("{0}")]
     Failed(String),
+}
+
+impl From<QueryError> for Trouble {
+    fn from(error: QueryError) -> Self {
+        let words = error.to_string();
+        match error {
+            QueryError::Statement { .. } => Trouble::Wrong(words),
+            QueryError::TooLarge(_) | QueryError::TooSlow(_) => Trouble::Refused(words),
+            QueryError::Busy(_) => Trouble::Busy(words),
+            QueryError::Store(_) => Trouble::Failed(words),
+        }
+    }
 }
 
 /// A stretch of the past as screens would have shown it.

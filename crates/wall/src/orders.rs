@@ -24,7 +24,7 @@ use crate::server::{Shared, refusal};
 /// How long the alert table may take to decide before the operator is told that it did not.
 const DECIDE_WITHIN: Duration = Duration::from_secs(5);
 /// A name is for people to read in a list.
-const LONGEST_NAME: usize = 64;
+pub(crate) const LONGEST_NAME: usize = 64;
 const LONGEST_REASON: usize = 200;
 const LONGEST_COMMENT: usize = 500;
 

@@ -7,16 +7,18 @@ use std::collections::BTreeMap;
 use huong_types::{Span, Timestamp};
 
 use crate::assets;
-use crate::hub::shown;
-use crate::model::{Figures, Past, WallClock};
+use crate::hub::{advice_of, shown};
+use crate::model::{Backend, Figures, Past, WallClock};
 use crate::view::{Moment, Places, Replay, Scene, Snapshot, Step, ValueView};
 
 /// What changed is told in steps of this length.
 const MOMENT: Span = Span::from_secs(10);
 
 /// The snapshot at `from`, then what changed, as JSON.
-pub(crate) fn replay(places: &Places, past: &Past, from: Timestamp) -> serde_json::Result<Vec<u8>> {
+pub(crate) fn replay(places: &Places, past: &Past, backend: &dyn Backend, from: Timestamp) -> serde_json::Result<Vec<u8>> {
     let (scene, figures) = (Scene::default(), Figures::default());
+    let rules = past.alerts.iter().map(|alert| &alert.rule).chain(past.steps.iter().map(|step| &step.alert.rule));
+    let advice = advice_of(rules, backend);
     let snapshot = Snapshot {
         scene: &scene,
         build: assets::build(),
@@ -24,6 +26,7 @@ pub(crate) fn replay(places: &Places, past: &Past, from: Timestamp) -> serde_jso
         clock: WallClock { now: from, rate: 0.0 },
         places,
         alerts: past.alerts.iter().collect(),
+        advice: &advice,
         values: past.values.iter().map(ValueView::from).collect(),
         camera_states: Vec::new(),
         figures: &figures,

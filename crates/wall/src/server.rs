@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::extract::rejection::RawPathParamsRejection;
@@ -18,6 +19,7 @@ use huong_types::Problems;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::sync::Mutex;
 
 use crate::asked::Asked;
 use crate::assets;
@@ -26,11 +28,13 @@ use crate::config::{Tiles, WallConfig, read_map};
 use crate::connection::accept;
 use crate::gate::Gate;
 use crate::hub::{Desk, Hub};
+use crate::kept;
 use crate::model::Backend;
+use crate::oidc::{CALLBACK, Oidc};
 use crate::sessions::Sessions;
 use crate::users::Users;
 use crate::view::{Scene, SceneName};
-use crate::{live, login, lookups, metrics, orders, query, tls};
+use crate::{federated, live, login, lookups, metrics, orders, query, tls};
 
 /// A path, its method and what it needs.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +57,9 @@ pub const ROUTES: &[Route] = &[
     get("/healthz", Right::Public),
     get("/metrics", Right::View),
     post("/api/login", Right::Public),
+    get("/api/oidc", Right::Public),
+    get("/api/oidc/login", Right::Public),
+    get(CALLBACK, Right::Public),
     get("/api/session", Right::View),
     post("/api/session", Right::View),
     post("/api/logout", Right::View),
@@ -130,6 +137,7 @@ pub struct Wall {
     tls: Option<tokio_rustls::TlsAcceptor>,
     gate: Gate,
     map: Option<Bytes>,
+    scene: Scene,
     config: WallConfig,
 }
 
@@ -140,6 +148,8 @@ pub(crate) struct Shared {
     pub(crate) config: WallConfig,
     map: Option<Bytes>,
     policy: HeaderValue,
+    /// Held while a scene is kept and told, so that the file and the screens say the same.
+    pinning: Mutex<()>,
 }
 
 impl Wall {
@@ -161,12 +171,17 @@ impl Wall {
             Some(dir) => Sessions::load(dir, config.session).map_err(WallError::Config)?,
             None => Sessions::forgetful(config.session),
         };
+        let oidc = config.oidc.as_ref().map(Oidc::new).transpose().map_err(WallError::Config)?.map(Arc::new);
+        let scene = scene_file(&config).map_or_else(|| Ok(Scene::default()), |file| kept::load(&file)).unwrap_or_else(|why| {
+            tracing::error!(why, "no scene is pinned: what was kept cannot be read");
+            Scene::default()
+        });
         let tls = config.tls.as_ref().map(tls::acceptor).transpose().map_err(WallError::Config)?;
         let map = config.map.as_deref().map(read_map).transpose().map_err(WallError::Config)?.map(Bytes::from);
         let failed = |error| WallError::Listen { address: config.listen, error };
         let listener = TcpListener::bind(config.listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Wall { listener, address, tls, gate: Gate::new(tokens, users, sessions, config.open), map, config })
+        Ok(Wall { listener, address, tls, gate: Gate::new(tokens, users, sessions, oidc, config.open), map, scene, config })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -188,8 +203,9 @@ impl Wall {
             config: self.config,
             map: self.map,
             policy,
+            pinning: Mutex::default(),
         };
-        let mut fan_out = tokio::spawn(hub.run(backend, stop.clone()));
+        let mut fan_out = tokio::spawn(hub.showing(self.scene).run(backend, stop.clone()));
         let ended = tokio::select! {
             () = accept(self.listener, self.tls, router(Arc::new(shared)), limit, stop) => fan_out.await,
             // Without the hub no screen has data: the wall ends, and whoever runs it sees that.
@@ -215,6 +231,9 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/healthz", get(health))
         .route("/metrics", get(metrics_text))
         .route("/api/login", post(login::login))
+        .route("/api/oidc", get(federated::offered))
+        .route("/api/oidc/login", get(federated::begin))
+        .route(CALLBACK, get(federated::back))
         .route("/api/session", get(login::session).post(login::open_session))
         .route("/api/logout", post(login::logout))
         .route("/api/events", get(live::events))
@@ -357,6 +376,11 @@ struct Pinned {
     pinned: Option<SceneName>,
 }
 
+/// Where it is kept over a restart.
+fn scene_file(config: &WallConfig) -> Option<PathBuf> {
+    config.dir.as_ref().map(|dir| dir.join("scene.json"))
+}
+
 async fn scene(State(shared): State<Arc<Shared>>, asked: Asked, body: orders::Body<Pinned>) -> Response {
     let pinned = match orders::parse(body) {
         Ok(Pinned { pinned }) => pinned,
@@ -365,6 +389,10 @@ async fn scene(State(shared): State<Arc<Shared>>, asked: Asked, body: orders::Bo
     let scene = Scene { pinned, by: asked.caller.name.clone(), at: shared.backend.clock().now };
     if let Err(refused) = asked.note(&shared, "scene", pinned.map_or("", SceneName::as_str), "done").await {
         return *refused;
+    }
+    let _one_at_a_time = shared.pinning.lock().await;
+    if let Some(Err(why)) = scene_file(&shared.config).map(|file| kept::save(&file, &scene)) {
+        tracing::error!(why, "the scene cannot be kept over a restart");
     }
     shared.desk.pin(scene.clone()).await;
     Json(scene).into_response()

@@ -3,8 +3,6 @@
 //! Invariant: the file holds hashes, so that reading it lets nobody in.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,7 +10,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use huong_types::Span;
 use serde::{Deserialize, Serialize};
 
+use crate::auth::Role;
 use crate::gate::hex;
+use crate::kept;
 use crate::users::new_token;
 
 /// Sessions of one name; one more ends the oldest.
@@ -28,6 +28,9 @@ pub(crate) struct Sessions {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Session {
     user: String,
+    /// As a provider gave it; who is in the file of users has the role that stands there.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    role: Option<Role>,
     /// Seconds since the epoch, by the system's clock.
     opened: u64,
 }
@@ -39,11 +42,7 @@ impl Sessions {
     /// In words, when the file cannot be read for what it is.
     pub(crate) fn load(dir: &Path, life: Span) -> Result<Self, String> {
         let file = dir.join("sessions.json");
-        let open = match std::fs::read(&file) {
-            Ok(text) => serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", file.display()))?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
-            Err(error) => return Err(format!("{}: {error}", file.display())),
-        };
+        let open = kept::load(&file)?;
         Ok(Self { file: Some(file), life, open: Mutex::new(open) })
     }
 
@@ -52,17 +51,17 @@ impl Sessions {
         Self { file: None, life, open: Mutex::default() }
     }
 
-    /// The user of a session that is open.
-    pub(crate) fn user(&self, cookie: &str) -> Option<String> {
+    /// The user of a session that is open, and the role that a provider gave.
+    pub(crate) fn user(&self, cookie: &str) -> Option<(String, Option<Role>)> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.get(&hex(cookie.as_bytes())).filter(|session| self.lives(session)).map(|session| session.user.clone())
+        open.get(&hex(cookie.as_bytes())).filter(|session| self.lives(session)).map(|session| (session.user.clone(), session.role))
     }
 
     /// A new session's cookie.
     ///
     /// # Errors
     /// In words, when the session cannot be kept.
-    pub(crate) fn begin(&self, user: &str) -> Result<String, String> {
+    pub(crate) fn begin(&self, user: &str, role: Option<Role>) -> Result<String, String> {
         let cookie = new_token()?;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         open.retain(|_, session| self.lives(session));
@@ -71,7 +70,7 @@ impl Sessions {
             let Some(oldest) = of_user.min_by_key(|(_, session)| session.opened).map(|(key, _)| key.clone()) else { break };
             open.remove(&oldest);
         }
-        open.insert(hex(cookie.as_bytes()), Session { user: user.to_owned(), opened: now() });
+        open.insert(hex(cookie.as_bytes()), Session { user: user.to_owned(), role, opened: now() });
         self.save(&open)?;
         Ok(cookie)
     }
@@ -87,17 +86,7 @@ impl Sessions {
     }
 
     fn save(&self, open: &BTreeMap<String, Session>) -> Result<(), String> {
-        let Some(file) = &self.file else { return Ok(()) };
-        let staged = file.with_extension("json.new");
-        let write = || {
-            if let Some(dir) = file.parent() {
-                std::fs::create_dir_all(dir)?;
-            }
-            let mut out = std::fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&staged)?;
-            out.write_all(&serde_json::to_vec(open)?)?;
-            std::fs::rename(&staged, file)
-        };
-        write().map_err(|error: std::io::Error| format!("{}: {error}", file.display()))
+        self.file.as_ref().map_or(Ok(()), |file| kept::save(file, open))
     }
 }
 
@@ -115,23 +104,23 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let life = Span::from_mins(60);
         let sessions = Sessions::load(dir.path(), life).expect("an empty directory");
-        let cookie = sessions.begin("lan").expect("writable");
+        let cookie = sessions.begin("lan", None).expect("writable");
         let text = std::fs::read_to_string(dir.path().join("sessions.json")).expect("kept");
         assert!(!text.contains(&cookie), "a hash is kept, not the cookie");
         let sessions = Sessions::load(dir.path(), life).expect("readable");
-        assert_eq!(sessions.user(&cookie).as_deref(), Some("lan"));
+        assert_eq!(sessions.user(&cookie), Some(("lan".to_owned(), None)));
         assert_eq!(sessions.user("else"), None);
         sessions.end(&cookie).expect("writable");
         assert_eq!(sessions.user(&cookie), None);
         let over = Sessions::load(dir.path(), Span::ZERO).expect("readable");
-        let cookie = over.begin("lan").expect("writable");
+        let cookie = over.begin("lan", Some(Role::Flood)).expect("writable");
         assert_eq!(over.user(&cookie), None, "its time is over");
     }
 
     #[test]
     fn nobody_has_sessions_without_end() {
         let sessions = Sessions::forgetful(Span::from_mins(1));
-        let cookies: Vec<String> = (0..20).map(|_| sessions.begin("lan").expect("in memory")).collect();
+        let cookies: Vec<String> = (0..20).map(|_| sessions.begin("lan", None).expect("in memory")).collect();
         assert_eq!(cookies.iter().filter(|cookie| sessions.user(cookie).is_some()).count(), OF_ONE);
     }
 }

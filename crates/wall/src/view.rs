@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use huong_types::{Alert, Field, Name, Reading, Registry, Stream, Timestamp, Transition, TransitionKind, Value, Values};
+use huong_types::{Alert, Field, Name, Reading, Registry, Stream, Text, Timestamp, Transition, TransitionKind, Value, Values};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::model::{AccountLedger, CameraNow, Figures, WallClock};
@@ -28,7 +28,7 @@ struct WardView {
 }
 
 /// What an operator has all screens stay on.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Scene {
     /// `None`: the scenes take turns.
     pub(crate) pinned: Option<SceneName>,
@@ -103,6 +103,8 @@ pub(crate) struct Snapshot<'a> {
     #[serde(flatten)]
     pub(crate) places: &'a Places,
     pub(crate) alerts: Vec<&'a Alert>,
+    /// What is to be done about alerts, by rule.
+    pub(crate) advice: &'a BTreeMap<Name, Text>,
     pub(crate) values: Vec<ValueView<'a>>,
     pub(crate) camera_states: Vec<&'a CameraNow>,
     pub(crate) figures: &'a Figures,
@@ -117,6 +119,9 @@ pub(crate) struct Delta<'a> {
     pub(crate) clock: WallClock,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) alerts: Vec<Step<'a>>,
+    /// Of rules that had no alert before.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) advice: BTreeMap<Name, Text>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) values: Vec<ValueView<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -235,7 +240,16 @@ impl SceneName {
 
 impl Delta<'_> {
     pub(crate) fn new(seq: u64, clock: WallClock) -> Self {
-        Self { seq, clock, alerts: Vec::new(), values: Vec::new(), camera_states: Vec::new(), figures: None, scene: None }
+        Self {
+            seq,
+            clock,
+            alerts: Vec::new(),
+            advice: BTreeMap::new(),
+            values: Vec::new(),
+            camera_states: Vec::new(),
+            figures: None,
+            scene: None,
+        }
     }
 }
 

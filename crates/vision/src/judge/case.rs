@@ -137,6 +137,6 @@ impl Case {
         if self.is_overlapped(seen, overlap) == Some(true) {
             self.void.insert(VoidReason::TwoVehicles);
         }
-        keep(&mut self.frames, evidence(moment, &seen.shot, *bbox, self.signal.as_ref()));
+        keep(&mut self.frames, evidence(moment, &seen.shot, (Some(self.track), *bbox), self.signal.as_ref()));
     }
 }

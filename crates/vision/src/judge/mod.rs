@@ -12,7 +12,9 @@ mod waste;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use bytes::Bytes;
-use huong_types::{Act, BoundingBox, Candidate, EvidenceFrame, ModelId, Name, SignalSight, SignalState, Span, Timestamp, VoidReason};
+use huong_types::{
+    Act, BoundingBox, Candidate, Detection, EvidenceFrame, ModelId, Name, SignalSight, SignalState, Span, Timestamp, VoidReason,
+};
 
 use case::{Case, Manner, Stage, first_middle_last};
 pub use config::JudgeConfig;
@@ -34,6 +36,21 @@ pub struct Shot {
     /// In pixels.
     pub size: (u32, u32),
     pub signals: Vec<SignalSight>,
+    /// People and vehicles in it, tracked or not.
+    pub found: Vec<Detection>,
+    /// The plates that were found in it, of the tracks whose they are.
+    pub plates: Vec<(u64, BoundingBox)>,
+}
+
+impl Shot {
+    /// Who and what is in it beside the vehicle `track`, or the heap, in `bbox`.
+    fn beside(&self, track: Option<u64>, bbox: &BoundingBox) -> Vec<Detection> {
+        // Two vehicles whose boxes are so alike that half of them is shared are no evidence anyway ([`JudgeConfig::overlap`]).
+        let own = |one: &Detection| track.is_some() && one.label != *"person" && one.bbox.iou(bbox) >= 0.5;
+        let plates = self.plates.iter().filter(|(of, _)| track != Some(*of));
+        let plates = plates.map(|(_, bbox)| Detection { label: Name::new(EvidenceFrame::PLATE), score: 1.0, bbox: *bbox });
+        self.found.iter().filter(|one| !own(one)).cloned().chain(plates).collect()
+    }
 }
 
 /// What a look at a rider's head said: the best scores of both labels.
@@ -373,10 +390,11 @@ impl Judge {
     }
 }
 
-/// A vehicle in one shot, as evidence.
-fn evidence(moment: &str, shot: &Shot, bbox: BoundingBox, signal: Option<&Name>) -> EvidenceFrame {
+/// A vehicle, or a heap, in one shot, as evidence.
+fn evidence(moment: &str, shot: &Shot, (track, bbox): (Option<u64>, BoundingBox), signal: Option<&Name>) -> EvidenceFrame {
     let signal = signal.and_then(|name| shot.signals.iter().find(|sight| sight.signal == *name)).cloned();
-    EvidenceFrame { moment: Name::new(moment), at: shot.at, received: shot.received, jpeg: shot.jpeg.clone(), bbox, signal }
+    let others = shot.beside(track, &bbox);
+    EvidenceFrame { moment: Name::new(moment), at: shot.at, received: shot.received, jpeg: shot.jpeg.clone(), bbox, others, signal }
 }
 
 /// The part of the smaller box that the other covers, 0 to 1.

@@ -79,7 +79,7 @@ impl Scene {
             source: "camera".into(),
         };
         let jpeg = Bytes::from(now.as_millis().to_string());
-        let shot = Shot { at: now, received: now, jpeg, size: SIZE, signals: vec![signal] };
+        let shot = Shot { at: now, received: now, jpeg, size: SIZE, signals: vec![signal], found: Vec::new(), plates: Vec::new() };
         let heads: Vec<HeadSight> = head
             .zip(tracks.first())
             .map(|((with_helmet, without_helmet), track)| HeadSight { track: track.id, with_helmet, without_helmet })
@@ -275,7 +275,7 @@ fn watch(found: impl Fn(i64) -> Vec<Detection>, tracks: impl Fn(i64) -> Vec<Trac
     let (mut candidates, mut events) = (Vec::new(), Vec::new());
     for second in (0..until).step_by(30) {
         let at = Timestamp::from_millis(second * 1000);
-        let shot = Shot { at, received: at, jpeg: Bytes::new(), size: SIZE, signals: Vec::new() };
+        let shot = Shot { at, received: at, jpeg: Bytes::new(), size: SIZE, signals: Vec::new(), found: Vec::new(), plates: Vec::new() };
         let there = tracks(second);
         let (more, told) = watch.look(&shot, &found(second), &there.iter().collect::<Vec<_>>());
         candidates.extend(more);
@@ -385,4 +385,25 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_picture_says_who_else_is_in_it() {
+    let found =
+        |label: &str, x: f32| Detection { label: label.into(), score: 0.9, bbox: BoundingBox { x, y: 0.0, width: 100.0, height: 80.0 } };
+    let plate = |x: f32| BoundingBox { x, y: 60.0, width: 20.0, height: 10.0 };
+    let shot = Shot {
+        at: Timestamp::from_millis(1),
+        received: Timestamp::from_millis(1),
+        jpeg: Bytes::new(),
+        size: SIZE,
+        signals: Vec::new(),
+        // The same car under two names, who drives it, and another one.
+        found: vec![found("car", 0.0), found("truck", 10.0), found("person", 5.0), found("bus", 200.0)],
+        plates: vec![(7, plate(40.0)), (8, plate(240.0))],
+    };
+    let told = |others: Vec<Detection>| others.iter().map(|one| format!("{} {}", one.label, one.bbox.x)).collect::<Vec<_>>();
+    let bbox = found("car", 2.0).bbox;
+    assert_eq!(told(shot.beside(Some(7), &bbox)), ["person 5", "bus 200", "plate 240"]);
+    assert_eq!(told(shot.beside(None, &bbox)).len(), 6, "a heap of waste has neither driver nor plate");
 }

@@ -245,7 +245,7 @@ impl WasteWatch {
             if thing.by.iter().any(gone) && shot.at.since(thing.since) >= config.left_for {
                 let by = std::mem::take(&mut thing.by);
                 let mut frames = std::mem::take(&mut thing.frames);
-                frames.push(evidence("after", shot, thing.bbox, None));
+                frames.push(evidence("after", shot, (None, thing.bbox), None));
                 done.push(Thing { by, frames, ..thing.clone() });
             }
             true
@@ -257,7 +257,7 @@ impl WasteWatch {
             let (bbox, mut by, mut frames) = (seen.bbox, Vec::new(), Vec::new());
             if let Some(before) = before.filter(|_| !is_first) {
                 by.extend(tracks.iter().filter(|track| near(&bbox, track)).map(|track| track.id));
-                frames = vec![evidence("before", before, bbox, None), evidence("on", shot, bbox, None)];
+                frames = vec![evidence("before", before, (None, bbox), None), evidence("on", shot, (None, bbox), None)];
             }
             things.push(Thing { label: seen.label.clone(), bbox, since: shot.at, missed: 0, by, frames });
         }
@@ -295,7 +295,7 @@ fn persist(config: &WasteConfig, slot: &mut Option<Persisting>, seen: Option<&De
             looks: 1,
             hits: 1,
             clear: 0,
-            frames: vec![evidence("first", shot, thing.bbox, None)],
+            frames: vec![evidence("first", shot, (None, thing.bbox), None)],
             told: false,
         });
         return false;
@@ -312,6 +312,6 @@ fn persist(config: &WasteConfig, slot: &mut Option<Persisting>, seen: Option<&De
     };
     persisting.hits += 1;
     persisting.clear = 0;
-    keep(&mut persisting.frames, evidence("last", shot, thing.bbox, None));
+    keep(&mut persisting.frames, evidence("last", shot, (None, thing.bbox), None));
     false
 }

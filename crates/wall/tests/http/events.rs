@@ -154,3 +154,24 @@ fn there_are_only_so_many_seats_and_stopping_ends_every_stream() {
     served.stop.set();
     while only.next().is_some() {}
 }
+
+#[test]
+fn what_is_to_be_done_is_told_once_with_the_first_alert_of_a_rule() {
+    let mut served = Served::start(WallConfig::default());
+    let mut events = served.events();
+    let snapshot = events.snapshot();
+    assert_eq!(
+        snapshot["advice"],
+        json!({ "river-bd3": { "vi": "Đóng đường ngập", "en": "Close flooded roads" } }),
+        "what was open at the start"
+    );
+    for (seq, rule, key) in [(1, "rain-heavy", "a"), (2, "rain-heavy", "b"), (3, "nobody-wrote", "c")] {
+        let mut alert = alert_of(key);
+        (alert.id, alert.rule) = (format!("{rule}.{key}").into(), rule.into());
+        served.step(seq, TransitionKind::Raised, alert);
+        let told = events.until(key, |_, event| alerts(event).any(|step| step["alert"]["key"] == key));
+        assert_eq!(told["advice"]["rain-heavy"]["en"], if seq == 1 { json!("Close flooded roads") } else { Value::Null });
+    }
+    let later = served.events().snapshot();
+    assert_eq!(later["advice"].as_object().map(serde_json::Map::len), Some(2), "{}", later["advice"]);
+}

@@ -97,6 +97,7 @@ fn let_in(route: &Route) -> &'static [u16] {
         (_, "/assets/{file}" | "/sw.js" | "/staff.webmanifest" | "/icon.svg") => &[200, 404],
         (_, "/api/login") => &[401, 429],
         (_, "/api/logout") => &[204],
+        (_, "/api/oidc" | "/api/oidc/login" | "/api/oidc/callback") => &[404],
         _ => &[200],
     }
 }
@@ -190,8 +191,9 @@ fn the_past_is_played_in_the_words_of_the_present() {
 
 #[test]
 fn all_screens_stay_on_the_scene_that_is_pinned() {
-    let (_dir, config) = with_tokens();
-    let served = Served::start(WallConfig { open: true, ..config });
+    let (dir, config) = with_tokens();
+    let config = WallConfig { open: true, dir: Some(dir.path().join("wall")), ..config };
+    let served = Served::start(config.clone());
     let mut events = served.events();
     assert_eq!(events.snapshot()["scene"]["pinned"], Value::Null);
     let bearer = format!("Bearer {OPERATOR}");
@@ -201,6 +203,11 @@ fn all_screens_stay_on_the_scene_that_is_pinned() {
     let told = events.until("the scene", |_, event| event["scene"]["pinned"] == "flood");
     assert_eq!(told["scene"]["by"], "operator-1");
     assert_eq!(served.events().snapshot()["scene"]["pinned"], "flood", "and who connects later");
+    drop(served);
+    let scene = Served::start(config.clone()).events().snapshot()["scene"].clone();
+    assert_eq!((&scene["pinned"], &scene["by"]), (&"flood".into(), &"operator-1".into()), "a restart frees no screen");
+    std::fs::write(dir.path().join("wall/scene.json"), "flood").expect("writable");
+    assert_eq!(Served::start(config).events().snapshot()["scene"]["pinned"], Value::Null, "no damaged scene keeps alarms from the screens");
 }
 
 #[test]

@@ -77,21 +77,32 @@ self.addEventListener("push", (event) => {
   } catch {
     message = { body: event.data?.text() ?? "" };
   }
-  const text = message.text?.vi ?? message.body ?? message.text ?? "";
+  // `<alert>/<step>/<person>`: what is news of an alert takes the place of what was said of it, and is heard.
+  const alert = message.key?.split("/").slice(0, -2).join("/");
+  const { url, acknowledge } = message;
   event.waitUntil(
-    self.registration.showNotification(message.title ?? "huong", { body: String(text), tag: message.alert ?? message.tag, data: { url: message.url ?? PAGE }, icon: "/icon.svg", requireInteraction: true }),
+    self.registration.showNotification(message.title ?? "huong", {
+      body: message.body ?? "",
+      ...(alert && { tag: alert, renotify: true }),
+      data: { url, acknowledge },
+      actions: acknowledge ? [{ action: "acknowledge", title: "Nhận / Acknowledge" }] : [],
+      icon: "/icon.svg",
+      requireInteraction: true,
+    }),
   );
 });
 
 self.addEventListener("notificationclick", (event) => {
   event.notification.close();
+  const { url, acknowledge } = event.notification.data ?? {};
   // Only our own pages: a message cannot send anyone elsewhere.
-  const target = new URL(event.notification.data?.url ?? PAGE, location.origin);
-  const url = target.origin === location.origin ? target.href : new URL(PAGE, location.origin).href;
+  const wanted = new URL((event.action === "acknowledge" ? acknowledge : url) ?? PAGE, location.origin);
+  const target = wanted.origin === location.origin ? wanted : new URL(PAGE, location.origin);
   event.waitUntil(
     self.clients.matchAll({ type: "window" }).then((open) => {
-      const page = open.find((client) => new URL(client.url).pathname === PAGE);
-      return page ? page.focus() : self.clients.openWindow(url);
+      // A page reads what stands behind # when it is loaded: an open one would not see it.
+      const page = !target.hash && open.find((client) => new URL(client.url).pathname === target.pathname);
+      return page ? page.focus() : self.clients.openWindow(target.href);
     }),
   );
 });

@@ -120,6 +120,15 @@ function open(alert: Alert): void {
   draw();
 }
 
+/** The alert that a message's link names, `#alert=...`; what no link can hold stands there as `_`. */
+let linked = new URLSearchParams(location.hash.slice(1)).get("alert");
+function follow(): void {
+  if (!linked || !link.connected) return;
+  const alert = [...link.state.alerts.values()].find(({ id }) => id.replace(/[^\w.:-]/g, "_") === linked);
+  linked = null;
+  if (alert) open(alert);
+}
+
 async function openMap(): Promise<void> {
   if (map) return;
   try {
@@ -199,6 +208,7 @@ addEventListener("keydown", (event) => {
 });
 
 const draw = drawer(() => {
+  follow();
   const now = state();
   const replaying = replay.player.active;
   const session = link.session;

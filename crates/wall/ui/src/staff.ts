@@ -6,7 +6,7 @@ import { holder, phase } from "./panels/alerts";
 import { Banner } from "./panels/banner";
 import { level, listed, order, taken } from "./shared/alerts";
 import { get, may, path } from "./shared/api";
-import { Label, Rows, Sign, button, byId, inscribe, label, make, mark, set, show, write } from "./shared/dom";
+import { Label, Rows, Sign, Todo, button, byId, inscribe, label, make, mark, set, show, write } from "./shared/dom";
 import { age, moment } from "./shared/format";
 import { whereIs } from "./shared/geo";
 import { Link, drawer } from "./shared/link";
@@ -69,6 +69,7 @@ const rows = new Rows<Alert>(list, ROWS, () => {
   const text = new Label("div", "text");
   const line = make("p", "note");
   const who = new Label("p", "who");
+  const todo = new Todo();
   let shown: Alert | undefined;
   const give = (what: "acknowledge" | "coming") => () => {
     const by = person()?.name;
@@ -80,7 +81,7 @@ const rows = new Rows<Alert>(list, ROWS, () => {
     const at = shown && whereIs(state, shown);
     void go("map").then(() => at && map?.focus(at));
   });
-  const element = make("li", "alert", sign.element, make("div", "body", text.element, line, who.element, make("div", "actions", take, come, where)));
+  const element = make("li", "alert", sign.element, make("div", "body", text.element, line, who.element, todo.element, make("div", "actions", take, come, where)));
   const update = (alert: Alert) => {
     shown = alert;
     sign.set(level(alert));
@@ -91,6 +92,7 @@ const rows = new Rows<Alert>(list, ROWS, () => {
     const me = person();
     const queued = outbox.has(path("alerts", alert.id, "acknowledge")) || outbox.has(path("alerts", alert.id, "coming"));
     who.write(queued ? both("staff.queued", { count: 1 }) : holder(alert));
+    todo.write(state.advice.get(alert.rule));
     show(take, !taken(alert) && may(me, "acknowledge"));
     show(come, may(me, "acknowledge") && !alert.notes?.some(({ kind, by }) => kind === "coming" && by === me?.name));
     show(where, whereIs(state, alert) !== undefined);

@@ -55,6 +55,7 @@ test("an alert is on the wall and heard of on the console as soon as its reading
   console.log(`# an alert stands on the wall ${seen - sent} ms after mosquitto_pub was started with its reading, ${seen - taken} ms after that had ended`);
   await shows(wall, "đạt báo động III", "CHƯA NHẬN", "CÂN / BALANCED");
   await shows(desk, "đạt báo động III");
+  await shows(wall, "CẦN LÀM", "sơ tán theo lệnh Ban Chỉ huy", "evacuate as the command orders");
   const scene = await waitFor("the flood scene", () => wall.evaluate(() => document.body.dataset.scene === "flood" && document.querySelector("#scenes .on").innerText));
   assert.match(scene, /Lũ lụt/, "a river at level II or higher pins its scene");
   const sign = await wall.evaluate(() => {
@@ -68,7 +69,7 @@ test("an alert is on the wall and heard of on the console as soon as its reading
 test("an operator acknowledges by keyboard, and every screen shows it", async () => {
   await desk.keyboard.press("n");
   await desk.keyboard.press("Enter");
-  await shows(desk, "Vì sao", "river-bd3");
+  await shows(desk, "Vì sao", "river-bd3", "TO DO", "sơ tán theo lệnh Ban Chỉ huy");
   await desk.keyboard.press("a");
   await shows(desk, "ĐÃ NHẬN: Lan");
   await shows(wall, "ĐÃ NHẬN: Lan");
@@ -128,6 +129,9 @@ test("the server goes and comes back: nothing old looks new", async () => {
   const sent = Date.now();
   all.broker.level("kimlong", 3.7);
   await shows(wall, "3,70 m");
+  const stays = (scene) => waitFor(`the scene ${scene}`, () => wall.evaluate((scene) => document.body.dataset.scene === scene, scene));
+  await desk.getByLabel(/Scene on the wall/).selectOption("air");
+  await stays("air");
   await all.program.down();
   await shows(wall, "MẤT KẾT NỐI", "Số liệu dưới đây là của");
   assert.equal(await wall.evaluate(() => document.body.classList.contains("lost")), true);
@@ -135,6 +139,12 @@ test("the server goes and comes back: nothing old looks new", async () => {
   assert.match(greyed, /grayscale/);
   await all.program.up();
   await waitFor("the new connection", () => wall.evaluate(() => !document.body.classList.contains("lost")));
+  // What was pinned is pinned: the scene would be the flood's otherwise.
+  assert.equal((await all.program.get("/api/snapshot")).scene.pinned, "air");
+  await stays("air");
+  await waitFor("the console's new connection", () => desk.evaluate(() => !document.body.classList.contains("lost")));
+  await desk.getByLabel(/Scene on the wall/).selectOption("");
+  await stays("flood");
   await shows(wall, "đạt báo động III", "ĐÃ NHẬN: Lan");
   const shown = await wall.evaluate(() => {
     const tile = [...document.querySelectorAll(".hydro")].find((element) => element.querySelector(".name").textContent === "Kim Long");
@@ -186,10 +196,26 @@ test("a person signs in, comments, reads the shift and its log, and replays the 
   await page.context().close();
 });
 
+test("the wall plays an hour of the past, and takes nothing of now for it", async () => {
+  const local = new Date(Date.now() + 7 * 3_600_000 - 30 * 60_000).toISOString().slice(0, 16);
+  const page = await open(all, `/wall?replay=${local}&hours=1&speed=3600`, VIEWER);
+  await shows(page, "PHÁT LẠI / REPLAY", "×3600", "Mực nước Kim Long", "dừng / paused");
+  assert.deepEqual(await page.evaluate(() => [getComputedStyle(document.getElementById("figures")).visibility, document.querySelectorAll(".camera img[src]").length]), ["hidden", 0]);
+  // What is acknowledged since is so at the end of what is played, and what comes now is not in it.
+  all.broker.level("davien", 3.8);
+  await waitFor("the new alarm", async () => (await all.program.get("/api/snapshot"))?.alerts.some(({ key, rule }) => key === "davien" && rule === "river-bd3"));
+  assert.equal(await page.evaluate(() => document.getElementById("alert-rows").innerText.includes("Mực nước Dã Viên")), false);
+  assert.deepEqual(page.errors, []);
+  await page.context().close();
+  const bad = await open(all, "/wall?replay=yesterday", VIEWER);
+  await shows(bad, "CÂN / BALANCED");
+  await bad.context().close();
+});
+
 test("a phone acknowledges on a bad link, and the order arrives later", async () => {
   const phone = await open(all, "/staff", OPERATOR, { width: 390, height: 844 });
   all.broker.level("davien", 3.9);
-  await shows(phone, "Mực nước Dã Viên", "Tôi đang đến");
+  await shows(phone, "Mực nước Dã Viên", "Tôi đang đến", "CẦN LÀM", "evacuate as the command orders");
   await phone.context().setOffline(true);
   await phone.locator(".alert", { hasText: "Mực nước Dã Viên" }).locator("button.primary").click();
   await shows(phone, "1 lệnh chờ có mạng");

@@ -51,7 +51,7 @@ const listens = (port) =>
 
 const ended = (child) => new Promise((done) => (child.exitCode !== null || child.signalCode !== null ? done() : child.once("exit", done)));
 
-async function end(child, signal = "SIGKILL") {
+export async function end(child, signal = "SIGKILL") {
   child.kill(signal);
   await ended(child);
 }
@@ -89,7 +89,8 @@ export class Broker {
 
 /** `huong run` with its own store and wall. */
 export class Program {
-  static async start(dir, broker) {
+  /** `more` gives further lines of the configuration, by the program's address. */
+  static async start(dir, broker, more = () => ({})) {
     const program = new Program();
     program.dir = dir;
     program.port = await freePort();
@@ -97,9 +98,10 @@ export class Program {
     const users = join(dir, "users");
     writeFileSync(users, execFileSync(BIN, ["user", "admin", PERSON.name], { input: `${PERSON.password}\n` }));
     writeFileSync(tokens, `operator Lan ${OPERATOR}\nviewer wall ${VIEWER}\n`);
+    const { notify = "config/notify.toml", tail = "" } = more(`http://127.0.0.1:${program.port}`);
     writeFileSync(
       join(dir, "huong.toml"),
-      `store.dir = ${JSON.stringify(join(dir, "store"))}\n[mqtt]\nport = ${broker.port}\nretry = "1s"\n[wall]\nlisten = "127.0.0.1:${program.port}"\ntokens_file = ${JSON.stringify(tokens)}\nusers_file = ${JSON.stringify(users)}\nmap = "config/basemap.geojson"\n`,
+      `notify = ${JSON.stringify(notify)}\nstore.dir = ${JSON.stringify(join(dir, "store"))}\n[mqtt]\nport = ${broker.port}\nretry = "1s"\n[wall]\nlisten = "127.0.0.1:${program.port}"\ntokens_file = ${JSON.stringify(tokens)}\nusers_file = ${JSON.stringify(users)}\ndir = ${JSON.stringify(join(dir, "wall"))}\nmap = "config/basemap.geojson"\n${tail}`,
     );
     await program.up();
     await waitFor("the subscription", async () => (await program.get("/api/snapshot"))?.figures?.broker_connected);
@@ -149,12 +151,15 @@ export async function inFront(port) {
   return preview({ root: UI, logLevel: "silent", preview: { port: await freePort(), strictPort: true } });
 }
 
-export function browse() {
-  return chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--no-sandbox", "--disable-dev-shm-usage"],
-  });
-}
+const BROWSER = {
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--no-sandbox", "--disable-dev-shm-usage"],
+};
+
+export const browse = () => chromium.launch(BROWSER);
+
+/** A browser with a profile of its own, on the desktop at `bus`. */
+export const browseAt = (profile, bus) => chromium.launchPersistentContext(profile, { ...BROWSER, env: { ...process.env, DBUS_SESSION_BUS_ADDRESS: bus } });
 
 export async function system() {
   const dir = mkdtempSync(join(tmpdir(), "huong-screens-"));

@@ -5,7 +5,7 @@
 import { level } from "../shared/alerts";
 import { get, path, query } from "../shared/api";
 import { Chart } from "../shared/chart";
-import { Label, Sign, button, label, make, show, write } from "../shared/dom";
+import { Label, Sign, Todo, button, label, make, show, write } from "../shared/dom";
 import { age, full, number, symbol } from "../shared/format";
 import { km, whereIs } from "../shared/geo";
 import { Ring } from "../shared/history";
@@ -37,7 +37,7 @@ export class EvidencePanel {
   readonly #sign = new Sign();
   readonly #title = new Label("h2");
   readonly #about = make("p", "note");
-  readonly #todo = new Label("p", "todo");
+  readonly #todo = new Todo();
   readonly #charts = Array.from({ length: CHARTS }, () => ({ element: make("figure", "evidence-curve"), name: make("figcaption"), box: make("div", "curve"), chart: null as Chart | null }));
   readonly #cameras = Array.from({ length: 3 }, () => new CameraTile());
   readonly #why = make("dl", "why");
@@ -121,9 +121,7 @@ export class EvidencePanel {
     if (!state.alerts.has(alert.id)) parts.push(pair(both("state.cleared")));
     write(this.#about, parts.join(" · "));
     show(this.#actions, this.orders.may("acknowledge"));
-    const todo = state.snapshot?.rules?.find((rule) => rule.id === alert.rule)?.what_to_do;
-    show(this.#todo.element, Boolean(todo));
-    if (todo) this.#todo.write(todo);
+    this.#todo.write(state.advice.get(alert.rule));
   }
 
   #explain({ alert, causes, series }: Evidence, state: State): void {

@@ -40,8 +40,13 @@ export class Orders {
     return this.session?.name ? { by: this.session.name } : {};
   }
 
-  async #send(address: string, body: object): Promise<boolean> {
-    const answer: Answer<unknown> = await post(address, { ...body, ...this.#by() });
+  /** An order in somebody's name. */
+  #send(address: string, body: object): Promise<boolean> {
+    return this.#post(address, { ...body, ...this.#by() });
+  }
+
+  async #post(address: string, body: object): Promise<boolean> {
+    const answer: Answer<unknown> = await post(address, body);
     if (answer.ok) toast("order.done");
     else toast(answer.status === 0 ? "order.unreachable" : "order.refused", { why: answer.error });
     return answer.ok;
@@ -88,7 +93,7 @@ export class Orders {
   }
 
   async scene(pinned: string | null): Promise<void> {
-    if (this.#allowed("operate")) await this.#send("/api/scene", { pinned });
+    if (this.#allowed("operate")) await this.#post("/api/scene", { pinned });
   }
 }
 

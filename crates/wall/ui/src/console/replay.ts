@@ -1,4 +1,5 @@
 /** The bar of a replay: which hour, how fast, where in it. While it plays, every view shows the past and says so. */
+import { query } from "../shared/api";
 import { button, label, make, set, show, write } from "../shared/dom";
 import { full, fromInput, toInput } from "../shared/format";
 import { Player } from "../shared/player";
@@ -32,7 +33,7 @@ export class ReplayBar {
     this.#slider.max = "1000";
     const field = (key: Parameters<typeof both>[0], input: HTMLElement) => make("label", "filter", label("span", "", key), input);
     this.#controls = make("div", "row", button("replay.pause", () => this.pause()), this.#speed, this.#slider, this.#at, button("replay.live", () => this.close(), "primary"));
-    this.element.append(make("div", "row", field("time.from", this.#from), field("replay.span", this.#hours), button("replay.play", () => void this.start())), this.#controls);
+    this.element.append(make("div", "row", field("time.from", this.#from), field("replay.span", this.#hours), button("replay.play", () => void this.start()), button("replay.wall", () => this.onWall())), this.#controls);
     show(this.element, false);
     show(this.#controls, false);
   }
@@ -48,6 +49,11 @@ export class ReplayBar {
     this.player.speed = Number(this.#speed.value);
     const failed = await this.player.open(from, Math.min(from + Number(this.#hours.value) * HOUR, this.liveNow()));
     if (failed) toast("replay.failed", { why: failed });
+  }
+
+  /** In a window of its own, for the large screen. */
+  onWall(): void {
+    window.open(`/wall${query({ replay: this.#from.value, hours: this.#hours.value, speed: this.#speed.value })}`, "_blank", "noopener");
   }
 
   pause(): void {

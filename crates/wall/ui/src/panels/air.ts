@@ -43,9 +43,7 @@ class Tile {
     const index = state.value("aqi", station.id);
     const air = state.value("air", station.id);
     const value = index?.fields.find((field) => field.name === "value")?.number;
-    const grave = state.alarmed.get(station.id);
-    show(this.#sign.element, grave !== undefined);
-    if (grave !== undefined) this.#sign.set(grave);
+    this.#sign.alarm(state.alarmed.get(station.id));
     write(this.#name, nameOf(station));
     write(this.#index, value === undefined ? "–" : number(value, "1"));
     write(this.#class, value === undefined ? pair(both("unknown")) : pair(named("aqi", CLASSES.find(([top]) => value <= top)?.[1] ?? "hazardous")));

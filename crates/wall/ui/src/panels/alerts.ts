@@ -1,6 +1,6 @@
 /** The list of open alerts, and how many there are of each priority. */
 import { exercising, level, listed, order, taken } from "../shared/alerts";
-import { Label, Rows, Sign, byId, make, mark, show, write } from "../shared/dom";
+import { Label, Rows, Sign, Todo, byId, make, mark, show, write } from "../shared/dom";
 import { age, moment } from "../shared/format";
 import type { State } from "../shared/state";
 import { both, nameOf, pair } from "../shared/texts";
@@ -30,16 +30,20 @@ export class AlertList {
   readonly #none = byId("alerts-none");
   readonly #more = byId("alerts-more");
   #state!: State;
+  /** The gravest, when it is known what to do about it. */
+  #first: Alert | undefined;
 
   constructor() {
     this.#rows = new Rows(byId("alert-rows"), ROWS, () => this.#row());
   }
 
   update(state: State, connected: boolean, scene: SceneName): void {
-    const rows = SHORTER[scene] ?? ROWS;
     this.#state = state;
     const all = [...state.alerts.values()];
     const list = all.filter((alert) => listed(alert) && alert.about !== "exercise").sort(order);
+    // What is to be done about the gravest takes the room of one more.
+    this.#first = list[0] && state.advice.has(list[0].rule) ? list[0] : undefined;
+    const rows = (SHORTER[scene] ?? ROWS) - (this.#first ? 1 : 0);
     this.#rows.update(list.slice(0, rows));
     show(this.#none, list.length === 0 && connected);
     const told = all.filter((alert) => alert.about !== "exercise").length;
@@ -57,7 +61,8 @@ export class AlertList {
     const stale = new Label("span", "state stale-mark", both("alert.stale"));
     const how = new Label("span", "state");
     const since = make("span", "age");
-    const element = make("li", "alert", sign.element, make("div", "body", text.element, make("div", "line", place, who.element, stale.element, how.element)), since);
+    const todo = new Todo();
+    const element = make("li", "alert", sign.element, make("div", "body", text.element, make("div", "line", place, who.element, stale.element, how.element), todo.element), since);
     const update = (alert: Alert) => {
       sign.set(level(alert));
       text.write(alert.text);
@@ -69,6 +74,8 @@ export class AlertList {
       show(how.element, now !== null);
       if (now) how.write(now);
       write(since, age(this.#state.now() - alert.raised));
+      todo.write(alert === this.#first ? this.#state.advice.get(alert.rule) : undefined);
+      mark(element, "told", alert === this.#first);
       mark(element, "new", !taken(alert));
       mark(element, "stale", alert.stale_since !== null);
     };

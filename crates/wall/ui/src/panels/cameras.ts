@@ -87,9 +87,7 @@ export class CameraTile {
     }
     const elapsed = state.now() - this.#at;
     const vehicles = state.number("vehicles", this.camera.id, "total");
-    const grave = state.alarmed.get(this.camera.id);
-    show(this.#sign.element, grave !== undefined);
-    if (grave !== undefined) this.#sign.set(grave);
+    this.#sign.alarm(state.alarmed.get(this.camera.id));
     write(this.#name, nameOf(this.camera));
     write(this.#count, seen?.failing ? one(both("camera.failing")) : vehicles === undefined ? "" : say("camera.vehicles", { count: vehicles }));
     write(this.#age, this.#at ? age(elapsed) : say("camera.none"));

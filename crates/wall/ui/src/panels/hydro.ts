@@ -113,9 +113,7 @@ class Tile {
     const field = reading?.fields.find((f) => f.name === "value");
     const unit = state.unit("water_level", "value");
     const curve = this.history.ring("water_level", station.id, "value");
-    const grave = state.alarmed.get(station.id);
-    show(this.#sign.element, grave !== undefined);
-    if (grave !== undefined) this.#sign.set(grave);
+    this.#sign.alarm(state.alarmed.get(station.id));
     write(this.#name, nameOf(station));
     write(this.#value, field?.number === undefined ? "–" : `${number(field.number, unit)} ${symbol(unit)}`);
     write(this.#trend, trend(curve, reading?.at, unit));

@@ -76,9 +76,7 @@ class Tile {
     const of = (name: string) => reading?.fields.find((field) => field.name === name && field.flag !== "bad")?.number;
     const level = of("level");
     const { dead, full_supply: full, design_flood: design, crest, storage } = station.levels;
-    const grave = state.alarmed.get(station.id);
-    show(this.#sign.element, grave !== undefined);
-    if (grave !== undefined) this.#sign.set(grave);
+    this.#sign.alarm(state.alarmed.get(station.id));
     write(this.#name, nameOf(station));
     write(this.#level, level === undefined ? "–" : `${number(level, "m")} m`);
     write(this.#age, reading ? age(state.now() - reading.at) : "");

@@ -1,5 +1,5 @@
 /** Stations by kind: name, latest value, unit and age. Stations with an alert stay in view; the others take turns. */
-import { Label, Sign, make, mark, show, write } from "../shared/dom";
+import { Label, Sign, make, mark, write } from "../shared/dom";
 import { age, number, symbol } from "../shared/format";
 import type { State } from "../shared/state";
 import { both, named, nameOf, pair } from "../shared/texts";
@@ -91,9 +91,7 @@ class Row {
     const unit = about?.units[field?.name ?? ""] ?? "";
     const whole = state.stations.get(station.id);
     const silent = reading !== undefined && whole !== undefined && state.silent(whole, stream);
-    const grave = state.alarmed.get(station.id);
-    show(this.#sign.element, grave !== undefined);
-    if (grave !== undefined) this.#sign.set(grave);
+    this.#sign.alarm(state.alarmed.get(station.id));
     write(this.#name, station.streams.length > 1 && about ? `${nameOf(station)} · ${nameOf(about)}` : nameOf(station));
     write(this.#value, !reading ? "–" : field?.number !== undefined ? number(field.number, unit) : (field?.text ?? "–"));
     write(this.#unit, symbol(unit));

@@ -71,6 +71,22 @@ export function button(key: Key, act: () => void, name = ""): HTMLButtonElement 
   return element;
 }
 
+/** What is to be done about an alert; nothing where nobody has written it down. */
+export class Todo {
+  readonly element = make("div", "todo");
+  readonly #what = new Label("p");
+
+  constructor() {
+    this.element.append(label("span", "todo-name", "todo"), this.#what.element);
+    this.write(undefined);
+  }
+
+  write(advice: Text | null | undefined): void {
+    show(this.element, Boolean(advice));
+    if (advice) this.#what.write(advice);
+  }
+}
+
 /** A fixed number of rows, made once: rows beyond the list are hidden, entries beyond the rows are not shown. */
 export class Rows<T> {
   readonly rows: { element: HTMLElement; update: (entry: T) => void }[];
@@ -109,6 +125,12 @@ export class Sign {
 
   constructor() {
     this.element.append(this.#shape, this.#digit);
+  }
+
+  /** Of what may be well: nothing then. */
+  alarm(level: number | undefined): void {
+    show(this.element, level !== undefined);
+    if (level !== undefined) this.set(level);
   }
 
   set(level: number): void {

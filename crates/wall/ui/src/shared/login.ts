@@ -1,5 +1,5 @@
 /** The form of who is asked to sign in. */
-import { login } from "./api";
+import { get, login, query } from "./api";
 import { label, make, set, show, write } from "./dom";
 import { both, pair } from "./texts";
 
@@ -8,6 +8,8 @@ export class LoginView {
   readonly #user = make("input");
   readonly #password = make("input");
   readonly #failed = make("p", "wrong");
+  /** To the city's own accounts, where they are configured. */
+  readonly #city = label("a", "city", "login.city");
 
   constructor(readonly done: () => void) {
     this.#user.autocomplete = "username";
@@ -19,20 +21,34 @@ export class LoginView {
     yes.type = "submit";
     this.element.append(
       label("h2", "", "login.title"), make("label", "field", label("span", "", "login.user"), this.#user),
-      make("label", "field", label("span", "", "login.password"), this.#password), this.#failed, yes, label("p", "note", "login.token"),
+      make("label", "field", label("span", "", "login.password"), this.#password), this.#failed, yes, this.#city, label("p", "note", "login.token"),
     );
     this.element.addEventListener("submit", (event) => {
       event.preventDefault();
       void this.#try();
     });
     show(this.element, false);
-    show(this.#failed, false);
+    const refused = location.hash === "#refused";
+    show(this.#failed, refused);
+    if (refused) {
+      history.replaceState(null, "", location.pathname + location.search);
+      write(this.#failed, pair(both("login.refused")));
+    }
+    show(this.#city, false);
+  }
+
+  async #offer(): Promise<void> {
+    const answer = await get<{ begin: string }>("/api/oidc");
+    show(this.#city, answer.ok);
+    if (answer.ok) this.#city.href = answer.data.begin + query({ page: location.pathname.slice(1) });
   }
 
   show(asked: boolean): void {
     const shown = asked && !this.element.hasAttribute("hidden");
     show(this.element, asked);
-    if (asked && !shown) this.#user.focus();
+    if (!asked || shown) return;
+    this.#user.focus();
+    void this.#offer();
   }
 
   async #try(): Promise<void> {

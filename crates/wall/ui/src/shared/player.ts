@@ -3,6 +3,7 @@
  * curves of its own.
  */
 import { get, query } from "./api";
+import { fromInput } from "./format";
 import { History } from "./history";
 import { State } from "./state";
 import type { Past } from "./types";
@@ -10,6 +11,21 @@ import type { Past } from "./types";
 /** What the server gives at once. */
 export const LONGEST = 6 * 3_600_000;
 const BEAT = 200;
+
+/** What is to be played. */
+export interface Played {
+  from: number;
+  to: number;
+  speed: number;
+}
+
+/** As an address asks for it, by the clock of Huế; null when it does not, or not in a way that can be read. */
+export function played(search: string): Played | null {
+  const query = new URLSearchParams(search);
+  const from = fromInput(query.get("replay") ?? "");
+  const [hours, speed] = [Number(query.get("hours") ?? 1), Number(query.get("speed") ?? 60)];
+  return Number.isNaN(from) || !(hours > 0) || !(speed > 0) ? null : { from, to: from + Math.min(hours * 3_600_000, LONGEST), speed };
+}
 
 export class Player {
   readonly state = new State();
@@ -30,12 +46,14 @@ export class Player {
 
   /** What went wrong, or nothing. */
   async open(from: number, to: number): Promise<string | null> {
-    const answer = await get<Past>(`/api/past${query({ from, to: Math.min(to, from + LONGEST) })}`);
+    // What is now has a fraction of a millisecond, which no server takes.
+    to = Math.floor(Math.min(to, from + LONGEST));
+    const answer = await get<Past>(`/api/past${query({ from, to })}`);
     if (!answer.ok) return answer.error;
     this.close();
     this.#past = answer.data;
     this.from = from;
-    this.to = Math.min(to, from + LONGEST);
+    this.to = to;
     this.history = new History(() => this.state.now());
     this.playing = true;
     this.seek(from);

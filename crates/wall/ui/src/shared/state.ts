@@ -4,7 +4,7 @@
  * Invariant: applying the deltas after a snapshot gives what a later snapshot would say.
  */
 import { floodLevel, gravest } from "./alerts";
-import type { Alert, AlertStep, Camera, CameraState, Clock, Delta, Figures, Place, Scene, Snapshot, Station, Stream, Value } from "./types";
+import type { Alert, AlertStep, Camera, CameraState, Clock, Delta, Figures, Place, Scene, Snapshot, Station, Stream, Text, Value } from "./types";
 
 /** Values of keys that no snapshot lists (calls, reports, articles) come and go: the oldest of so many are forgotten. */
 const MOST_VALUES = 4000;
@@ -12,6 +12,8 @@ const MOST_VALUES = 4000;
 export class State {
   snapshot: Snapshot | null = null;
   readonly alerts = new Map<string, Alert>();
+  /** What is to be done about alerts, by rule. */
+  readonly advice = new Map<string, Text>();
   /** The latest reading by `stream key`. */
   readonly values = new Map<string, Value>();
   readonly cameraStates = new Map<string, CameraState>();
@@ -47,7 +49,7 @@ export class State {
 
   load(snapshot: Snapshot): void {
     this.snapshot = snapshot;
-    for (const map of [this.alerts, this.values, this.cameraStates, this.stations, this.cameras, this.streams]) map.clear();
+    for (const map of [this.alerts, this.advice, this.values, this.cameraStates, this.stations, this.cameras, this.streams]) map.clear();
     for (const station of snapshot.stations) this.stations.set(station.id, station);
     for (const camera of snapshot.cameras) this.cameras.set(camera.id, camera);
     for (const stream of snapshot.streams) this.streams.set(stream.id, stream);
@@ -58,7 +60,7 @@ export class State {
     this.snapshot = { ...snapshot, alerts: [], values: [], camera_states: [], accounts: [] };
   }
 
-  apply(delta: Pick<Delta, "values" | "camera_states" | "figures" | "scene"> & { alerts?: AlertStep[] }): void {
+  apply(delta: Pick<Delta, "advice" | "values" | "camera_states" | "figures" | "scene"> & { alerts?: AlertStep[] }): void {
     for (const { alert } of delta.alerts ?? []) {
       if (alert.state === "cleared" || alert.state === "pending") this.alerts.delete(alert.id);
       else this.alerts.set(alert.id, alert);
@@ -70,6 +72,7 @@ export class State {
       this.alarmed = new Map();
       this.flood = 0;
     }
+    for (const [rule, advice] of Object.entries(delta.advice ?? {})) this.advice.set(rule, advice);
     for (const value of delta.values ?? []) {
       const key = `${value.stream} ${value.key}`;
       // Kept in the order of their coming, so that the first is the one to forget.

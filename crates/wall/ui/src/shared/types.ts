@@ -151,22 +151,14 @@ export interface Snapshot {
   cameras: Camera[];
   streams: Stream[];
   wards?: { id: string; name: string; name_en: string }[];
-  rules?: RuleView[];
   alerts: Alert[];
+  /** What is to be done, by rule. */
+  advice?: Record<string, Text>;
   values: Value[];
   camera_states: CameraState[];
   figures: Figures;
   accounts: Account[];
   scene?: Scene;
-}
-
-export interface RuleView {
-  id: string;
-  severity: Severity;
-  stream: string;
-  field?: string | null;
-  text: Text;
-  what_to_do?: Text | null;
 }
 
 export interface AlertStep {
@@ -179,6 +171,7 @@ export interface Delta {
   seq: number;
   clock: Clock;
   alerts?: AlertStep[];
+  advice?: Record<string, Text>;
   values?: Value[];
   camera_states?: CameraState[];
   figures?: Figures;

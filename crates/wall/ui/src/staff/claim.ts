@@ -1,13 +1,14 @@
 /** The page behind a message's link: what it is about, and one button. The token in the address is the right; nobody signs in. */
 import { get, path, post } from "../shared/api";
-import { Label, button, label, make } from "../shared/dom";
+import { Label, Todo, button, label, make } from "../shared/dom";
 import { moment } from "../shared/format";
 import { both } from "../shared/texts";
-import type { Alert } from "../shared/types";
+import type { Alert, Text } from "../shared/types";
 
 interface Claim {
   /** None when it is over. */
   alert: Alert | null;
+  advice: Text | null;
   person: string;
   expires: number;
 }
@@ -26,13 +27,15 @@ export async function claim(list: Element): Promise<void> {
     box.append(label("p", "none", "claim.bad", { why: found.error }));
     return;
   }
-  const { alert, person, expires } = found.data;
+  const { alert, advice, person, expires } = found.data;
   if (!alert) {
     box.append(label("p", "none", "claim.over"));
     return;
   }
   const take = button("do.acknowledge", () => void follow(), "primary");
-  box.append(new Label("h2", "text", alert.text).element, label("p", "note", "claim.for", { person, until: moment(expires) }), take, said.element);
+  const todo = new Todo();
+  todo.write(advice);
+  box.append(new Label("h2", "text", alert.text).element, todo.element, label("p", "note", "claim.for", { person, until: moment(expires) }), take, said.element);
   const follow = async (): Promise<void> => {
     take.disabled = true;
     const done = await post<Claim>(where);
