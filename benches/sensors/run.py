@@ -196,8 +196,11 @@ def queries(port):
 
     def ask():
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        connection.request("POST", "/api/query", json.dumps({"sql": sql}), {"authorization": f"Bearer {TOKEN}", "content-type": "application/json"})
-        connection.getresponse().read()
+        connection.request("POST", "/api/query", sql, {"authorization": f"Bearer {TOKEN}"})
+        response = connection.getresponse()
+        if response.status != 200:
+            raise SystemExit(f"the query is refused: {response.status} {response.read()}")
+        response.read()
 
     with repeated(ask):
         yield
