@@ -249,11 +249,12 @@ impl Desk<'_> {
 
     /// How long there is nothing to do, unless something comes.
     fn wait(&self) -> Duration {
-        if self.commits.next.is_some() {
-            return self.commits.wait();
-        }
+        // Its end wakes us.
         if self.writer.is_syncing() {
             return IDLE;
+        }
+        if self.commits.next.is_some() {
+            return self.commits.wait();
         }
         // What comes soon after other readings comes without waking anyone.
         let calm = if self.busy.elapsed() < 2 * SOON { SOON } else { IDLE };
