@@ -215,7 +215,8 @@ impl System {
         };
         let thinker = {
             let (ring, shared) = (Arc::clone(&ring), Arc::clone(&shared));
-            stage("brain", |stop| move || think::run(brain, &ring, &batches, &shared, &stop, &writer_gone))?
+            let commit_every = config.store.commit_every.to_std();
+            stage("brain", |stop| move || think::run(brain, commit_every, &ring, &batches, &shared, &stop, &writer_gone))?
         };
         let watcher = {
             let folder = Folder {

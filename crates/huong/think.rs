@@ -21,13 +21,23 @@ use crate::writer::Batch;
 const TURN: usize = 512;
 const RECORDS: usize = 4096;
 /// The writer wakes by itself to commit what it has. Within this time of having been woken it need not be woken for readings alone; in
-/// a flood that would be for a handful of them each time.
+/// a flood that would be for a handful of them each time. At most this long, and never longer than it gathers a commit.
 const UNDISTURBED: Duration = Duration::from_millis(4);
 /// The clock ticks at least this often.
 const TICK: Duration = Duration::from_millis(200);
 
 /// The brain's thread: takes what waits, judges it, hands the turn to the writer. Ends when `stop` is set and nothing waits.
-pub(crate) fn run(mut brain: Brain, ring: &Ring<Inbound>, batches: &Ring<Batch>, shared: &Shared, stop: &Stop, writer_gone: &Stop) {
+/// The writer commits every `commit_every`.
+pub(crate) fn run(
+    mut brain: Brain,
+    commit_every: Duration,
+    ring: &Ring<Inbound>,
+    batches: &Ring<Batch>,
+    shared: &Shared,
+    stop: &Stop,
+    writer_gone: &Stop,
+) {
+    let undisturbed = commit_every.min(UNDISTURBED);
     ring.waker().register();
     shared.commands.waker().register();
     shared.reload.engines.waker().register();
@@ -59,7 +69,7 @@ pub(crate) fn run(mut brain: Brain, ring: &Ring<Inbound>, batches: &Ring<Batch>,
         }
         batch.records.extend(transitions.drain(..).map(Record::from));
         derived(&mut brain, &mut batch, &mut entrance, shared);
-        if !hand_over(batch, batches, &mut woken, shared, stop, writer_gone) {
+        if !hand_over(batch, batches, (&mut woken, undisturbed), shared, stop, writer_gone) {
             return;
         }
         if took == 0 {
@@ -147,7 +157,7 @@ fn tick(brain: &mut Brain, transitions: &mut Vec<Transition>, now: Timestamp) {
 fn hand_over(
     mut batch: Batch,
     batches: &Ring<Batch>,
-    woken: &mut Option<Instant>,
+    (woken, undisturbed): (&mut Option<Instant>, Duration),
     shared: &Shared,
     stop: &Stop,
     writer_gone: &Stop,
@@ -156,7 +166,7 @@ fn hand_over(
         return true;
     }
     let urgent = !batch.replies.is_empty() || batch.records.iter().any(|record| matches!(record, Record::Transition(_)));
-    if !urgent && woken.is_some_and(|woken| woken.elapsed() < UNDISTURBED) {
+    if !urgent && woken.is_some_and(|woken| woken.elapsed() < undisturbed) {
         match batches.push_quietly(batch) {
             Ok(()) => return true,
             Err(back) => batch = back,

@@ -25,7 +25,7 @@ pub struct MqttConfig {
     /// The file that holds the password; read again whenever the broker refuses it.
     pub password_file: Option<PathBuf>,
     pub tls: Option<TlsConfig>,
-    /// How often a silent connection proves itself alive, 5 s at least (the client library's limit).
+    /// How often a silent connection proves itself alive, 5 s at least.
     pub keep_alive: Span,
     /// Readings in flight: received and not yet acknowledged. Bounds memory; MQTT 5 brokers keep to it.
     pub receive_maximum: u16,

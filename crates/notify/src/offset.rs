@@ -1,6 +1,6 @@
 //! How far a sink has come, on disk: one number in one file.
 //!
-//! Invariant: the number is written in place and in one piece, at once, so that the end of the process delivers nothing again; it is
+//! Invariant: the number is written in place and in one piece, at once, so that the end of the process delivers nothing again that was noted; it is
 //! on disk a moment later, so that a power cut delivers again what left in that moment. A disk that refuses stops no sink: the number
 //! stays in memory and is tried again.
 
