@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use arrow::record_batch::RecordBatch;
 use huong_types::{
@@ -166,8 +167,15 @@ pub(crate) async fn csv(dir: &Path, sql: &str) -> String {
     text(Format::Csv, &ask(dir, sql).await)
 }
 
+/// Another test may be starting a program: until that runs, it holds a copy of every lock of this process.
 pub(crate) fn open(dir: &Path) -> (Writer, crate::Recovered) {
-    Writer::open(StoreConfig::new(dir)).expect("the directory is sound and has no other writer")
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        match Writer::open(StoreConfig::new(dir)) {
+            Err(StoreError::Locked(_)) if Instant::now() < deadline => std::thread::yield_now(),
+            opened => return opened.expect("the directory is sound and has no other writer"),
+        }
+    }
 }
 
 pub(crate) fn write(writer: &mut Writer, records: &[Record]) {
