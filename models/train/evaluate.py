@@ -9,6 +9,7 @@ measured (`data.py`), none of which was trained on, nor used to choose a thresho
 """
 
 import argparse
+import functools
 import hashlib
 import time
 import tomllib
@@ -21,7 +22,7 @@ from PIL import Image
 from data import load
 from drawn import draw_scene
 from scenes import Scene, area, letterbox, place
-from tasks import HELMET, TASKS, VEHICLES, Task
+from tasks import HELMET, TASKS, VEHICLES, Size, Task
 
 OVERLAP = 0.45  # IoU above which suppression drops the weaker box of a class
 DRAWN_SEED = 1_000_000  # seeds from here on are never trained on
@@ -33,26 +34,33 @@ Scores = dict[str, tuple[float, int]]  # by label: AP50 and the number of labels
 class Model:
     """The exported file as its consumer sees it: letterbox, run, decode, non-maximum suppression."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, size: Size, step: int | None = None):
+        """For pictures of up to `size`; with a `step` smaller ones too, in multiples of so many pixels."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        self.height, self.width = self.session.get_inputs()[0].shape[2:]
-        cells = [(s, x, y) for s in (8, 16, 32) for y in range(self.height // s) for x in range(self.width // s)]
-        self.stride, self.grid = np.array(cells, np.float32)[:, :1], np.array(cells, np.float32)[:, 1:]
+        (self.width, self.height), self.step = size, step
 
     def detect(self, image: Image.Image, floor: float, overlap: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Boxes x0, y0, x1, y1 in pixels of the picture, scores, classes; best score first."""
-        pixels, scale = letterbox(image, self.width, self.height)
+        pixels, scale = letterbox(image, self.width, self.height, self.step)
+        stride, grid = cells(*pixels.shape[:0:-1])
         raw = self.session.run(None, {"images": pixels[None]})[0][0]
         scores = raw[:, 4] * raw[:, 5:].max(1)
         kept = np.flatnonzero(scores >= floor)
         kept = kept[np.argsort(-scores[kept], kind="stable")]
-        centre = (raw[kept, :2] + self.grid[kept]) * self.stride[kept]
-        half = np.exp(raw[kept, 2:4]) * self.stride[kept] / 2
+        centre = (raw[kept, :2] + grid[kept]) * stride[kept]
+        half = np.exp(raw[kept, 2:4]) * stride[kept] / 2
         boxes, scores, classes = np.concatenate((centre - half, centre + half), 1) / scale, scores[kept], raw[kept, 5:].argmax(1)
         chosen = suppress(boxes, classes, overlap)
         return boxes[chosen], scores[chosen], classes[chosen]
+
+
+@functools.cache
+def cells(width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """Stride, and column and row, of every cell of the three grids over a picture of so many pixels."""
+    all_cells = np.array([(s, x, y) for s in (8, 16, 32) for y in range(height // s) for x in range(width // s)], np.float32)
+    return all_cells[:, :1], all_cells[:, 1:]
 
 
 def suppress(boxes: np.ndarray, classes: np.ndarray, overlap: float) -> list[int]:
@@ -199,7 +207,8 @@ def main() -> None:
         file = path.parent / manifest["file"]
         if (digest := hashlib.sha256(file.read_bytes()).hexdigest()) != manifest["sha256"]:
             raise SystemExit(f"{file}: found sha256 {digest}, expected {manifest['sha256']} as in {path}")
-        model, floor = Model(file), manifest["thresholds"]["score"]
+        described, floor = manifest["input"], manifest["thresholds"]["score"]
+        model = Model(file, (described["width"], described["height"]), described.get("step"))
         median, best = cost(model, options.runs)
         for name, scenes in sets_of(task, load(task, options.data)[options.part], options.drawn).items():
             found, fair, totals = match(model, scenes, task.labels, manifest["thresholds"]["nms"])

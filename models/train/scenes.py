@@ -32,11 +32,13 @@ class Scene:
     unlabelled: frozenset[int] = frozenset()
 
 
-def letterbox(image: Image.Image, width: int, height: int) -> tuple[np.ndarray, float]:
-    """The picture scaled to fit, top left, on grey: `[3, height, width]` f32, BGR 0..255, and the scale that was applied."""
+def letterbox(image: Image.Image, width: int, height: int, step: int | None = None) -> tuple[np.ndarray, float]:
+    """The picture scaled to fit, top left, on grey: `[3, height, width]` f32, BGR 0..255, and the scale that was applied. With a
+    `step` there is no more grey than to the next multiple of so many pixels."""
     scale = min(width / image.width, height / image.height)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    canvas = Image.new("RGB", (width, height), (PAD,) * 3)
+    sides = (width, height) if step is None else tuple(-(-side // step) * step for side in size)
+    canvas = Image.new("RGB", sides, (PAD,) * 3)
     canvas.paste(image.resize(size, Image.Resampling.BILINEAR), (0, 0))
     return to_input(canvas), scale
 

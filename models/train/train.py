@@ -32,10 +32,12 @@ FITTED = 32  # pictures on which ReLU is fitted to a start with SiLU
 
 
 def export(detector: Detector, path: Path, labels: tuple[str, ...], size: Size) -> None:
+    """Traced at `size`; the file takes pictures whose sides are any multiples of 32."""
     width, height = size
     torch.onnx.export(
         Export(detector).eval(), torch.zeros(1, 3, height, width), str(path), dynamo=False, opset_version=17,
         input_names=["images"], output_names=["output"],
+        dynamic_axes={"images": {2: "height", 3: "width"}, "output": {1: "cells"}},
     )
     model = onnx.load(str(path))
     model.doc_string = "labels: " + ", ".join(labels)
@@ -43,9 +45,9 @@ def export(detector: Detector, path: Path, labels: tuple[str, ...], size: Size) 
     onnx.save(model, str(path))
 
 
-def difference(detector: Detector, path: Path) -> float:
+def difference(detector: Detector, path: Path, size: Size) -> float:
     """The largest gap between the exported file and the network in torch on one noisy picture."""
-    model = Model(path)
+    model = Model(path, size)
     pixels = torch.rand(1, 3, model.height, model.width) * 255
     with torch.no_grad():
         expected = Export(detector).eval()(pixels).numpy()
@@ -57,7 +59,7 @@ def start_model(start: Path, size: Size) -> Model:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "start.onnx"
         export(load_start(start, VEHICLES.start_rows), path, VEHICLES.labels, size)
-        return Model(path)
+        return Model(path, size)
 
 
 class Source:
@@ -176,10 +178,10 @@ def main() -> None:
         path = options.out / f"{file}.onnx"
         export(detector, path, task.labels, size)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        print(f"{path}: sha256 {digest}, gap to torch {difference(detector, path):.1e}")
+        print(f"{path}: sha256 {digest}, gap to torch {difference(detector, path, size):.1e}")
     parts = load(task, options.data)
     for part in ("tune", "test"):
-        print(part, line(average_precision(Model(path), parts[part], task.labels, OVERLAP)))
+        print(part, line(average_precision(Model(path, size), parts[part], task.labels, OVERLAP)))
 
 
 if __name__ == "__main__":

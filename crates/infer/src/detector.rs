@@ -29,8 +29,7 @@ impl OnnxDetector {
         let mut model = Model::open(manifest, &described, provider)?;
         // Exports that give boxes and scores apart give them in either order, under names such as `pred_boxes` and `logits`.
         model.order_by(|output| usize::from(!output.name().contains("box")));
-        let size = (model.input.width, model.input.height);
-        let head = Head::new(layout, described.labels, size, described.thresholds.score, described.thresholds.nms.unwrap_or(1.0));
+        let head = Head::new(layout, described.labels, model.input, described.thresholds.score, described.thresholds.nms.unwrap_or(1.0));
         model.check_outputs(|shapes| head.check(shapes))?;
         Ok(Self { model, head })
     }
@@ -50,6 +49,6 @@ impl Detector for OnnxDetector {
     }
 
     fn detect(&mut self, image: &Letterboxed) -> Result<Vec<Detection>, DetectError> {
-        self.model.run(&image.pixels, |outputs| self.head.decode(outputs, &image.geometry))
+        self.model.run(&image.pixels, image.geometry.input, |outputs| self.head.decode(outputs, &image.geometry))
     }
 }

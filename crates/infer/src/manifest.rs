@@ -64,6 +64,8 @@ struct Input {
     channels: ChannelOrder,
     scale: f32,
     pad: u8,
+    /// The model's sides are open: see [`InputSpec::step`].
+    step: Option<u32>,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -96,8 +98,8 @@ impl ModelManifest {
     }
 
     pub fn input(&self) -> InputSpec {
-        let Input { width, height, channels, scale, pad } = self.input;
-        InputSpec { width, height, channels, scale, pad }
+        let Input { width, height, channels, scale, pad, step } = self.input;
+        InputSpec { width, height, channels, scale, pad, step }
     }
 
     /// The mistake of a model in another one's place.
@@ -113,6 +115,9 @@ impl ModelManifest {
             if side == 0 || side % 32 != 0 || side > 4096 {
                 problems.add(file, format!("input.{name}"), format!("`{side}`"), "a multiple of 32 up to 4096");
             }
+        }
+        if let Some(step) = self.input.step.filter(|step| *step == 0 || step % 32 != 0 || *step > self.input.width.min(self.input.height)) {
+            problems.add(file, "input.step", format!("`{step}`"), "a multiple of 32, at most the shorter side");
         }
         if !(self.input.scale.is_finite() && self.input.scale > 0.0) {
             problems.add(file, "input.scale", format!("`{}`", self.input.scale), "a number above 0");

@@ -88,10 +88,10 @@ impl Model {
         })
     }
 
-    /// One inference; `read` sees the outputs in their order.
-    pub(crate) fn run<T>(&mut self, pixels: &[f32], read: impl FnOnce(&[Tensor<'_>]) -> Result<T, DetectError>) -> Result<T, DetectError> {
+    /// One inference over a picture of `width` by `height` pixels; `read` sees the outputs in their order.
+    pub(crate) fn run<T>(&mut self, pixels: &[f32], (width, height): (u32, u32), read: impl FnOnce(&[Tensor<'_>]) -> Result<T, DetectError>) -> Result<T, DetectError> {
         let run = |error: ort::Error| DetectError::Run(error.to_string());
-        let shape = [1, 3, self.input.height as usize, self.input.width as usize];
+        let shape = [1, 3, height as usize, width as usize];
         let input = TensorRef::from_array_view((shape, pixels)).map_err(run)?;
         let outputs = self.session.run(ort::inputs![input]).map_err(run)?;
         let mut tensors = Vec::new();
@@ -103,9 +103,10 @@ impl Model {
     }
 }
 
-/// Exactly one picture of 32-bit floats; a size that the model leaves open fits.
+/// Exactly one picture of 32-bit floats; a size that the model leaves open fits, and must be open when the manifest says so.
 fn check_input(path: &Path, inputs: &[Outlet], spec: &InputSpec) -> Result<(), InferError> {
-    let expected = [1, 3, i64::from(spec.height), i64::from(spec.width)];
+    let side = |side: u32| if spec.step.is_some() { -1 } else { i64::from(side) };
+    let expected = [1, 3, side(spec.height), side(spec.width)];
     let fits = |tensor: &Outlet| {
         let shape = tensor.dtype().tensor_shape();
         tensor.dtype().tensor_type() == Some(TensorElementType::Float32)

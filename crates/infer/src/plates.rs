@@ -50,7 +50,7 @@ impl PlateFinder for OnnxPlateFinder {
     }
 
     fn find(&mut self, image: &Letterboxed, least: Option<f32>) -> Result<Vec<FoundPlate>, DetectError> {
-        self.model.run(&image.pixels, |outputs| self.head.decode(outputs, &image.geometry, least))
+        self.model.run(&image.pixels, image.geometry.input, |outputs| self.head.decode(outputs, &image.geometry, least))
     }
 }
 
@@ -89,7 +89,8 @@ impl PlateReader for OnnxPlateReader {
 
     fn read(&mut self, plate: &PlateImage) -> Result<PlateSight, DetectError> {
         let alphabet = &self.alphabet;
-        self.model.run(&plate.pixels, |outputs| {
+        let size = (self.model.input.width, self.model.input.height);
+        self.model.run(&plate.pixels, size, |outputs| {
             check(alphabet, &outputs.iter().map(|output| output.shape).collect::<Vec<_>>())?;
             let characters = outputs.first().map_or_else(Vec::new, |output| output.values.to_vec());
             let two_lines = outputs.get(1).and_then(|output| output.values.first().copied());

@@ -41,13 +41,28 @@ impl BoundingBox {
 
     /// Intersection over union, 0 to 1; 0 when either is empty.
     pub fn iou(&self, other: &BoundingBox) -> f32 {
+        let shared = self.shared(other);
+        if shared > 0.0 { shared / (self.area() + other.area() - shared) } else { 0.0 }
+    }
+
+    /// The share of this box that lies in the other, 0 to 1; 0 when either is empty.
+    pub fn share_in(&self, other: &BoundingBox) -> f32 {
+        let shared = self.shared(other);
+        if shared > 0.0 { shared / self.area() } else { 0.0 }
+    }
+
+    /// The area that both cover.
+    pub fn shared(&self, other: &BoundingBox) -> f32 {
         let w = (self.x + self.width).min(other.x + other.width) - self.x.max(other.x);
         let h = (self.y + self.height).min(other.y + other.height) - self.y.max(other.y);
-        if w <= 0.0 || h <= 0.0 {
-            return 0.0;
-        }
-        let shared = w * h;
-        shared / (self.area() + other.area() - shared)
+        w.max(0.0) * h.max(0.0)
+    }
+
+    /// The smallest box around both.
+    pub fn union(&self, other: &BoundingBox) -> BoundingBox {
+        let (x, y) = (self.x.min(other.x), self.y.min(other.y));
+        let (right, bottom) = ((self.x + self.width).max(other.x + other.width), (self.y + self.height).max(other.y + other.height));
+        BoundingBox { x, y, width: right - x, height: bottom - y }
     }
 
     /// Where the object stands on the ground: the middle of the lower edge. Zones are tested with it.

@@ -108,7 +108,7 @@ fn run(
                 score.missed += usize::from(!news.is_empty() && !glance.passes);
             }
             if glance.passes {
-                gate.serve(Timestamp::from_millis(second * 1000));
+                gate.serve(glance.whole, Timestamp::from_millis(second * 1000));
                 if !first {
                     score.moved += news.len();
                     score.covered += news.iter().filter(|object| glance.moved.iter().any(|region| region.iou(object) > 0.0)).count();

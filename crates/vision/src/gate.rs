@@ -4,9 +4,9 @@
 //! is known at once; where it has not, the mean follows slowly. A change of light (gain and offset of the whole picture: clouds,
 //! the camera's own exposure) is fitted away first; rain, leaves and sensor noise widen the spread of their blocks.
 //!
-//! Invariant: it may let a still frame through, at the price of one inference, but lets no camera go unseen for longer than
-//! `keep_alive`. A frame it let through that was then not looked at (an error) is owed: the next one passes, and nothing that
-//! changed meanwhile counts as known.
+//! Invariant: it may let a still frame through, at the price of one inference, but lets no camera's whole picture go unseen for longer
+//! than `keep_alive`. A frame it let through that was then not looked at (an error) is owed: the next one passes, to be seen whole, and
+//! nothing that changed meanwhile counts as known.
 
 use huong_types::{BoundingBox, Problems, Span, Timestamp};
 use serde::Deserialize;
@@ -30,7 +30,7 @@ pub struct GateConfig {
     pub least_blocks: usize,
     /// How much of an unchanged frame goes into the means, 0 to 1.
     pub learning_rate: f32,
-    /// A frame passes at least this often, motion or not, so that counts of standing vehicles stay fresh. `"0s"`: every one.
+    /// A whole frame is looked at at least this often, motion or not, so that counts of standing vehicles stay fresh. `"0s"`: every one.
     pub keep_alive: Span,
 }
 
@@ -66,6 +66,8 @@ pub struct Attention<'a> {
 pub struct Glance {
     /// Whether the frame is to be looked at.
     pub passes: bool,
+    /// It is to be looked at as a whole, not only where something changed.
+    pub whole: bool,
     /// Where something changed, in pixels of the full frame.
     pub moved: Vec<BoundingBox>,
 }
@@ -82,8 +84,10 @@ pub struct Gate {
     watched: Vec<bool>,
     /// What each block showed in the frame last admitted, the light's change taken out: known once that frame was looked at.
     pending: Vec<f32>,
-    /// When a frame was last looked at; `None` when the next one must be.
-    served: Option<Timestamp>,
+    /// When a frame was last looked at as a whole; `None` when the next one must be.
+    whole: Option<Timestamp>,
+    /// A frame was let through and not looked at.
+    owed: bool,
 }
 
 /// The spread of a block of which nothing is known yet, and the step by which it is learnt: JPEG noise of a block's mean is 1 to 3.
@@ -104,18 +108,19 @@ impl Gate {
             *region = BoundingBox { x: region.x * 8.0, y: region.y * 8.0, width: region.width * 8.0, height: region.height * 8.0 };
         }
         // A clock set back must not shut the gate until it has caught up.
-        let due = self.served.is_none_or(|served| now < served || now.since(served) >= config.keep_alive);
+        let due = self.owed || self.whole.is_none_or(|whole| now < whole || now.since(whole) >= config.keep_alive);
         let switched = changed.iter().zip(&self.watched).any(|(changed, watched)| *changed && *watched);
         let passes = anew || due || switched || !moved.is_empty();
-        if passes {
-            self.served = None;
-        }
-        Glance { passes, moved }
+        self.owed |= passes;
+        Glance { passes, whole: anew || due, moved }
     }
 
-    /// The frame let through was looked at: what it showed is known.
-    pub fn serve(&mut self, now: Timestamp) {
-        self.served = Some(now);
+    /// The frame let through was looked at, as a whole or where it changed: what it showed is known.
+    pub fn serve(&mut self, whole: bool, now: Timestamp) {
+        if whole {
+            self.whole = Some(now);
+        }
+        self.owed = false;
         self.mean.copy_from_slice(&self.pending);
     }
 
@@ -220,7 +225,7 @@ mod tests {
     fn look(gate: &mut Gate, config: &GateConfig, luma: &[u8], second: i64) -> Glance {
         let glance = gate.glance(config, luma, SIZE, Attention::default(), at(second));
         if glance.passes {
-            gate.serve(at(second));
+            gate.serve(glance.whole, at(second));
         }
         glance
     }
@@ -262,7 +267,7 @@ mod tests {
         let masks = Attention { masks: &[left], ..Attention::default() };
         let mut gate = Gate::default();
         gate.glance(&config, &street(None, |v| v), SIZE, masks, at(0));
-        gate.serve(at(0));
+        gate.serve(true, at(0));
         assert!(!gate.clone().glance(&config, &street(Some(40), |v| v), SIZE, masks, at(1)).passes, "in the mask");
         assert!(gate.glance(&config, &street(Some(100), |v| v), SIZE, masks, at(1)).passes, "beside it");
     }
@@ -276,7 +281,7 @@ mod tests {
             let attention = Attention { watched, ..Attention::default() };
             let mut gate = Gate::default();
             gate.glance(&config, &street(None, |v| v), SIZE, attention, at(0));
-            gate.serve(at(0));
+            gate.serve(true, at(0));
             assert_eq!(gate.glance(&config, &lit, SIZE, attention, at(1)).passes, passes, "{watched:?}");
         }
     }
@@ -286,7 +291,8 @@ mod tests {
         let mut gate = settled();
         let config = GateConfig { keep_alive: Span::from_mins(60), ..GateConfig::default() };
         for step in 0..20 {
-            assert!(look(&mut gate, &config, &street(Some(step * 5), |v| v), i64::from(step)).passes, "step {step}");
+            let glance = look(&mut gate, &config, &street(Some(step * 5), |v| v), i64::from(step));
+            assert!(glance.passes && !glance.whole, "step {step}");
         }
         let parked = street(Some(120), |v| v);
         let passed: Vec<i64> = (20..80).filter(|&second| look(&mut gate, &config, &parked, second).passes).collect();
@@ -335,6 +341,11 @@ mod tests {
         let seconds: Vec<i64> = (1..=35).filter(|&second| look(&mut gate, &GateConfig::default(), &still, second).passes).collect();
         assert_eq!(seconds, vec![10, 20, 30]);
         assert!(look(&mut gate, &GateConfig::default(), &still, -500).passes, "a clock set back");
+        // Motion does not put the whole look off.
+        let mut gate = settled();
+        let busy = |second: i64| street(Some(second as u32 * 3), |v| v);
+        let whole: Vec<i64> = (1..=35).filter(|&second| look(&mut gate, &GateConfig::default(), &busy(second), second).whole).collect();
+        assert_eq!(whole, vec![10, 20, 30]);
     }
 
     #[test]
@@ -343,10 +354,11 @@ mod tests {
         let mut gate = settled();
         assert!(gate.glance(&config, &street(Some(10), |v| v), SIZE, Attention::default(), at(1)).passes);
         // Not served: the detector failed. The street is still again, but nobody has looked yet.
-        assert!(look(&mut gate, &config, &street(None, |v| v), 2).passes);
+        let owed = look(&mut gate, &config, &street(None, |v| v), 2);
+        assert!(owed.passes && owed.whole);
         assert!(!gate.glance(&config, &street(None, |v| v), SIZE, Attention::default(), at(3)).passes);
         assert!(gate.glance(&config, &[80; 12], (4, 3), Attention::default(), at(4)).passes);
-        gate.serve(at(4));
+        gate.serve(true, at(4));
         assert!(!gate.glance(&config, &[80; 12], (4, 3), Attention::default(), at(5)).passes);
     }
 

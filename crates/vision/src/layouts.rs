@@ -13,7 +13,7 @@ mod yolox;
 use huong_types::{BoundingBox, Detection, Name};
 
 use crate::nms::{Candidate, suppress};
-use crate::{DetectError, Letterbox};
+use crate::{DetectError, InputSpec, Letterbox};
 
 pub use plate_corners::PlateHead;
 
@@ -44,7 +44,9 @@ pub struct Tensor<'a> {
 pub struct Head {
     layout: Layout,
     labels: Vec<Name>,
-    grid: Grid,
+    /// The picture's sides when the model takes one size only.
+    size: Option<(u32, u32)>,
+    score: f32,
     iou: f32,
     candidates: Vec<Candidate>,
 }
@@ -64,11 +66,11 @@ struct Grid {
 type Shape = [Option<i64>; 3];
 
 impl Head {
-    /// For an input of `width` by `height` pixels, both multiples of 32. Boxes below `score` are dropped; of two boxes of one
+    /// For pictures of `input`, all sides multiples of 32. Boxes below `score` are dropped; of two boxes of one
     /// label that overlap by more than `iou`, the lesser. Models that suppress for themselves take an `iou` of 1.
-    pub fn new(layout: Layout, labels: Vec<Name>, (width, height): (u32, u32), score: f32, iou: f32) -> Self {
-        let grid = Grid { width, height, labels: labels.len(), score };
-        Self { layout, labels, grid, iou, candidates: Vec::new() }
+    pub fn new(layout: Layout, labels: Vec<Name>, input: InputSpec, score: f32, iou: f32) -> Self {
+        let size = input.step.is_none().then_some((input.width, input.height));
+        Self { layout, labels, size, score, iou, candidates: Vec::new() }
     }
 
     pub fn labels(&self) -> &[Name] {
@@ -80,7 +82,7 @@ impl Head {
     /// # Errors
     /// [`DetectError::Shape`] with what was found and expected.
     pub fn check(&self, found: &[&[i64]]) -> Result<(), DetectError> {
-        check(&self.shapes(), found)
+        check(&self.shapes(self.size), found)
     }
 
     /// The objects in pixels of the full frame, best first.
@@ -89,16 +91,18 @@ impl Head {
     /// When the outputs are not of the expected shapes, or not all numbers where it counts.
     pub fn decode(&mut self, outputs: &[Tensor<'_>], geometry: &Letterbox) -> Result<Vec<Detection>, DetectError> {
         check_values(outputs)?;
-        self.check(&outputs.iter().map(|output| output.shape).collect::<Vec<_>>())?;
+        check(&self.shapes(Some(geometry.input)), &outputs.iter().map(|output| output.shape).collect::<Vec<_>>())?;
         self.candidates.clear();
+        let (width, height) = geometry.input;
+        let grid = Grid { width, height, labels: self.labels.len(), score: self.score };
         let into = &mut self.candidates;
         match (self.layout, outputs) {
-            (Layout::Yolox, [output]) => yolox::read(&self.grid, output, into)?,
-            (Layout::Yolov5, [output]) => yolov5::read(&self.grid, output, into)?,
-            (Layout::Yolov8, [output]) => yolov8::read(&self.grid, output, into)?,
-            (Layout::Yolov10, [output]) => yolov10::read(&self.grid, output, into)?,
-            (Layout::RtDetr, [output]) => detr::read_scores(&self.grid, output, into)?,
-            (Layout::RtDetr, [boxes, logits]) => detr::read_logits(&self.grid, boxes, logits, into)?,
+            (Layout::Yolox, [output]) => yolox::read(&grid, output, into)?,
+            (Layout::Yolov5, [output]) => yolov5::read(&grid, output, into)?,
+            (Layout::Yolov8, [output]) => yolov8::read(&grid, output, into)?,
+            (Layout::Yolov10, [output]) => yolov10::read(&grid, output, into)?,
+            (Layout::RtDetr, [output]) => detr::read_scores(&grid, output, into)?,
+            (Layout::RtDetr, [boxes, logits]) => detr::read_logits(&grid, boxes, logits, into)?,
             // `check` lets no other number of outputs through.
             _ => {}
         }
@@ -110,12 +114,12 @@ impl Head {
         Ok(self.candidates.iter().filter_map(detection).collect())
     }
 
-    /// The outputs that can be decoded: any of these lists.
-    fn shapes(&self) -> Vec<Vec<Shape>> {
-        let labels = self.grid.labels as i64;
+    /// The outputs of a picture of `size` that can be decoded: any of these lists.
+    fn shapes(&self, size: Option<(u32, u32)>) -> Vec<Vec<Shape>> {
+        let labels = self.labels.len() as i64;
         let one = |boxes, columns| vec![[Some(1), boxes, columns]];
         match self.layout {
-            Layout::Yolox => vec![one(Some(self.grid.cells() as i64), Some(5 + labels))],
+            Layout::Yolox => vec![one(size.map(|size| yolox::cells(size) as i64), Some(5 + labels))],
             Layout::Yolov5 => vec![one(None, Some(5 + labels))],
             Layout::Yolov8 => vec![one(Some(4 + labels), None)],
             Layout::Yolov10 => vec![one(None, Some(6))],

@@ -26,6 +26,8 @@ const SET_BACK: Span = Span::from_secs(10);
 pub(crate) struct Lens {
     pub(crate) camera: Name,
     pub(crate) gate: Gate,
+    /// What was seen in the last frame that was looked at, and what stood still since.
+    pub(crate) known: Vec<Detection>,
     pub(crate) counter: Counter,
     pub(crate) waste_counter: Counter,
     view: View,
@@ -61,6 +63,7 @@ impl Lens {
         Self {
             camera: camera.id.clone(),
             gate: Gate::default(),
+            known: Vec::new(),
             counter: Counter::of_vehicles(camera, labels),
             waste_counter: Counter::of_all(camera, waste_labels),
             tracker: Tracker::default(),
@@ -84,7 +87,8 @@ impl Lens {
         let masks: Vec<&[Point]> = self.view.zones_of(ZoneKind::Mask).map(|zone| &zone.points[..]).collect();
         let watched: Vec<Area> = self.signals.areas().collect();
         let glance = self.gate.glance(config, luma, blocks, Attention { masks: &masks, watched: &watched }, when.received);
-        Glance { passes: glance.passes || self.signals.is_unsettled() || self.judge.wants_look(when.at), ..glance }
+        let wanted = self.judge.wants_look(when.at);
+        Glance { passes: glance.passes || self.signals.is_unsettled() || wanted, whole: glance.whole || wanted, ..glance }
     }
 
     /// A signal controller reports.

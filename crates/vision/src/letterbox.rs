@@ -1,4 +1,4 @@
-//! Fits a frame into a model's input: scaled with its proportions kept, in the top left corner, the rest grey.
+//! Fits a frame, or a part of one, into a model's input: scaled with its proportions kept, in the top left corner, the rest grey.
 //!
 //! Invariant: `to_frame` undoes exactly what was done to the pixels, rounding of the scaled size included.
 
@@ -21,6 +21,16 @@ pub struct InputSpec {
     pub scale: f32,
     /// The sample, 0–255, around the picture.
     pub pad: u8,
+    /// It takes smaller pictures too, each side a multiple of so many pixels, at a cost that goes with their area; `None`: no others.
+    pub step: Option<u32>,
+}
+
+impl InputSpec {
+    /// Width and height of the smallest picture it takes that holds so many pixels, or of the largest.
+    pub fn holding(&self, content: (u32, u32)) -> (u32, u32) {
+        let side = |length: u32, most: u32| self.step.map_or(most, |step| length.next_multiple_of(step).clamp(step, most));
+        (side(content.0, self.width), side(content.1, self.height))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -37,12 +47,14 @@ pub struct Letterbox {
     pub frame: (u32, u32),
     /// Width and height of its scaled copy, whose top left corner is the input's.
     pub content: (u32, u32),
+    /// Width and height of the input.
+    pub input: (u32, u32),
 }
 
 /// A frame as the model takes it.
 #[derive(Clone, Debug)]
 pub struct Letterboxed {
-    /// Samples of shape `[1, 3, height, width]`.
+    /// Samples of shape `[1, 3, height, width]` of the geometry's input.
     pub pixels: Vec<f32>,
     pub geometry: Letterbox,
 }
@@ -51,9 +63,14 @@ impl Letterbox {
     /// The largest copy of a frame of `frame` pixels that fits into `spec`.
     pub fn fit(frame: (u32, u32), spec: &InputSpec) -> Self {
         let (width, height) = (f64::from(frame.0), f64::from(frame.1));
-        let ratio = (f64::from(spec.width) / width).min(f64::from(spec.height) / height);
-        let side = |length: f64, most: u32| ((length * ratio).round() as u32).clamp(1, most);
-        Self { frame, content: (side(width, spec.width), side(height, spec.height)) }
+        Self::scaled(frame, (f64::from(spec.width) / width).min(f64::from(spec.height) / height), spec)
+    }
+
+    /// A copy `ratio` times as large, at most the largest that fits.
+    pub(crate) fn scaled(frame: (u32, u32), ratio: f64, spec: &InputSpec) -> Self {
+        let side = |length: u32, most: u32| ((f64::from(length) * ratio).round() as u32).clamp(1, most);
+        let content = (side(frame.0, spec.width), side(frame.1, spec.height));
+        Self { frame, content, input: spec.holding(content) }
     }
 
     /// From pixels of the input to pixels of the frame, cut off at the frame's edges. `None` when nothing of it is inside, or
@@ -96,7 +113,7 @@ impl Letterboxer {
             // The scaled decode leaves a factor below two: averaging over the pixels covered keeps small vehicles whole.
             options: ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false),
             resized: Vec::new(),
-            out: Letterboxed { pixels: Vec::new(), geometry: Letterbox { frame: (0, 0), content: (0, 0) } },
+            out: Letterboxed { pixels: Vec::new(), geometry: Letterbox { frame: (0, 0), content: (0, 0), input: (0, 0) } },
         }
     }
 
@@ -120,10 +137,10 @@ impl Letterboxer {
     }
 
     fn write_planes(&mut self, geometry: Letterbox) {
-        let (stride, plane) = (self.spec.width as usize, self.spec.width as usize * self.spec.height as usize);
+        let (stride, plane) = (geometry.input.0 as usize, geometry.input.0 as usize * geometry.input.1 as usize);
         let (width, scale) = (geometry.content.0 as usize, self.spec.scale);
         // The grey stays from frame to frame; only another shape of picture moves it.
-        if self.out.geometry.content != geometry.content {
+        if (self.out.geometry.content, self.out.geometry.input) != (geometry.content, geometry.input) {
             self.out.pixels.clear();
             self.out.pixels.resize(3 * plane, f32::from(self.spec.pad) * scale);
         }
@@ -153,7 +170,7 @@ mod tests {
 
     use super::*;
 
-    const SPEC: InputSpec = InputSpec { width: 416, height: 256, channels: ChannelOrder::Bgr, scale: 1.0, pad: 114 };
+    const SPEC: InputSpec = InputSpec { width: 416, height: 256, channels: ChannelOrder::Bgr, scale: 1.0, pad: 114, step: None };
 
     #[test]
     fn proportions_are_kept_and_the_corner_is_top_left() {
@@ -167,12 +184,19 @@ mod tests {
         ];
         for (frame, content) in cases {
             assert_eq!(Letterbox::fit(frame, &SPEC).content, content, "{frame:?}");
+            assert_eq!(Letterbox::fit(frame, &SPEC).input, (416, 256), "{frame:?}");
         }
+        let fluid = InputSpec { step: Some(32), ..SPEC };
+        for (frame, input) in [((1280, 720), (416, 256)), ((640, 640), (256, 256)), ((100, 4000), (32, 256)), ((4000, 400), (416, 64))] {
+            assert_eq!(Letterbox::fit(frame, &fluid).input, input, "{frame:?}");
+        }
+        let part = Letterbox::scaled((100, 60), 0.5, &fluid);
+        assert_eq!((part.content, part.input), ((50, 30), (64, 32)));
     }
 
     #[test]
     fn samples_are_planar_and_scaled_with_grey_around() {
-        let spec = InputSpec { width: 4, height: 2, channels: ChannelOrder::Rgb, scale: 0.5, pad: 100 };
+        let spec = InputSpec { width: 4, height: 2, channels: ChannelOrder::Rgb, scale: 0.5, pad: 100, step: None };
         let mut letterboxer = Letterboxer::new(spec);
         let geometry = Letterbox::fit((2, 2), &spec);
         let pixels = [10, 20, 30, 11, 21, 31, 12, 22, 32, 13, 23, 33];
@@ -194,7 +218,7 @@ mod tests {
 
     #[test]
     fn a_crop_is_taken_in_pixels_of_the_frame_and_bgr_turns_the_planes() {
-        let spec = InputSpec { width: 2, height: 1, channels: ChannelOrder::Bgr, scale: 1.0, pad: 0 };
+        let spec = InputSpec { width: 2, height: 1, channels: ChannelOrder::Bgr, scale: 1.0, pad: 0, step: None };
         // A frame of 8x2 pixels decoded at half its size: 4x1.
         let samples = [10, 20, 30, 11, 21, 31, 12, 22, 32, 13, 23, 33];
         let pixels = Pixels { samples: &samples, size: (4, 1), scale: (2.0, 2.0) };

@@ -30,6 +30,7 @@ mod signal;
 mod testing;
 mod tracker;
 mod view;
+mod windows;
 mod zone;
 
 pub use appearance::{Appearance, Pixels};

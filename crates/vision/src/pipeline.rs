@@ -12,7 +12,7 @@ use crate::check::in_range;
 use crate::decode::Picture;
 use crate::judge::JudgeConfig;
 use crate::lens::{Gains, Lens};
-use crate::look::{Canvas, Eye};
+use crate::look::{Canvas, Eye, Plan};
 use crate::observe;
 use crate::plate::{PlateConfig, PlateEye};
 use crate::view::Views;
@@ -191,12 +191,15 @@ impl Pipeline {
             return Ok(Outcome { gated: true, readings, candidates, ..Outcome::default() });
         }
         let size = picture.size();
-        let wanted = if lens.needs_all_pixels(config, kit) { size } else { kit.eye.wanted(&config.look, size, &glance.moved) };
+        let plan = kit.eye.plan(&config.look, size, &glance, &lens.known);
+        let wanted = if lens.needs_all_pixels(config, kit) { size } else { kit.eye.wanted(size, &plan) };
         self.canvas.paint(&mut picture, wanted)?;
         let pixels = self.canvas.pixels();
-        let detections = kit.eye.look(&config.look, &pixels, size, &glance.moved)?;
+        let sights = kit.eye.look(&config.look, &pixels, size, &plan, &lens.known)?;
+        let detections = sights.objects;
         let Gains { readings, candidates, faults } = lens.look(config, kit, (frame, when, size), &pixels, &detections, &glance.moved);
-        lens.gate.serve(frame.received);
+        lens.gate.serve(sights.whole, frame.received);
+        lens.known.clone_from(&detections);
         let count = lens.counter.counts_anything().then(|| {
             let own = observe::Moment { at: frame.at, received: frame.received };
             observe::reading(observe::VEHICLES, lens.camera.clone(), own, &kit.source(), lens.counter.fields(&detections, size))
@@ -220,7 +223,8 @@ impl Pipeline {
     pub fn detect(&mut self, jpeg: &[u8]) -> Result<Vec<Detection>, FrameError> {
         let mut picture = Picture::open(jpeg, &self.config.limits)?;
         let size = picture.size();
-        self.canvas.paint(&mut picture, self.kit.eye.wanted(&self.config.look, size, &[]))?;
-        self.kit.eye.look(&self.config.look, &self.canvas.pixels(), size, &[])
+        let plan = Plan::whole();
+        self.canvas.paint(&mut picture, self.kit.eye.wanted(size, &plan))?;
+        Ok(self.kit.eye.look(&self.config.look, &self.canvas.pixels(), size, &plan, &[])?.objects)
     }
 }

@@ -36,7 +36,7 @@ impl Detector for Blob {
     }
 
     fn input(&self) -> InputSpec {
-        InputSpec { width: 320, height: 192, channels: ChannelOrder::Rgb, scale: 1.0, pad: 114 }
+        InputSpec { width: 320, height: 192, channels: ChannelOrder::Rgb, scale: 1.0, pad: 114, step: None }
     }
 
     fn labels(&self) -> &[Name] {
@@ -58,7 +58,7 @@ impl Detector for Orange {
     }
 
     fn input(&self) -> InputSpec {
-        InputSpec { width: 160, height: 96, channels: ChannelOrder::Rgb, scale: 1.0, pad: 114 }
+        InputSpec { width: 160, height: 96, channels: ChannelOrder::Rgb, scale: 1.0, pad: 114, step: None }
     }
 
     fn labels(&self) -> &[Name] {
@@ -85,7 +85,7 @@ impl PlateFinder for White {
     }
 
     fn input(&self) -> InputSpec {
-        InputSpec { width: 128, height: 96, channels: ChannelOrder::Bgr, scale: 1.0, pad: 114 }
+        InputSpec { width: 128, height: 96, channels: ChannelOrder::Bgr, scale: 1.0, pad: 114, step: None }
     }
 
     fn find(&mut self, image: &Letterboxed, _: Option<f32>) -> Result<Vec<FoundPlate>, DetectError> {
@@ -109,7 +109,7 @@ impl PlateReader for Reader {
     }
 
     fn input(&self) -> InputSpec {
-        InputSpec { width: 32, height: 16, channels: ChannelOrder::Rgb, scale: 1.0, pad: 0 }
+        InputSpec { width: 32, height: 16, channels: ChannelOrder::Rgb, scale: 1.0, pad: 0, step: None }
     }
 
     fn rows(&self) -> PlateRows {
@@ -287,7 +287,7 @@ impl PlateReader for Broken {
     }
 
     fn input(&self) -> InputSpec {
-        InputSpec { width: 32, height: 16, channels: ChannelOrder::Rgb, scale: 1.0, pad: 0 }
+        InputSpec { width: 32, height: 16, channels: ChannelOrder::Rgb, scale: 1.0, pad: 0, step: None }
     }
 
     fn rows(&self) -> PlateRows {

@@ -28,7 +28,7 @@ impl Detector for BlackBlob {
     }
 
     fn input(&self) -> InputSpec {
-        InputSpec { width: 320, height: 192, channels: ChannelOrder::Rgb, scale: 1.0 / 255.0, pad: 114 }
+        InputSpec { width: 320, height: 192, channels: ChannelOrder::Rgb, scale: 1.0 / 255.0, pad: 114, step: None }
     }
 
     fn labels(&self) -> &[Name] {

@@ -399,9 +399,7 @@ fn evidence(moment: &str, shot: &Shot, (track, bbox): (Option<u64>, BoundingBox)
 
 /// The part of the smaller box that the other covers, 0 to 1.
 pub(crate) fn covered(a: &BoundingBox, b: &BoundingBox) -> f32 {
-    let w = (a.x + a.width).min(b.x + b.width) - a.x.max(b.x);
-    let h = (a.y + a.height).min(b.y + b.height) - a.y.max(b.y);
-    if w <= 0.0 || h <= 0.0 { 0.0 } else { w * h / a.area().min(b.area()).max(1.0) }
+    a.shared(b) / a.area().min(b.area()).max(1.0)
 }
 
 type Reasons = BTreeSet<VoidReason>;

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
     use crate::{ChannelOrder, InputSpec};
 
-    const SPEC: InputSpec = InputSpec { width: 64, height: 32, channels: ChannelOrder::Bgr, scale: 1.0, pad: 114 };
+    const SPEC: InputSpec = InputSpec { width: 64, height: 32, channels: ChannelOrder::Bgr, scale: 1.0, pad: 114, step: None };
     const PLATE: [f32; COLUMNS] = [0.8, 10.0, 8.0, 30.0, 16.0, 9.0, 9.0, 29.0, 7.0, 31.0, 15.0, 11.0, 17.0];
 
     fn decode(rows: &[[f32; COLUMNS]]) -> Result<Vec<FoundPlate>, DetectError> {

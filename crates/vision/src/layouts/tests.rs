@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{ChannelOrder, InputSpec};
 
-const SPEC: InputSpec = InputSpec { width: 64, height: 32, channels: ChannelOrder::Bgr, scale: 1.0, pad: 114 };
+const SPEC: InputSpec = InputSpec { width: 64, height: 32, channels: ChannelOrder::Bgr, scale: 1.0, pad: 114, step: None };
 // YOLOX: 8·4 cells of stride 8, 4·2 of 16, 2·1 of 32.
 const CELLS: usize = 42;
 /// Label, score, and the box in pixels of the input: centre and size. The frame is twice as large.
@@ -31,7 +31,7 @@ impl Owned {
 }
 
 fn head(layout: Layout, score: f32, iou: f32) -> Head {
-    Head::new(layout, vec!["car".into(), "bus".into()], (SPEC.width, SPEC.height), score, iou)
+    Head::new(layout, vec!["car".into(), "bus".into()], SPEC, score, iou)
 }
 
 fn decode(layout: Layout, outputs: &[Owned], score: f32, iou: f32) -> Result<Vec<Detection>, DetectError> {

@@ -10,11 +10,9 @@ use crate::nms::Candidate;
 
 const STRIDES: [u32; 3] = [8, 16, 32];
 
-impl Grid {
-    /// The cells of all grids.
-    pub(super) fn cells(&self) -> usize {
-        STRIDES.iter().map(|stride| (self.width / stride) as usize * (self.height / stride) as usize).sum()
-    }
+/// The cells of all grids over a picture of so many pixels.
+pub(super) fn cells((width, height): (u32, u32)) -> usize {
+    STRIDES.iter().map(|stride| (width / stride) as usize * (height / stride) as usize).sum()
 }
 
 pub(super) fn read(grid: &Grid, output: &Tensor<'_>, into: &mut Vec<Candidate>) -> Result<(), DetectError> {

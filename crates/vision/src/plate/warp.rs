@@ -108,7 +108,7 @@ mod tests {
 
     use super::*;
 
-    const SPEC: InputSpec = InputSpec { width: 8, height: 4, channels: ChannelOrder::Rgb, scale: 1.0, pad: 0 };
+    const SPEC: InputSpec = InputSpec { width: 8, height: 4, channels: ChannelOrder::Rgb, scale: 1.0, pad: 0, step: None };
     const CORNERS: Corners = [(40.0, 30.0), (120.0, 50.0), (115.0, 100.0), (35.0, 70.0)];
 
     /// A picture of 160x120 in which the plate is painted: its colour says where on the plate a point is (u in red, v in green).
