@@ -24,6 +24,8 @@ use huong_vision::{Pipeline, VisionConfig};
 const ROUNDS: usize = 5;
 const CAMERAS: usize = 10;
 const TURNS: usize = 6;
+/// Of the target machine, one on each core.
+const WORKERS: usize = 2;
 const START: i64 = 1_763_769_600_000;
 
 /// What one way of looking at all pictures took and found.
@@ -36,8 +38,15 @@ struct Cost {
     objects: usize,
 }
 
+/// Without arguments the tables; `feed PORT BUSY` sends what two hundred cameras see, so many of a hundred busy, to a broker.
 fn main() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    if let [command, port, busy] = &std::env::args().skip(1).collect::<Vec<_>>()[..]
+        && command == "feed"
+    {
+        let (port, busy) = (port.parse().expect("a port"), busy.parse().expect("a number"));
+        return fleet::feed(port, &all_cameras(root), seen_by_a_city(&registry(root), busy));
+    }
     let manifest = std::env::var_os("HUONG_BENCH_MODEL").map_or_else(|| root.join("models/vehicles.toml"), Into::into);
     load_runtime(&root.join("vendor/ort")).expect("`make bench` puts ONNX Runtime into vendor/ort");
     let registry = registry(root);
@@ -84,41 +93,43 @@ fn main() {
         })
         .collect();
     report("1280x720, nothing moves, behind the gate", &quiet, still.len() * CAMERAS);
-    fleet(&manifest, &registry, &still);
+    fleet(&manifest, &registry);
 }
 
-/// Two hundred cameras of 720p before one thread, a part of them busy and the others still.
-fn fleet(manifest: &Path, registry: &Arc<Registry>, still: &[Bytes]) {
-    let moving = sensor_sim::drawn_frames(Arc::clone(registry), 7, (1280, 720), CAMERAS, TURNS).expect("streets are drawn");
+/// Two hundred cameras of 720p before two threads, a part of them busy and the others still.
+fn fleet(manifest: &Path, registry: &Arc<Registry>) {
     let mut city = Registry::clone(registry);
     city.cameras = registry.cameras.iter().cycle().take(fleet::CAMERAS).cloned().collect();
     let city = Arc::new(city);
-    println!("\n{} cameras, {} frames a second each, 1280x720, one thread", fleet::CAMERAS, fleet::RATE);
+    println!("\n{} cameras, {} frames a second each, 1280x720, {WORKERS} threads", fleet::CAMERAS, fleet::RATE);
     println!(
         "{:<16} {:>8} {:>9} {:>9} {:>10} {:>10} {:>8} {:>6}",
         "cameras busy", "frames", "kept up", "inferred", "age p50 ms", "age p99 ms", "RSS MB", "CPU"
     );
-    for busy in [5, 20, 100] {
-        let (moving, still) = (moving.clone(), still.to_vec());
-        let picture = move |camera: usize, turn: usize| {
-            if camera % 100 < busy {
-                moving[(turn % TURNS) * CAMERAS + camera % CAMERAS].clone()
-            } else {
-                still[turn % still.len()].clone()
-            }
-        };
-        let kept = fleet::run(pipeline(manifest, &city), &city, picture);
+    for busy in [5, 10, 20, 100] {
+        let pipelines = (0..WORKERS).map(|_| pipeline(manifest, &city)).collect();
+        let kept = fleet::run(pipelines, &city, seen_by_a_city(registry, busy));
+        let age = |share: f64| kept.ages[(kept.ages.len() as f64 * share) as usize].as_secs_f64() * 1000.0;
         println!(
             "{:<16} {:>8} {:>8.1}% {:>9} {:>10.1} {:>10.1} {:>8} {:>5.0}%",
             format!("{busy} %"),
             kept.published,
             100.0 * (kept.inferred + kept.gated) as f64 / kept.published as f64,
             kept.inferred,
-            kept.age.0.as_secs_f64() * 1000.0,
-            kept.age.1.as_secs_f64() * 1000.0,
+            age(0.5),
+            age(0.99),
             kept.resident,
             100.0 * kept.cpu / fleet::LASTS.as_secs_f64()
         );
+    }
+}
+
+/// The `turn`-th picture of a camera in a city of which so many cameras of a hundred are busy.
+fn seen_by_a_city(registry: &Arc<Registry>, busy: usize) -> impl Fn(usize, usize) -> Bytes + Send + Sync + use<> {
+    let moving = sensor_sim::drawn_frames(Arc::clone(registry), 7, (1280, 720), CAMERAS, TURNS).expect("streets are drawn");
+    let still = still();
+    move |camera, turn| {
+        if camera % 100 < busy { moving[(turn % TURNS) * CAMERAS + camera % CAMERAS].clone() } else { still[turn % still.len()].clone() }
     }
 }
 
@@ -149,12 +160,17 @@ fn look(pipeline: &mut Pipeline, registry: &Registry, pictures: &[Bytes], cost: 
     }
 }
 
-/// Cameras that see streets.
-fn registry(root: &Path) -> Arc<Registry> {
+fn all_cameras(root: &Path) -> Registry {
     let text = std::fs::read_to_string(root.join("config/registry.toml")).expect("the shipped registry");
     let mut problems = Problems::default();
-    let mut registry = Registry::parse("registry", &text, &mut problems);
+    let registry = Registry::parse("registry", &text, &mut problems);
     assert!(problems.is_empty(), "{problems}");
+    registry
+}
+
+/// Cameras that see streets.
+fn registry(root: &Path) -> Arc<Registry> {
+    let mut registry = all_cameras(root);
     registry.cameras.retain(|camera| camera.levels.contains_key("congested"));
     assert!(registry.cameras.len() >= CAMERAS, "too few cameras");
     Arc::new(registry)

@@ -1,4 +1,5 @@
-//! A city's cameras at once before one vision thread: what it keeps up with, and how old a frame is when it has been looked at.
+//! A city's cameras at once before the vision threads of a machine: what they keep up with, and how old a frame is when it has been looked
+//! at. And the same frames for a program elsewhere, over MQTT.
 //!
 //! The way is the program's own: newest wins per camera in the mailbox, the schedule says whose turn it is.
 
@@ -17,65 +18,108 @@ pub(super) const RATE: u32 = 3;
 pub(super) const LASTS: Duration = Duration::from_secs(20);
 
 /// What one run came to.
+#[derive(Default)]
 pub(super) struct Kept {
     pub(super) published: u64,
     pub(super) inferred: u64,
     pub(super) gated: u64,
-    /// From a frame's arrival to the end of its look, median and 99th percentile.
-    pub(super) age: (Duration, Duration),
+    /// From each frame's arrival to the end of its look, in order.
+    pub(super) ages: Vec<Duration>,
     /// Of this process, with the pictures, in MB.
     pub(super) resident: u64,
-    /// Of the vision thread, in seconds.
+    /// Of the vision threads, in seconds.
     pub(super) cpu: f64,
 }
 
-/// Looks at what the cameras send for [`LASTS`]: `picture` is the `turn`-th of a camera.
-pub(super) fn run(mut pipeline: Pipeline, registry: &Arc<Registry>, picture: impl Fn(usize, usize) -> Bytes + Send + 'static) -> Kept {
-    let mailbox = Arc::new(Mailbox::<(Frame, Instant)>::new(CAMERAS));
-    let stop = Arc::new(AtomicBool::new(false));
-    let names: Vec<_> = registry.cameras.iter().take(CAMERAS).map(|camera| camera.id.clone()).collect();
+/// Looks at what the cameras send for [`LASTS`], on a thread for each pipeline: `picture` is the `turn`-th of a camera.
+pub(super) fn run(pipelines: Vec<Pipeline>, registry: &Arc<Registry>, picture: impl Fn(usize, usize) -> Bytes + Send + Sync) -> Kept {
+    let lanes = pipelines.len();
+    let mailbox = Mailbox::<(Frame, Instant)>::with_lanes(CAMERAS, lanes);
+    let stop = AtomicBool::new(false);
     let began = Instant::now();
-    let moment = move || Timestamp::from_millis(1_763_769_600_000 + i64::try_from(began.elapsed().as_millis()).unwrap_or(0));
-    let feeder = {
-        let (mailbox, stop) = (Arc::clone(&mailbox), Arc::clone(&stop));
-        thread::spawn(move || {
-            let apart = Duration::from_secs(1) / RATE / CAMERAS as u32;
-            for n in 0.. {
-                if stop.load(Ordering::Relaxed) {
-                    return;
-                }
-                // The cameras' own pace: none of them waits for us.
-                thread::sleep((began + apart * n).saturating_duration_since(Instant::now()));
-                let (camera, turn) = (n as usize % CAMERAS, n as usize / CAMERAS);
-                let at = moment();
-                mailbox.publish(
-                    camera,
-                    (Frame { camera: names[camera].clone(), at, received: at, jpeg: picture(camera, turn) }, Instant::now()),
-                );
-            }
-        })
-    };
+    let moment = || Timestamp::from_millis(1_763_769_600_000 + i64::try_from(began.elapsed().as_millis()).unwrap_or(0));
+    let mut kept = thread::scope(|scope| {
+        scope.spawn(|| {
+            at_their_pace(&stop, |camera, turn| {
+                let frame =
+                    Frame { camera: registry.cameras[camera].id.clone(), at: moment(), received: moment(), jpeg: picture(camera, turn) };
+                mailbox.publish(camera, (frame, Instant::now()));
+            });
+        });
+        let lookers: Vec<_> = pipelines
+            .into_iter()
+            .enumerate()
+            .map(|(lane, pipeline)| {
+                scope.spawn({
+                    let (mailbox, moment) = (&mailbox, &moment);
+                    move || look(pipeline, mailbox, lane, began, moment)
+                })
+            })
+            .collect();
+        let mut all = Kept::default();
+        for looker in lookers {
+            let one = looker.join().expect("it looks");
+            all.inferred += one.inferred;
+            all.gated += one.gated;
+            all.cpu += one.cpu;
+            all.ages.extend(one.ages);
+        }
+        stop.store(true, Ordering::Relaxed);
+        all
+    });
+    kept.ages.sort();
+    Kept { published: mailbox.published(), resident: resident(), ..kept }
+}
+
+fn look(mut pipeline: Pipeline, mailbox: &Mailbox<(Frame, Instant)>, lane: usize, began: Instant, moment: &impl Fn() -> Timestamp) -> Kept {
     let mut schedule = Schedule::new(ScheduleConfig::default(), (0..CAMERAS).map(|_| Watch::Other));
-    let (mut inferred, mut gated, mut ages, worked) = (0, 0, Vec::new(), crate::cpu_seconds());
-    mailbox.waker().register();
+    let (mut kept, worked) = (Kept::default(), crate::cpu_seconds());
+    mailbox.waker_of(lane).register();
     while began.elapsed() < LASTS {
-        while let Some(camera) = mailbox.claim(0) {
+        while let Some(camera) = mailbox.claim(lane) {
             schedule.add(camera);
         }
         let Some((camera, (frame, arrived))) = schedule.next(moment()).and_then(|camera| Some((camera, mailbox.collect(camera)?))) else {
-            mailbox.waker().wait(Duration::from_millis(50));
+            mailbox.waker_of(lane).wait(Duration::from_millis(50));
             continue;
         };
         let outcome = pipeline.process(camera, &frame).expect("it looks");
-        *if outcome.gated { &mut gated } else { &mut inferred } += 1;
-        ages.push(arrived.elapsed());
+        *if outcome.gated { &mut kept.gated } else { &mut kept.inferred } += 1;
+        kept.ages.push(arrived.elapsed());
     }
-    let cpu = crate::cpu_seconds() - worked;
-    stop.store(true, Ordering::Relaxed);
-    feeder.join().expect("the feeder ends");
-    ages.sort();
-    let part = |share: f64| ages.get((ages.len() as f64 * share) as usize).copied().unwrap_or_default();
-    Kept { published: mailbox.published(), inferred, gated, age: (part(0.5), part(0.99)), resident: resident(), cpu }
+    kept.cpu = crate::cpu_seconds() - worked;
+    kept
+}
+
+/// Publishes the frames to the broker at this port of the loopback, until nobody reads there any more.
+pub(super) fn feed(port: u16, registry: &Registry, picture: impl Fn(usize, usize) -> Bytes) {
+    let mut options = rumqttc::MqttOptions::new("cameras", "127.0.0.1", port);
+    options.set_max_packet_size(1 << 22, 1 << 22);
+    let (client, mut connection) = rumqttc::Client::new(options, CAMERAS);
+    let gone = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            connection.iter().take_while(Result::is_ok).for_each(drop);
+            gone.store(true, Ordering::Relaxed);
+        });
+        at_their_pace(&gone, |camera, turn| {
+            let topic = format!("hue/cameras/{}/frame", registry.cameras[camera].id);
+            // Refused only when the connection has ended.
+            let _gone = client.publish(topic, rumqttc::QoS::AtMostOnce, false, picture(camera, turn));
+        });
+    });
+}
+
+/// One camera after the other, each [`RATE`] times a second; none of them waits for us.
+fn at_their_pace(stop: &AtomicBool, mut send: impl FnMut(usize, usize)) {
+    let (began, apart) = (Instant::now(), Duration::from_secs(1) / RATE / CAMERAS as u32);
+    for n in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        thread::sleep((began + apart * n).saturating_duration_since(Instant::now()));
+        send(n as usize % CAMERAS, n as usize / CAMERAS);
+    }
 }
 
 fn resident() -> u64 {

@@ -89,7 +89,12 @@ impl Model {
     }
 
     /// One inference over a picture of `width` by `height` pixels; `read` sees the outputs in their order.
-    pub(crate) fn run<T>(&mut self, pixels: &[f32], (width, height): (u32, u32), read: impl FnOnce(&[Tensor<'_>]) -> Result<T, DetectError>) -> Result<T, DetectError> {
+    pub(crate) fn run<T>(
+        &mut self,
+        pixels: &[f32],
+        (width, height): (u32, u32),
+        read: impl FnOnce(&[Tensor<'_>]) -> Result<T, DetectError>,
+    ) -> Result<T, DetectError> {
         let run = |error: ort::Error| DetectError::Run(error.to_string());
         let shape = [1, 3, height as usize, width as usize];
         let input = TensorRef::from_array_view((shape, pixels)).map_err(run)?;

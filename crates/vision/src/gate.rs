@@ -88,6 +88,8 @@ pub struct Gate {
     whole: Option<Timestamp>,
     /// A frame was let through and not looked at.
     owed: bool,
+    /// The second whole look comes earlier by this share of `keep_alive`.
+    early: f32,
 }
 
 /// The spread of a block of which nothing is known yet, and the step by which it is learnt: JPEG noise of a block's mean is 1 to 3.
@@ -95,6 +97,12 @@ const FIRST_SPREAD: f32 = 1.5;
 const SPREAD_STEP: f32 = 0.1;
 
 impl Gate {
+    /// The gate of the `index`-th camera: cameras that begin together do not ask for their whole looks together ever after.
+    pub fn of_camera(index: usize) -> Self {
+        // Multiples of the golden ratio lie evenly, however many they are.
+        Self { early: (index as f64 * 0.618_033_988_749_895).fract() as f32, ..Self::default() }
+    }
+
     /// Whether this frame is to be looked at. `luma` holds the blocks (8x8 pixels) of a picture of `size` blocks, row by row; `now` is
     /// arrival time: a camera's own clock may stand still.
     pub fn glance(&mut self, config: &GateConfig, luma: &[u8], size: (u32, u32), attention: Attention<'_>, now: Timestamp) -> Glance {
@@ -108,7 +116,8 @@ impl Gate {
             *region = BoundingBox { x: region.x * 8.0, y: region.y * 8.0, width: region.width * 8.0, height: region.height * 8.0 };
         }
         // A clock set back must not shut the gate until it has caught up.
-        let due = self.owed || self.whole.is_none_or(|whole| now < whole || now.since(whole) >= config.keep_alive);
+        let period = (config.keep_alive.as_millis() as f64 * f64::from(1.0 - self.early)) as i64;
+        let due = self.owed || self.whole.is_none_or(|whole| now < whole || now.since(whole).as_millis() >= period);
         let switched = changed.iter().zip(&self.watched).any(|(changed, watched)| *changed && *watched);
         let passes = anew || due || switched || !moved.is_empty();
         self.owed |= passes;
@@ -117,8 +126,8 @@ impl Gate {
 
     /// The frame let through was looked at, as a whole or where it changed: what it showed is known.
     pub fn serve(&mut self, whole: bool, now: Timestamp) {
-        if whole {
-            self.whole = Some(now);
+        if whole && self.whole.replace(now).is_some() {
+            self.early = 0.0;
         }
         self.owed = false;
         self.mean.copy_from_slice(&self.pending);
@@ -346,6 +355,20 @@ mod tests {
         let busy = |second: i64| street(Some(second as u32 * 3), |v| v);
         let whole: Vec<i64> = (1..=35).filter(|&second| look(&mut gate, &GateConfig::default(), &busy(second), second).whole).collect();
         assert_eq!(whole, vec![10, 20, 30]);
+    }
+
+    #[test]
+    fn cameras_that_begin_together_are_looked_at_one_after_the_other() {
+        let still = street(None, |v| v);
+        let config = GateConfig::default();
+        let mut busiest = [0; 31];
+        for mut gate in (0..100).map(Gate::of_camera) {
+            let whole: Vec<i64> = (0..=30).filter(|&second| look(&mut gate, &config, &still, second).whole).collect();
+            assert!(whole.windows(2).all(|pair| pair[1] - pair[0] <= 10), "{whole:?}");
+            whole.iter().for_each(|&second| busiest[second as usize] += 1);
+        }
+        assert_eq!(busiest[0], 100);
+        assert!(busiest[1..].iter().all(|looks| *looks <= 21), "{busiest:?}");
     }
 
     #[test]

@@ -57,12 +57,12 @@ pub(crate) struct Gains {
 }
 
 impl Lens {
-    pub(crate) fn new(config: &VisionConfig, camera: &Camera, view: View, labels: &[Name], kit: &Kit) -> Self {
+    pub(crate) fn new(config: &VisionConfig, camera: &Camera, gate: Gate, view: View, labels: &[Name], kit: &Kit) -> Self {
         let models = kit.models();
         let waste_labels = kit.waste.as_ref().map_or(&[][..], |eye| eye.detector.labels());
         Self {
             camera: camera.id.clone(),
-            gate: Gate::default(),
+            gate,
             known: Vec::new(),
             counter: Counter::of_vehicles(camera, labels),
             waste_counter: Counter::of_all(camera, waste_labels),

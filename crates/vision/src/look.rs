@@ -31,11 +31,11 @@ pub struct LookConfig {
 }
 
 impl Default for LookConfig {
-    /// Half: what moved at the edge of a window may make the whole look necessary after all. 32 pixels: a detector tells a thing by what is
-    /// around it. 24 pixels: below, the recall of detectors of this size falls off. One crop: twice the whole look at most. Choices of
-    /// this project, seen on docs/accuracy.md.
+    /// Half: what a window's edge cuts may make the whole look necessary after all. 64 pixels: a detector tells a thing by what is around it;
+    /// with 32 some of the drawn scenes of docs/accuracy.md were lost. 24 pixels: below, the recall of detectors of this size falls off.
+    /// One crop: twice the whole look at most. Choices of this project.
     fn default() -> Self {
-        Self { part: 0.5, margin: 32.0, small: 24.0, crops: 1, iou: 0.5 }
+        Self { part: 0.5, margin: 64.0, small: 24.0, crops: 1, iou: 0.5 }
     }
 }
 
@@ -84,6 +84,8 @@ pub(crate) struct Sights {
 
 /// Above so many things that moved the whole frame is looked at without asking how they lie.
 const MANY: usize = 48;
+/// A box of which this share is in a window is in it: sums of fractions are not exact.
+const ALL: f32 = 0.99;
 /// Enlarged by less than a half, a thing is not worth an inference of its own.
 const WORTH: f32 = 0.67;
 
@@ -133,7 +135,8 @@ impl Eye {
         });
         coarse.extend(over);
         let coarse = coarse_grid.windows(coarse);
-        let share = coarse.iter().map(|window| window.area() * shrunk * shrunk).sum::<f32>() / (geometry.input.0 as f32 * geometry.input.1 as f32);
+        let share =
+            coarse.iter().map(|window| window.area() * shrunk * shrunk).sum::<f32>() / (geometry.input.0 as f32 * geometry.input.1 as f32);
         let whole = glance.whole || input.step.is_none() || glance.moved.len() > MANY || share > config.part;
         Plan { whole, coarse: if whole { Vec::new() } else { coarse }, fine }
     }
@@ -168,7 +171,7 @@ impl Eye {
             let windows = || plan.coarse.iter().chain(&plan.fine);
             let rests = |d: &&Detection| {
                 let again = |found: &Detection| found.label == d.label && found.bbox.iou(&d.bbox) > config.iou;
-                windows().all(|window| d.bbox.share_in(window) < 1.0) && !objects.iter().any(again)
+                windows().all(|window| d.bbox.share_in(window) < ALL) && !objects.iter().any(again)
             };
             let resting: Vec<Detection> = known.iter().filter(rests).cloned().collect();
             objects.extend(resting);

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use huong_types::{Candidate, Detection, Frame, ModelId, Name, Problems, Reading, Registry, Reject, SignalState, Span, Timestamp};
+use huong_types::{Camera, Candidate, Detection, Frame, ModelId, Name, Problems, Reading, Registry, Reject, SignalState, Span, Timestamp};
 use serde::Deserialize;
 
 use crate::check::in_range;
@@ -16,7 +16,7 @@ use crate::look::{Canvas, Eye, Plan};
 use crate::observe;
 use crate::plate::{PlateConfig, PlateEye};
 use crate::view::Views;
-use crate::{DetectError, Detector, FrameLimits, GateConfig, LookConfig, SignalConfig, TrackerConfig, ZoneConfig};
+use crate::{DetectError, Detector, FrameLimits, Gate, GateConfig, LookConfig, SignalConfig, TrackerConfig, ZoneConfig};
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -167,8 +167,11 @@ impl Pipeline {
 
     fn begun(mut self) -> Self {
         let labels = self.kit.eye.detector.labels();
-        let lens = |camera| Lens::new(&self.config, camera, self.views.of(&camera.id), labels, &self.kit);
-        self.lenses = self.registry.cameras.iter().map(lens).collect();
+        let lens = |(index, camera): (usize, &Camera)| {
+            let gate = Gate::of_camera(index);
+            Lens::new(&self.config, camera, gate, self.views.of(&camera.id), labels, &self.kit)
+        };
+        self.lenses = self.registry.cameras.iter().enumerate().map(lens).collect();
         self
     }
 

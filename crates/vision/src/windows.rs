@@ -98,7 +98,8 @@ mod tests {
 
     #[test]
     fn near_things_are_looked_at_together_and_far_ones_are_not() {
-        let windows = HALF.windows(vec![thing(100.0, 100.0, 40.0, 40.0), thing(1100.0, 100.0, 40.0, 40.0), thing(150.0, 110.0, 40.0, 40.0)]);
+        let windows =
+            HALF.windows(vec![thing(100.0, 100.0, 40.0, 40.0), thing(1100.0, 100.0, 40.0, 40.0), thing(150.0, 110.0, 40.0, 40.0)]);
         assert_eq!(windows.len(), 2, "{windows:?}");
     }
 

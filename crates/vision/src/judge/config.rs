@@ -26,6 +26,8 @@ pub struct JudgeConfig {
     pub passing: Span,
     /// Who got less far on a pavement than so many sizes of its box is parked there, not driving.
     pub gets: f32,
+    /// Who crossed a line has come so many sizes of its box from where it was before: the boxes of those who stand on it jitter by less.
+    pub crosses: f32,
     /// Labels that the detector gives to buses: at night in rain it calls them lorries.
     pub like_buses: Vec<Name>,
     /// In a bus lane: who got more than this part of the scores for labels that may be there may be one of them.
@@ -52,6 +54,7 @@ impl Default for JudgeConfig {
             standing: Span::from_mins(2),
             passing: Span::from_secs(2),
             gets: 1.0,
+            crosses: 0.25,
             like_buses: ["bus", "truck"].map(Name::new).to_vec(),
             welcome: 0.15,
             overlap: 0.3,
@@ -67,6 +70,7 @@ impl JudgeConfig {
     pub fn check(&self, file: &str, path: &str, problems: &mut Problems) {
         in_range(file, path, problems, "frames", self.frames, 1..=3);
         in_range(file, path, problems, "gets", self.gets, 0.0..=100.0);
+        in_range(file, path, problems, "crosses", self.crosses, 0.0..=100.0);
         in_range(file, path, problems, "welcome", self.welcome, 0.0..=1.0);
         in_range(file, path, problems, "overlap", self.overlap, 0.0..=1.0);
         in_range(file, path, problems, "helmet_score", self.helmet_score, 0.0..=1.0);

@@ -311,6 +311,11 @@ impl Judge {
                 case.stage = Stage::Dropped;
                 continue;
             }
+            // The box of one who stands on the line jitters over it: it must have got somewhere since the frame before.
+            let from = case.frames.first().map_or(case.foot, |frame| frame.bbox.foot());
+            if (foot.0 - from.0).hypot(foot.1 - from.1) <= self.config.crosses * track.sight().bbox.area().sqrt() {
+                continue;
+            }
             if !case.add_alone("after", seen, self.config.overlap) {
                 continue;
             }
