@@ -39,11 +39,18 @@ PROGRAMS = {
 def setting(folder, rules=1, **changes):
     """A folder with a configuration of ours; the rules beside the first one speak of levels that are never reached."""
     values = {"PIPELINES": "window", "PORT": PORT, "WALL": PORT + 1, "PROTOCOL": "5", "TELL": "written", "SEGMENT": 32 << 20} | changes
+    values = {"ROOT": ROOT, "REGISTRY": "registry.toml", "VISION": "false", "WORKERS": 2} | values
     shutil.copytree(HERE, folder, dirs_exist_ok=True)
     (folder / "huong.toml").write_text(string.Template((HERE / "huong.toml").read_text()).substitute(values))
     rule = (HERE / values["PIPELINES"] / "level.toml").read_text().split("[[rule.test]]")[0]
     more = [rule.replace('"level"', f'"level-{i}"').replace("> 3.5", f"> {100 + i}") for i in range(1, rules)]
     (folder / values["PIPELINES"] / "more.toml").write_text("\n".join(more))
+    if values["VISION"] == "true":
+        # The city's own streams of what cameras see, beside the checker's.
+        streams = (ROOT / "config/streams.toml").read_text().split("[[stream]]")[1:]
+        seen = [stream for stream in streams if re.search(r'^id = "(vehicles|zone_events|candidates|plates|signal|waste)"', stream, re.M)]
+        with (folder / "streams.toml").open("a") as file:
+            file.writelines("\n[[stream]]" + stream for stream in seen)
 
 
 def run(program, scenario, *flags, beside=None, **changes):
@@ -276,6 +283,58 @@ def disturbed(args):
     return latencies(rounds(args.rounds, cases))
 
 
+@contextlib.contextmanager
+def cameras(port, busy, figures):
+    """Two hundred cameras send three frames of 720p a second; what came of them goes into `figures`."""
+    build = subprocess.run(["cargo", "bench", "--bench", "cameras", "--no-run"], cwd=ROOT, capture_output=True, text=True, check=True)
+    feeder = ROOT / re.search(r"\((target/[^)]*/cameras-[^)]*)\)", build.stderr)[1]
+    over, latest = threading.Event(), {}
+
+    def feed():
+        while not over.is_set():
+            child = subprocess.Popen([feeder, "feed", str(PORT), str(busy)], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            while child.poll() is None:
+                if over.wait(0.5):
+                    child.kill()
+                    child.wait()
+                with contextlib.suppress(OSError, http.client.HTTPException):
+                    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+                    connection.request("GET", "/metrics", headers={"authorization": f"Bearer {TOKEN}"})
+                    body = connection.getresponse().read().decode()
+                    latest.update(line.rsplit(" ", 1) for line in body.splitlines() if line.startswith("huong_frame"))
+
+    thread = threading.Thread(target=feed)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+    of = lambda name: float(latest.get(name, "nan"))
+    parts = {part: of(f'huong_frames_total{{part="{part}"}}') for part in ("received", "inferred", "gated", "errors")}
+    bounds = [(float(re.search(r'le="([^"]*)"', name)[1].replace("+Inf", "inf")), float(count)) for name, count in latest.items() if "age_seconds_bucket" in name]
+    within = lambda share: min((bound for bound, count in bounds if count >= share * max(count for _, count in bounds)), default=float("nan"))
+    figures.append(parts | {"p50": within(0.5), "p99": within(0.99)})
+
+
+def city(args):
+    """Everything at once: five thousand readings a second and two hundred cameras, some of them busy."""
+    out = ["| cameras busy | alarms p50 ms | p99 ms | worst ms | frames received | looked at | by the detector | age p50 s ≤ | p99 s ≤ | RSS MB |",
+           "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"]
+    for busy in (5, 20, 100):
+        figures = []
+        flags = ("--rate", "5000", "--warmup-s", "10", "--duration-s", "20")
+        together = lambda turn: run("huong", "latency", *flags, beside=lambda port: cameras(port, busy, figures), PIPELINES="each",
+                                    VISION="true", REGISTRY=ROOT / "config/registry.toml")
+        row = rounds(args.rounds, {f"{busy} %": together})[f"{busy} %"]
+        median = lambda field: statistics.median(figure[field] for figure in figures)
+        looked = statistics.median((figure["inferred"] + figure["gated"]) / figure["received"] for figure in figures)
+        alarms = " | ".join(number(row.median(field), digits) for field, digits in [("p50_ms", 2), ("p99_ms", 2), ("max_ms", 1)])
+        wrong = "" if row.right else " **(alerts wrong)**"
+        out.append(f"| {busy} %{wrong} | {alarms} | {number(median('received'))} | {100 * looked:.0f} % | {number(median('inferred'))} | {median('p50')} | {median('p99')} | {number(row.median('rss_peak_mb'))} |")
+    return out
+
+
 def idle(args):
     """How soon it is ready, and what it holds when nothing comes."""
     record = Row([run("huong", "latency", "--rate", "1", "--duration-s", "2", "--warmup-s", "0", "--spike-share", "1", PIPELINES="each")])
@@ -308,6 +367,7 @@ SCENARIOS = {
     "s3": ("S3: `kill -9` in a stream of 5,000 messages a second at QoS 1, started again a second later", s3),
     "flat": ("Many sensors, many rules (no broker)", flat),
     "disturbed": ("S2 with something in its way", disturbed),
+    "city": ("5,000 readings a second and 200 cameras of 720p at 3 frames a second together, through mosquitto", city),
     "idle": ("Start and rest", idle),
 }
 MARKS = "<!-- sensors: made by `make bench` -->", "<!-- sensors: end -->"

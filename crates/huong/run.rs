@@ -394,7 +394,7 @@ impl Drop for SetOnDrop {
 }
 
 /// Looks at pictures, of which the newest wins: alarms come first.
-const EYES: u8 = 5;
+const EYES: u8 = 19;
 /// Works on what is safe already.
 const KEEPERS: u8 = 10;
 

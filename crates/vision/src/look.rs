@@ -35,7 +35,7 @@ impl Default for LookConfig {
     /// with 32 some of the drawn scenes of docs/accuracy.md were lost. 24 pixels: below, the recall of detectors of this size falls off.
     /// One crop: twice the whole look at most. Choices of this project.
     fn default() -> Self {
-        Self { part: 0.5, margin: 64.0, small: 24.0, crops: 1, iou: 0.5 }
+        Self { part: 0.5, margin: 48.0, small: 24.0, crops: 1, iou: 0.5 }
     }
 }
 
