@@ -10,6 +10,7 @@ mod assign;
 mod blobs;
 mod check;
 mod counts;
+mod dc;
 mod decode;
 mod events;
 mod gate;
