@@ -12,6 +12,7 @@ mod demo;
 mod disk;
 mod evidence;
 mod flood;
+mod forecast;
 mod metrics;
 mod mirror;
 mod orders;

@@ -192,6 +192,19 @@ fn records_are_decided_searched_and_handed_over_to_another_machine() {
 
 /// Schemathesis makes requests out of the description, right ones and wrong ones, and holds every answer against it.
 #[test]
+fn the_queue_is_worked_through_in_a_real_browser() {
+    let office = Office::open(2);
+    let base = format!("http://127.0.0.1:{}", office.huong.wall);
+    let script = root().join("crates/wall/ui/tests/review.mjs");
+    let output = Command::new("node").arg(script).args([&base, "lan", PASSWORD, "75F1"]).output().expect("node builds the screens, too");
+    assert!(output.status.success(), "{}{}", stdout(&output), stderr(&output));
+    let accepted = office.login("lan").get("/api/records?state=accepted").json();
+    assert_eq!(accepted["found"], 1, "{accepted}");
+    let looks = office.looks();
+    assert!(looks.len() == 1 && looks[0].to_string().contains("khiếu nại 12"), "{looks:?}");
+}
+
+#[test]
 fn the_description_is_what_the_server_does() {
     let office = Office::open(3);
     let (description, wall) = (office.dir.path().join("openapi.json"), format!("http://127.0.0.1:{}", office.huong.wall));

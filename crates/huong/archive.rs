@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use huong_evidence::{Part, paper};
 use huong_store::{Asker, Curve, StoreError};
-use huong_types::{Alert, AlertState, Name, NoteKind, Severity, Span, Timestamp, Transition, TransitionKind, geo, local_date_time};
+use huong_types::{
+    Alert, AlertState, Name, NoteKind, Reading, Severity, Span, Timestamp, Transition, TransitionKind, geo, local_date_time,
+};
 use huong_wall::{Found, History, Past, Trouble};
 use serde_json::{Value, json};
 
@@ -67,8 +69,18 @@ pub(crate) async fn past(shared: &Shared, who: String, from: Timestamp, to: Time
     let steps = queries.steps(asker.clone(), (from, to), None, STEPS).await.map_err(told)?;
     // Ten seconds for an hour: what a screen shows at the speeds that people watch at.
     let every = Span::from_millis((to.since(from).as_millis() / 360).max(1000));
-    let readings = queries.figures(asker, from, to, every, READINGS).await.map_err(told)?;
-    Ok(Past { alerts, values, steps, readings })
+    let readings = queries.figures(asker.clone(), from, to, every, READINGS).await.map_err(told)?;
+    let forecasts = forecasts(shared, asker, from, to).await?;
+    Ok(Past { alerts, values, steps, readings, forecasts })
+}
+
+/// Readings of forecasts that screens had at `from` or got until `to`, in the order of their coming.
+pub(crate) async fn forecasts(shared: &Shared, asker: Asker, from: Timestamp, to: Timestamp) -> Result<Vec<Reading>, Trouble> {
+    let streams = shared.streams.iter().filter(|stream| stream.forecast.is_some());
+    let (names, ahead): (Vec<Name>, Vec<Span>) = streams.map(|stream| (stream.id.clone(), stream.future)).unzip();
+    // An issue that came longer ago than one may look ahead speaks of nothing that is to come.
+    let Some(ahead) = ahead.into_iter().max() else { return Ok(Vec::new()) };
+    shared.queries.arrived(asker, &names, (from - ahead, to), READINGS).await.map_err(told)
 }
 
 async fn alert(shared: &Shared, asker: Asker, id: &str) -> Result<Value, Trouble> {

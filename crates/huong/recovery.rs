@@ -7,9 +7,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use huong_store::{Asker, Queries, Recovered, StoreError, newest_arrival, note_start, replay_readings, starts, transitions_after};
 use huong_types::{Name, Reading, Registry, Span, Timestamp, Transition, TransitionKind};
+use huong_wall::Trouble;
 
+use crate::archive;
 use crate::brain::Brain;
 use crate::metrics::Recovery;
+use crate::shared::Shared;
 
 /// Transitions looked through for what was raised last, and for the load of the last day: more than one commit holds, whose readings
 /// alone may come twice.
@@ -111,4 +114,12 @@ pub(crate) async fn older(past: &Past, registry: &Registry, queries: &Queries, n
         Ok(found)
     };
     tokio::time::timeout(PATIENCE.to_std(), asked).await.unwrap_or(Err(StoreError::TooSlow(PATIENCE)))
+}
+
+/// Readings of forecasts that may still speak of what is to come, in the order of their coming.
+pub(crate) async fn foretold(shared: &Shared) -> Result<Vec<Reading>, Trouble> {
+    let now = shared.clock.now();
+    let asker = Asker { who: "huong".to_owned(), via: "start", at: now };
+    let found = tokio::time::timeout(PATIENCE.to_std(), archive::forecasts(shared, asker, now, now)).await;
+    found.unwrap_or_else(|_| Err(Trouble::Failed(StoreError::TooSlow(PATIENCE).to_string())))
 }

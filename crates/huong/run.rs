@@ -159,6 +159,10 @@ impl System {
             Ok(older) => older.iter().for_each(|reading| feed.value(reading)),
             Err(error) => tracing::warn!(%error, "older values of silent stations are not shown"),
         }
+        match runtime.block_on(recovery::foretold(&shared)) {
+            Ok(forecasts) => forecasts.iter().for_each(|reading| feed.value(reading)),
+            Err(error) => tracing::warn!(%error, "what was foretold before the start is not shown"),
+        }
 
         let (entrance, sinks_stop, wall_stop) = (Stop::new(), Stop::new(), Stop::new());
         let sinks = Arc::new(start_sinks(

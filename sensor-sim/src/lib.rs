@@ -10,6 +10,7 @@ mod curve;
 mod dice;
 mod events;
 mod faults;
+mod forecast;
 mod frames;
 mod payload;
 mod publish;

@@ -149,6 +149,11 @@ fn feed_row<'a>(row: &Row<'a>) -> Option<FeedRow<'a>> {
     })
 }
 
+/// With the offset of Huế.
+pub(crate) fn iso(at: Timestamp) -> String {
+    local(at, "%Y-%m-%dT%H:%M:%S+07:00")
+}
+
 fn local(at: Timestamp, format: &str) -> String {
     match jiff::Timestamp::from_millisecond(at.as_millis()) {
         Ok(instant) => instant.to_zoned(TimeZone::fixed(LOCAL)).strftime(format).to_string(),
@@ -157,6 +162,6 @@ fn local(at: Timestamp, format: &str) -> String {
 }
 
 /// Structs of numbers and texts always serialise.
-fn bytes<T: Serialize>(value: &T) -> Vec<u8> {
+pub(crate) fn bytes<T: Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }

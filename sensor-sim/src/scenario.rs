@@ -14,6 +14,7 @@ use crate::city;
 use crate::dice::Dice;
 use crate::events;
 use crate::faults::{self, Fault, FaultCounts};
+use crate::forecast;
 use crate::frames;
 use crate::payload::{self, Row};
 use crate::weather::{Measured, ScenarioKind, Weather};
@@ -155,6 +156,11 @@ impl Scenario {
             let payload = payload::event(event.at, &event.fields);
             self.send_event(&format!("city/{}/{}", event.stream, event.key), event.at, &event.key, payload);
         }
+        for station in forecast::GAUGES.iter().filter_map(|id| registry.station(id)) {
+            if let Some(issue) = forecast::issued(&self.weather, station, minute) {
+                self.send(&format!("forecasts/water_level/{}", station.id), minute, 30.0, issue.into(), Vec::new());
+            }
+        }
         if self.with_faults && local(minute).floor(Span::from_mins(10)) == local(minute) {
             self.send_orphans(minute);
         }
@@ -278,6 +284,7 @@ impl Ord for Queued {
     }
 }
 
-fn local(at: Timestamp) -> Timestamp {
+/// So that floors of it are of the local day.
+pub(crate) fn local(at: Timestamp) -> Timestamp {
     at + LOCAL
 }

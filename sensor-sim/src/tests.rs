@@ -77,6 +77,38 @@ fn the_same_seed_gives_the_same_bytes() {
 }
 
 #[test]
+fn the_drawn_forecast_knows_the_gauge_and_misses_the_second_wave() {
+    let registry = Arc::new(registry());
+    let issue = |station: &str, minute: &str| -> Value {
+        let mut scenario = storm(&registry, true).starting(at(minute));
+        let topic = format!("hue/forecasts/water_level/{station}");
+        let issue = scenario.find(|emission| *emission.topic == *topic).expect("one every six hours");
+        assert_eq!(issue.at, at(minute), "at its hour");
+        serde_json::from_slice(&issue.payload).expect("JSON")
+    };
+    for station in ["kimlong", "phuoc"] {
+        let issue = issue(station, "2025-10-29T05:30");
+        assert_eq!((&issue["issued"], &issue["by"]), (&Value::from("2025-10-29T05:30:00+07:00"), &Value::from("mô phỏng")));
+        let points = issue["points"].as_array().expect("a list");
+        assert_eq!(points.len(), 24);
+        let number = |point: &Value, name: &str| point[name].as_f64().expect("a number");
+        for point in points {
+            assert!(number(point, "low") < number(point, "value") && number(point, "value") < number(point, "high"), "{point}");
+        }
+        let measured = until(&mut storm(&registry, false).starting(at("2025-10-29T17:50")), at("2025-10-29T18:10"));
+        let truth = values(&measured, &format!("hue/sensors/water_level/{station}"))[&at("2025-10-29T18:00")];
+        let foretold = points.iter().find(|point| number(point, "at") >= at("2025-10-29T18:00").as_millis() as f64).expect("a day ahead");
+        assert!(truth - number(foretold, "value") > 1.0, "{station}: {truth} m came, {foretold}");
+    }
+    // The rise of the first night is foretold.
+    let rising = issue("kimlong", "2025-10-27T05:30");
+    assert!(rising["points"][11]["value"].as_f64().is_some_and(|level| level > 3.5), "{rising}");
+    let calm = Scenario::new(ScenarioKind::Calm, registry.clone(), 1).starting(at("2025-10-29T05:30"));
+    let issued = calm.take_while(|emission| emission.send < at("2025-10-29T05:40")).any(|emission| emission.topic.contains("forecasts"));
+    assert!(!issued, "nobody issues one in calm weather");
+}
+
+#[test]
 fn emissions_come_in_the_order_of_sending() {
     let registry = Arc::new(registry());
     let emissions = until(&mut storm(&registry, true), at("2025-10-27T00:00"));
@@ -234,7 +266,8 @@ fn every_message_is_understood_as_the_city_is_configured() {
             let known = registry.row(&reading.key).is_some();
             assert_eq!(reading.orphan, !known, "{reading:?}");
             assert_eq!(emission.faults.contains(&Fault::Orphan), !known && !emission.topic.starts_with("hue/city/"), "{reading:?}");
-            assert_eq!(reading.at, emission.at, "{reading:?}");
+            let ahead = reading.stream == *"water_level_forecast";
+            assert!(reading.at == emission.at || ahead && reading.at > emission.at, "{reading:?}");
             if reading.key == *"davien" && reading.at == at("2025-10-27T07:00") {
                 da_vien = reading.number("value");
             }
@@ -249,7 +282,21 @@ fn every_message_is_understood_as_the_city_is_configured() {
     // Fire panels speak only when something burns.
     let silent = registry.stations.iter().filter(|s| s.kind == *"fire" && !seen.contains(&("fire".to_owned(), s.id.to_string()))).count();
     assert_eq!(seen.len() + silent, registry.stations.len() + 3, "every station and the three unknown ones report");
-    let expected = ["agents", "boats", "bulletins", "calls", "malware", "press", "reports", "services", "api", "devices", "screens", "soc"];
+    let expected = [
+        "agents",
+        "boats",
+        "bulletins",
+        "calls",
+        "malware",
+        "press",
+        "reports",
+        "services",
+        "api",
+        "devices",
+        "screens",
+        "soc",
+        "water_level_forecast",
+    ];
     assert!(expected.iter().all(|stream| streams_seen.contains(*stream)), "{streams_seen:?}");
 }
 

@@ -204,14 +204,14 @@ pub(crate) fn records(dir: &Path, part: &Part) -> Result<BTreeMap<String, u64>, 
 /// What is going on now: what must not be deleted, whatever its age.
 struct Live {
     open: BTreeSet<Name>,
-    /// Time of the newest event.
+    /// Time of the newest event; of one dated ahead, as a forecast is, that of its arrival.
     newest: Option<Timestamp>,
 }
 
 impl Live {
     fn read(dir: &Path, manifest: &Manifest) -> Result<Live, StoreError> {
         let sealed = manifest.parts.iter().filter(|part| matches!(part.table, Table::Readings | Table::Observations));
-        let mut newest = sealed.map(|part| Timestamp::from_millis(part.at.1)).max();
+        let mut newest = sealed.map(|part| Timestamp::from_millis(part.at.1.min(part.arrived.1))).max();
         let mut state = None;
         for log in Snapshot::take(dir)?.logs {
             let segment = log.read()?;
@@ -224,7 +224,7 @@ impl Live {
             for (_, record) in segment.records() {
                 after.apply(&record);
                 if let Record::Reading(reading) = &record {
-                    newest = newest.max(Some(reading.at));
+                    newest = newest.max(Some(reading.at.min(reading.received)));
                 }
             }
             state = Some(after);

@@ -8,6 +8,7 @@
 mod alert;
 pub mod decode;
 mod duty;
+mod forecast;
 mod format;
 mod frame;
 pub mod geo;
@@ -29,6 +30,7 @@ pub use alert::{
     Transition, TransitionKind, Values,
 };
 pub use duty::{LoadFigures, LoadSource, Order};
+pub use forecast::Forecast;
 pub use format::{format_number, local_date_time, local_time};
 pub use frame::{BoundingBox, Detection, Frame};
 pub use load::{Problem, Problems, load_toml};

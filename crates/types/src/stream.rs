@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Name, Origin, Problems, Span, load_toml};
+use crate::{Forecast, Name, Origin, Problems, Span, load_toml};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -23,6 +23,9 @@ pub struct Stream {
     /// The text field that tells two occurrences of one key and moment apart.
     #[serde(default)]
     pub id_field: Option<Name>,
+    /// Its readings are of moments to come.
+    #[serde(default)]
+    pub forecast: Option<Forecast>,
     /// Where the source says of each reading how it was measured.
     #[serde(default)]
     pub status: Option<SourceStatus>,
@@ -149,6 +152,7 @@ impl Stream {
                     problems.add(file, format!("{path}.{what}"), format!("`{name}`"), "one of the stream's text fields");
                 }
             }
+            stream.check_forecasts(&streams, file, &path, problems);
             for (name, field) in &stream.fields {
                 field.check(stream.events, file, &format!("{path}.fields.{name}"), problems);
             }
@@ -221,6 +225,11 @@ mod tests {
             ("events = true", stepping(""), Some("fields.value: found `step`, `slips` or `flat`")),
             ("status = { field = \"value\", ok = [], bad = [] }", String::new(), Some("status.field: found `value`")),
             ("id_field = \"nothing\"", String::new(), Some("id_field: found `nothing`")),
+            (
+                "forecast = { of = \"s\", stale_after = \"12h\", ahead = \"10m\" }\nid_field = \"issued\"\nevents = true\nfields.issued = { unit = \"\", text = true }",
+                String::new(),
+                Some("forecast.of: found `s`"),
+            ),
         ] {
             let problems = problems(head, &fields);
             match found {

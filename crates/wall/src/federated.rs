@@ -78,7 +78,7 @@ pub(crate) async fn begin(State(shared): Here, from: Result<Query<Begin>, QueryR
         }
         Err(why) => {
             tracing::error!(why, "the provider of sign-ins cannot be used");
-            refusal(StatusCode::BAD_GATEWAY, "the service that signs people in cannot be reached")
+            to(&format!("/{page}#away"))
         }
     }
 }

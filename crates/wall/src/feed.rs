@@ -2,7 +2,8 @@
 //!
 //! Invariant: nothing here waits, and nothing is lost that a screen must show. Values go into a newest-wins slot per stream
 //! and key, so a thousand readings of one gauge between two beats of the wall cost one. Alert transitions go through a bounded
-//! channel; were it ever full, the newest transition of each alert is kept here and goes first when there is room again.
+//! channel; were it ever full, the newest transition of each alert is kept here and goes first when there is room again. Readings of
+//! forecasts are put together here to curves, which have slots of their own.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use huong_types::{Flag, Map, Name, Reading, Timestamp, Transition};
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
+use crate::forecasts::{Forecast, Forecasts};
 use crate::hub::HubStats;
 
 /// Made by [`crate::Hub::new`]; owned by the one thread that judges readings and moves alerts.
@@ -19,6 +21,8 @@ pub struct Feed {
     slots: Map<(Name, Name), Slot>,
     latest: Arc<Mailbox<Reading>>,
     capacity: usize,
+    forecasts: Forecasts,
+    foretold: Arc<Mailbox<Forecast>>,
     alerts: Sender<Transition>,
     behind: VecDeque<Transition>,
     stats: Arc<HubStats>,
@@ -36,11 +40,12 @@ impl Feed {
         keys: Vec<(Name, Name)>,
         latest: Arc<Mailbox<Reading>>,
         capacity: usize,
+        (forecasts, foretold): (Forecasts, Arc<Mailbox<Forecast>>),
         alerts: Sender<Transition>,
         stats: Arc<HubStats>,
     ) -> Self {
         let slots = keys.into_iter().enumerate().map(|(index, key)| (key, Slot { index, at: Timestamp::MIN })).collect();
-        Self { slots, latest, capacity, alerts, behind: VecDeque::new(), stats }
+        Self { slots, latest, capacity, forecasts, foretold, alerts, behind: VecDeque::new(), stats }
     }
 
     /// Tells the screens of an alert's step, at once. Call it after the step is journalled.
@@ -54,6 +59,12 @@ impl Feed {
     pub fn value(&mut self, reading: &Reading) {
         if !self.behind.is_empty() {
             self.catch_up();
+        }
+        if self.forecasts.has(&reading.stream) {
+            if let Some((place, forecast)) = self.forecasts.take(reading) {
+                self.foretold.publish(place, forecast.clone());
+            }
+            return;
         }
         if reading.flag() == Flag::Late {
             return;

@@ -18,6 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use crate::assets;
 use crate::connection::stopped;
 use crate::feed::Feed;
+use crate::forecasts::Forecast;
 use crate::model::{Backend, CameraNow, Figures};
 use crate::view::{Delta, Heartbeat, Latest, LatestView, Places, Scene, Snapshot, Step, ValueView, event};
 
@@ -39,6 +40,7 @@ pub struct Hub {
     /// Of every rule that had an alert.
     advice: BTreeMap<Name, Text>,
     values: BTreeMap<(Name, Name), Reading>,
+    forecasts: BTreeMap<(Name, Name), Forecast>,
     cameras: BTreeMap<Name, CameraNow>,
     figures: Figures,
     /// What an operator has all screens stay on.
@@ -48,6 +50,7 @@ pub struct Hub {
     screens: Vec<Screen>,
     latest: Arc<Mailbox<Reading>>,
     keys: usize,
+    foretold: Arc<Mailbox<Forecast>>,
     steps: mpsc::Receiver<Transition>,
     asked: mpsc::Receiver<Ask>,
     desk: Desk,
@@ -104,7 +107,9 @@ impl Hub {
         let (ask, asked) = mpsc::channel(64);
         let places = Arc::new(Places::new(registry, streams));
         let desk = Desk { ask, places: Arc::clone(&places), stats: Arc::new(HubStats::default()) };
-        let feed = Feed::new(keys, Arc::clone(&latest), capacity, tell, Arc::clone(&desk.stats));
+        let forecasts = places.forecasts.clone();
+        let foretold = Arc::new(Mailbox::new(forecasts.places()));
+        let feed = Feed::new(keys, Arc::clone(&latest), capacity, (forecasts, Arc::clone(&foretold)), tell, Arc::clone(&desk.stats));
         let open: Vec<Alert> = open.into_iter().filter(|alert| alert.state != AlertState::Pending).collect();
         desk.stats.alerts_open.store(open.len() as u64, Ordering::Relaxed);
         let never =
@@ -114,6 +119,7 @@ impl Hub {
             alerts: open.into_iter().map(|alert| (alert.id.clone(), alert)).collect(),
             advice: BTreeMap::new(),
             values: BTreeMap::new(),
+            forecasts: BTreeMap::new(),
             cameras: registry.cameras.iter().map(never).collect(),
             figures: Figures::default(),
             scene: Scene::default(),
@@ -121,6 +127,7 @@ impl Hub {
             screens: Vec::new(),
             latest,
             keys: capacity,
+            foretold,
             steps,
             asked,
             desk,
@@ -209,6 +216,13 @@ impl Hub {
         }
         changed.sort();
         changed.dedup();
+        let mut foretold = BTreeSet::new();
+        for _ in 0..self.desk.places.forecasts.places() {
+            let Some((_, forecast)) = self.foretold.take() else { break };
+            let key = (forecast.stream.clone(), forecast.key.clone());
+            foretold.insert(key.clone());
+            self.forecasts.insert(key, forecast);
+        }
         let mut moved = Vec::new();
         for now in backend.cameras() {
             if let Some(known) = self.cameras.get_mut(&now.id)
@@ -222,6 +236,7 @@ impl Hub {
         self.seq += 1;
         let delta = Delta {
             values: changed.iter().filter_map(|key| self.values.get(key)).map(ValueView::from).collect(),
+            forecasts: foretold.iter().filter_map(|key| self.forecasts.get(key)).collect(),
             camera_states: moved.iter().filter_map(|id| self.cameras.get(id)).collect(),
             figures: Some(&self.figures),
             ..Delta::new(self.seq, backend.clock())
@@ -279,6 +294,7 @@ impl Hub {
             alerts: self.alerts.values().collect(),
             advice: &self.advice,
             values: self.values.values().map(ValueView::from).collect(),
+            forecasts: self.forecasts.values().collect(),
             camera_states: self.cameras.values().collect(),
             figures: &self.figures,
             accounts: backend.accounts(),

@@ -201,6 +201,8 @@ pub struct Past {
     /// What came after, in order.
     pub steps: Vec<Transition>,
     pub readings: Vec<Reading>,
+    /// What had been foretold before its end, in the order of its coming; not all of it before its beginning.
+    pub forecasts: Vec<Reading>,
 }
 
 /// What a person did, for the audit log.

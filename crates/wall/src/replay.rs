@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use huong_types::{Span, Timestamp};
+use huong_types::{Reading, Span, Timestamp};
 
 use crate::assets;
 use crate::hub::{advice_of, shown};
@@ -19,6 +19,20 @@ pub(crate) fn replay(places: &Places, past: &Past, backend: &dyn Backend, from: 
     let (scene, figures) = (Scene::default(), Figures::default());
     let rules = past.alerts.iter().map(|alert| &alert.rule).chain(past.steps.iter().map(|step| &step.alert.rule));
     let advice = advice_of(rules, backend);
+    let mut forecasts = places.forecasts.clone();
+    let (known, later) = past.forecasts.split_at(past.forecasts.partition_point(|reading| reading.received <= from));
+    for reading in known {
+        forecasts.take(reading);
+    }
+    let then = forecasts.clone();
+    let mut foretold = BTreeMap::new();
+    for reading in later {
+        if let Some((place, forecast)) = forecasts.take(reading) {
+            foretold.insert((reading.received.floor(MOMENT), place), forecast.clone());
+        }
+    }
+    // A forecast is dated when it is of, not when it came.
+    let measured = |reading: &&Reading| !forecasts.has(&reading.stream);
     let snapshot = Snapshot {
         scene: &scene,
         build: assets::build(),
@@ -27,7 +41,8 @@ pub(crate) fn replay(places: &Places, past: &Past, backend: &dyn Backend, from: 
         places,
         alerts: past.alerts.iter().collect(),
         advice: &advice,
-        values: past.values.iter().map(ValueView::from).collect(),
+        values: past.values.iter().filter(measured).map(ValueView::from).collect(),
+        forecasts: then.issues().collect(),
         camera_states: Vec::new(),
         figures: &figures,
         accounts: Vec::new(),
@@ -37,9 +52,12 @@ pub(crate) fn replay(places: &Places, past: &Past, backend: &dyn Backend, from: 
         let at = step.decided.floor(MOMENT);
         moments.entry(at).or_insert_with(|| Moment::new(at)).alerts.push(Step::from(step));
     }
-    for reading in &past.readings {
+    for reading in past.readings.iter().filter(measured) {
         let at = reading.at.floor(MOMENT);
         moments.entry(at).or_insert_with(|| Moment::new(at)).values.push(ValueView::from(reading));
+    }
+    for ((at, _), forecast) in &foretold {
+        moments.entry(*at).or_insert_with(|| Moment::new(*at)).forecasts.push(forecast);
     }
     serde_json::to_vec(&Replay { snapshot, deltas: moments.into_values().collect() })
 }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use huong_types::{Alert, Field, Name, Reading, Registry, Stream, Text, Timestamp, Transition, TransitionKind, Value, Values};
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::forecasts::{Forecast, Forecasts};
 use crate::model::{AccountLedger, CameraNow, Figures, WallClock};
 
 /// What does not change while the process runs.
@@ -18,6 +19,9 @@ pub(crate) struct Places {
     cameras: Vec<CameraView>,
     streams: Vec<StreamView>,
     wards: Vec<WardView>,
+    /// None of them yet: what puts them together begins with this.
+    #[serde(skip)]
+    pub(crate) forecasts: Forecasts,
 }
 
 #[derive(Serialize)]
@@ -91,6 +95,16 @@ struct StreamView {
     name: String,
     name_en: String,
     units: BTreeMap<Name, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    forecast: Option<ForecastView>,
+}
+
+/// What a stream of forecasts foretells.
+#[derive(Serialize)]
+struct ForecastView {
+    of: Name,
+    /// In milliseconds.
+    stale_after: i64,
 }
 
 #[derive(Serialize)]
@@ -106,6 +120,8 @@ pub(crate) struct Snapshot<'a> {
     /// What is to be done about alerts, by rule.
     pub(crate) advice: &'a BTreeMap<Name, Text>,
     pub(crate) values: Vec<ValueView<'a>>,
+    /// The latest issue for each station.
+    pub(crate) forecasts: Vec<&'a Forecast>,
     pub(crate) camera_states: Vec<&'a CameraNow>,
     pub(crate) figures: &'a Figures,
     /// For who asks why the ledger is off; screens need only its sum, which is among the figures.
@@ -124,6 +140,8 @@ pub(crate) struct Delta<'a> {
     pub(crate) advice: BTreeMap<Name, Text>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) values: Vec<ValueView<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) forecasts: Vec<&'a Forecast>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) camera_states: Vec<&'a CameraNow>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,6 +162,7 @@ pub(crate) struct Moment<'a> {
     pub(crate) at: Timestamp,
     pub(crate) alerts: Vec<Step<'a>>,
     pub(crate) values: Vec<ValueView<'a>>,
+    pub(crate) forecasts: Vec<&'a Forecast>,
 }
 
 #[derive(Serialize)]
@@ -211,13 +230,15 @@ impl Places {
             place: Place { lat: c.lat, lon: c.lon, ward: c.ward.clone(), labels: c.labels.clone() },
         });
         let wards = registry.wards.iter().map(|w| WardView { id: w.id.clone(), name: w.name.clone(), name_en: w.name_en.clone() });
+        let forecasts = Forecasts::new(registry, streams);
         let streams = streams.iter().map(|s| StreamView {
             id: s.id.clone(),
             name: s.name.clone(),
             name_en: s.name_en.clone(),
             units: s.fields.iter().map(|(name, field)| (name.clone(), field.unit.clone())).collect(),
+            forecast: s.forecast.as_ref().map(|f| ForecastView { of: f.of.clone(), stale_after: f.stale_after.as_millis() }),
         });
-        Self { stations: stations.collect(), cameras: cameras.collect(), streams: streams.collect(), wards: wards.collect() }
+        Self { stations: stations.collect(), cameras: cameras.collect(), streams: streams.collect(), wards: wards.collect(), forecasts }
     }
 }
 
@@ -246,6 +267,7 @@ impl Delta<'_> {
             alerts: Vec::new(),
             advice: BTreeMap::new(),
             values: Vec::new(),
+            forecasts: Vec::new(),
             camera_states: Vec::new(),
             figures: None,
             scene: None,
@@ -255,7 +277,7 @@ impl Delta<'_> {
 
 impl Moment<'_> {
     pub(crate) fn new(at: Timestamp) -> Self {
-        Self { at, alerts: Vec::new(), values: Vec::new() }
+        Self { at, alerts: Vec::new(), values: Vec::new(), forecasts: Vec::new() }
     }
 }
 

@@ -87,13 +87,11 @@ impl Queries {
     ) -> Result<Vec<Reading>, StoreError> {
         let mut found = Vec::new();
         for (table, origin) in FIGURES {
-            let coded = ["stream", "key", "field", "source", "quality", "check_failed"]
-                .map(|name| format!("arrow_cast(r.{name}, 'Dictionary(Int32, Utf8)') AS {name}"))
-                .join(", ");
             let sql = format!(
                 "WITH w AS (SELECT * FROM {table} WHERE at >= TIMESTAMP '{from}' AND at < TIMESTAMP '{to}' AND value IS NOT NULL) \
-                 SELECT r.seq, r.at, r.received, r.value, r.text, r.orphan, {coded} FROM w r JOIN (SELECT max(seq) AS seq FROM w \
+                 SELECT r.seq, r.at, r.received, r.value, r.text, r.orphan, {} FROM w r JOIN (SELECT max(seq) AS seq FROM w \
                  GROUP BY stream, key, date_bin(INTERVAL '{} milliseconds', at)) l ON r.seq = l.seq ORDER BY r.seq LIMIT {}",
+                coded(),
                 every.as_millis().max(1),
                 most.saturating_sub(found.len())
             );
@@ -104,6 +102,31 @@ impl Queries {
         let mut readings: Vec<Reading> = found.into_iter().map(|(_, reading)| reading).collect();
         readings.sort_by_key(|reading| reading.at);
         Ok(readings)
+    }
+
+    /// The readings of `streams` that arrived in `from`..`to`, in the order of their coming, with their texts; the last of them, when their
+    /// rows are more than `most`.
+    pub async fn arrived(
+        &self,
+        asker: Asker,
+        streams: &[Name],
+        (from, to): (Timestamp, Timestamp),
+        most: usize,
+    ) -> Result<Vec<Reading>, StoreError> {
+        if streams.is_empty() {
+            return Ok(Vec::new());
+        }
+        let streams = streams.iter().map(quoted).collect::<Vec<_>>().join(", ");
+        let sql = format!(
+            "SELECT r.seq, r.at, r.received, r.value, r.text, r.orphan, {} FROM (SELECT * FROM readings WHERE stream IN ({streams}) \
+             AND received >= TIMESTAMP '{from}' AND received < TIMESTAMP '{to}' ORDER BY seq DESC LIMIT {most}) r ORDER BY r.seq",
+            coded()
+        );
+        let mut found = Vec::new();
+        for batch in self.ask(asker, sql).await?.gather().await? {
+            restore::readings(&batch, Origin::Sensor, Timestamp::MIN, &mut Names::new(), &mut found)?;
+        }
+        Ok(found.into_iter().map(|(_, reading)| reading).collect())
     }
 
     /// Steps of alerts that were decided in `from`..`to`, of one of them or of all, oldest first, at most `most`.
@@ -149,6 +172,12 @@ impl Queries {
         }
         Ok(found.into_iter().map(|(_, transition)| transition).collect())
     }
+}
+
+/// The names of a row of `r`, in the shape that a replay reads.
+pub(super) fn coded() -> String {
+    let names = ["stream", "key", "field", "source", "quality", "check_failed"];
+    names.map(|name| format!("arrow_cast(r.{name}, 'Dictionary(Int32, Utf8)') AS {name}")).join(", ")
 }
 
 /// A text as a literal of SQL.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use huong_types::{Name, Origin, Reading, Timestamp};
 
-use super::history::quoted;
+use super::history::{coded, quoted};
 use super::{Asker, Queries};
 use crate::StoreError;
 use crate::restore::{self, Names};
@@ -30,14 +30,11 @@ fn sql(wanted: &BTreeSet<(Name, Name)>, since: Timestamp) -> String {
     }
     let places = streams.iter().map(|(stream, keys)| format!("stream = {} AND key IN ({})", quoted(stream), keys.join(", ")));
     let places = places.collect::<Vec<_>>().join(" OR ");
-    // In the shape that a replay reads.
-    let coded = ["stream", "key", "field", "source", "quality", "check_failed"]
-        .map(|name| format!("arrow_cast(r.{name}, 'Dictionary(Int32, Utf8)') AS {name}"));
     format!(
         "WITH w AS (SELECT * FROM readings WHERE at >= TIMESTAMP '{since}' AND ({places})) \
          SELECT r.seq, r.at, r.received, r.value, r.text, r.orphan, {} \
          FROM w r JOIN (SELECT stream, key, max(at) AS at FROM w GROUP BY stream, key) l ON r.stream = l.stream AND r.key = l.key AND r.at = l.at \
          ORDER BY r.seq",
-        coded.join(", ")
+        coded()
     )
 }

@@ -149,6 +149,13 @@ fn a_clock_that_jumped_deletes_nothing() {
         let error = retain(dir.path(), &rules, now, &never).expect_err("the newest reading is of the second day");
         assert!(matches!(error, StoreError::ClockAhead { .. }), "{error}");
     }
+    // A forecast says nothing of the clock.
+    let mut ahead = reading(144);
+    if let Record::Reading(reading) = &mut ahead {
+        reading.at = minute(5 * DAY);
+    }
+    write(&mut writer, &[ahead]);
+    assert!(retain(dir.path(), &rules, minute(5 * DAY), &never).is_err());
     assert!(!dir.path().join("deletions.jsonl").exists());
     write(&mut writer, &[reading(144 * 5)]);
     assert_eq!(retain(dir.path(), &rules, minute(5 * DAY), &never).expect("a sound disk").len(), 1);

@@ -109,6 +109,13 @@ impl Message<'_> {
             if !measured {
                 continue;
             }
+            if let Err(reject) = stream.check_forecast(at, &fields, self.now) {
+                // A field that was refused is the better reason.
+                if !refused {
+                    self.refuse(stream.id.clone(), placed(reject));
+                }
+                continue;
+            }
             let (stream, origin, source) = (stream.id.clone(), stream.origin, self.source.name.clone());
             self.out.readings.push(Reading { stream, key: key.clone(), at, received: self.now, fields, source, origin, orphan });
         }

@@ -205,6 +205,59 @@ fn every_refusal_names_what_was_found_and_expected() {
 }
 
 #[test]
+fn a_forecast_is_dated_ahead_and_says_when_it_was_issued() {
+    let topic = "hue/forecasts/water_level/kimlong";
+    let found = shown(
+        topic,
+        r#"{"issued":"2025-11-18T06:30:00+07:00","by":"KTTV","unit":"cm","points":[{"at":"2025-11-18T12:00:00+07:00","value":271,"low":250,"high":300},
+            {"at":"2025-11-19T06:00:00+07:00","value":"1,5"},{"at":"2025-11-20T07:00:00+07:00","value":150}]}"#,
+    );
+    assert_eq!(
+        found,
+        [
+            "water_level_forecast kimlong 2025-11-18T05:00:00Z by=KTTV high=3 issued=2025-11-18T06:30:00+07:00 low=2.5 value=2.71",
+            "water_level_forecast kimlong 2025-11-18T23:00:00Z by=KTTV issued=2025-11-18T06:30:00+07:00 value=0.015",
+            "future: element 2: time: found 2025-11-20T00:00:00Z, expected at most 2025-11-19T23:45:00Z",
+        ]
+    );
+    for (fields, expected) in [
+        (r#""value":1"#, "bad_time: field `issued`: found none, expected the time of issue, such as 2025-10-29T05:30:00+07:00"),
+        (r#""value":1,"issued":"05:30""#, "bad_time: field `issued`: found \"05:30\", expected the time of issue"),
+        (
+            r#""value":1,"issued":"2025-11-18T07:30:00+07:00""#,
+            "future: field `issued`: found 2025-11-18T00:30:00Z, expected at most 2025-11-17T23:55:00Z",
+        ),
+        (r#""issued":"2025-11-18T06:30:00+07:00""#, "bad_value: field `value`: found none, expected a number"),
+        (
+            r#""value":"high","issued":"2025-11-18T06:30:00+07:00""#,
+            "bad_value: field `value`: found \"high\" in `value`, expected a number",
+        ),
+        (r#""value":1,"low":1.5,"issued":"2025-11-18T06:30:00+07:00""#, "bad_value: field `low`: found 1.5, expected at most the value, 1"),
+        (
+            r#""value":1,"high":0.5,"issued":"2025-11-18T06:30:00+07:00""#,
+            "bad_value: field `high`: found 0.5, expected at least the value, 1",
+        ),
+    ] {
+        for topic in [topic, "hue/sensors/water_level_forecast/kimlong"] {
+            let point = format!(r#"{{"at":"2025-11-18T12:00:00+07:00",{fields}}}"#);
+            let payload = if topic.contains("forecasts") { format!(r#"{{"points":[{point}]}}"#) } else { point };
+            let found = shown(topic, &payload);
+            let place = if topic.contains("forecasts") { "element 0: " } else { "" };
+            let (reason, detail) = expected.split_once(": ").expect("a reason");
+            let expected = format!("{reason}: {place}{detail}");
+            assert!(found.len() == 1 && found[0].starts_with(&expected), "{payload}:\n found {found:?}\n expected {expected}");
+        }
+    }
+    let late = r#"{"issued":"2025-11-18T06:30:00+07:00","points":[{"at":"2025-11-18T06:00:00+07:00","value":1}]}"#;
+    assert_eq!(
+        shown(topic, late),
+        [
+            "bad_time: element 0: field `issued`: found 2025-11-17T23:30:00Z, expected at most the time that it foretells, 2025-11-17T23:00:00Z"
+        ]
+    );
+}
+
+#[test]
 fn good_elements_and_fields_pass_beside_bad_ones() {
     let found = shown(
         "hue/feeds/reservoir",

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use huong_types::{Severity, Span, TransitionKind};
+use huong_types::{Flag, Severity, Span, TransitionKind};
 use huong_wall::WallConfig;
 use serde_json::{Value, json};
 
-use crate::support::{NOW, Served, acknowledged, alert_of, reading, wait_for};
+use crate::support::{NOW, Served, acknowledged, alert_of, foretold, reading, wait_for};
 
 fn alerts(event: &Value) -> impl Iterator<Item = &Value> {
     event["alerts"].as_array().into_iter().flatten()
@@ -83,6 +83,58 @@ fn values_are_coalesced_per_key_and_an_older_one_does_not_come_back() {
     let mut again = served.events();
     let snapshot = again.snapshot();
     assert_eq!(values(&snapshot, "nowhere").collect::<Vec<_>>(), [1000.0]);
+}
+
+#[test]
+fn a_forecast_is_one_curve_and_the_latest_issue_takes_its_place() {
+    let mut served = Served::start(WallConfig::default());
+    let mut events = served.events();
+    let snapshot = events.snapshot();
+    assert_eq!(snapshot["streams"][1]["forecast"], json!({ "of": "water_level", "stale_after": 43_200_000 }));
+    assert_eq!(snapshot["forecasts"], json!([]));
+    let hour = Span::from_mins(60);
+    let at = |issued, hours: i64, value| {
+        let mut reading = foretold(issued, NOW, value);
+        reading.at = NOW + Span::from_mins(60 * hours);
+        reading
+    };
+    let curve = |event: &Value| event["forecasts"][0].clone();
+    let points = |value: f64, hours: &[i64]| {
+        let moment = |hours: &i64| (NOW + Span::from_mins(60 * hours)).as_millis();
+        json!(hours.iter().map(|hours| json!([moment(hours), value, null, null])).collect::<Vec<_>>())
+    };
+    // Out of order, and one of them corrected.
+    for (hours, value) in [(3, 4.0), (1, 9.0), (1, 4.0), (2, 4.0)] {
+        served.feed.value(&at(NOW - hour, hours, value));
+    }
+    let first = events.until("the curve", |_, event| curve(event)["points"] == points(4.0, &[1, 2, 3]));
+    assert_eq!((&curve(&first)["key"], &curve(&first)["issued"]), (&json!("kimlong"), &json!((NOW - hour).as_millis())));
+    served.feed.value(&at(NOW, 5, 3.0));
+    served.feed.value(&at(NOW - hour, 6, 4.0));
+    let mut impossible = at(NOW, 6, 99.0);
+    impossible.fields.iter_mut().for_each(|field| field.quality.flag = Flag::Bad);
+    served.feed.value(&impossible);
+    let mut unknown = at(NOW, 5, 3.0);
+    unknown.key = "nowhere".into();
+    served.feed.value(&unknown);
+    served.feed.value(&reading("kimlong", NOW, 3.62));
+    events.until("the later issue", |_, event| curve(event)["points"] == points(3.0, &[5]));
+    events.until("a beat after", |_, event| event["figures"].is_object() && event["forecasts"].is_null());
+    let snapshot = served.events().snapshot();
+    assert_eq!(snapshot["forecasts"].as_array().map(Vec::len), Some(1), "{}", snapshot["forecasts"]);
+    assert_eq!(curve(&snapshot)["points"], points(3.0, &[5]));
+    assert_eq!(snapshot["values"].as_array().map(Vec::len), Some(1), "what is foretold is no value");
+    // Whoever sends without end fills no memory.
+    for i in 0..2000 {
+        let mut reading = at(NOW + hour, 0, 3.0);
+        reading.at = NOW + hour + Span::from_mins(2000 - i);
+        served.feed.value(&reading);
+    }
+    let full = events.until("a full curve", |_, event| {
+        let points = curve(event)["points"].clone();
+        points.as_array().is_some_and(|points| points.len() == 400) && points[0][0] == (NOW + hour + Span::from_mins(1)).as_millis()
+    });
+    assert_eq!(curve(&full)["points"][399][0], (NOW + hour + Span::from_mins(400)).as_millis());
 }
 
 #[test]

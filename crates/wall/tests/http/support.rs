@@ -57,6 +57,19 @@ const STREAMS: &str = r#"
     max_age = "30d"
     gap = "1h"
     silent_after_periods = 3
+    [[stream]]
+    id = "water_level_forecast"
+    name = "Dự báo mực nước"
+    name_en = "Water level forecast"
+    events = true
+    id_field = "issued"
+    forecast = { of = "water_level", stale_after = "12h", ahead = "10m" }
+    fields = { value = { unit = "m" }, issued = { unit = "", text = true } }
+    disorder = "2d"
+    future = "2d"
+    max_age = "1d"
+    gap = "2d"
+    silent_after_periods = 3
 "#;
 
 pub(crate) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
@@ -145,6 +158,7 @@ impl Backend for City {
             alerts: vec![alert_of("phuoc")],
             values: vec![reading("kimlong", before, 3.4)],
             steps: vec![pending, raised],
+            forecasts: vec![foretold(before, before, 3.9), foretold(after, after, 4.4)],
             readings: vec![reading("kimlong", after, 3.62)],
         };
         async move { Ok(past) }.boxed()
@@ -290,6 +304,14 @@ pub(crate) fn acknowledged(mut alert: Alert, by: &str) -> Alert {
     alert.state = AlertState::Acknowledged;
     alert.ack = Some(Ack { by: by.to_owned(), at: NOW });
     alert
+}
+
+/// An issue of one point an hour ahead.
+pub(crate) fn foretold(issued: Timestamp, received: Timestamp, value: f64) -> Reading {
+    let text = huong_types::Value::Text(issued.to_string().into());
+    let issue = Field { name: "issued".into(), value: text, quality: huong_types::Quality::OK };
+    let fields = smallvec![issue, Field::ok("value".into(), value)];
+    Reading { stream: "water_level_forecast".into(), received, fields, ..reading("kimlong", issued + Span::from_mins(60), value) }
 }
 
 pub(crate) fn reading(key: &str, at: Timestamp, value: f64) -> Reading {

@@ -1,4 +1,5 @@
-"""A small OpenID provider: python3 oidc.py PORT. Whoever comes to /authorize is signed in at once as the person that the address names.
+"""A small OpenID provider: python3 oidc.py PORT [HOST]. Whoever comes to /authorize is signed in at once as the person that the address names; a
+browser, whose address names nobody, gets a page to choose from.
 
 The address of the authorization may carry `as` (the person), `groups` (by commas) and `fault`, which makes that sign-in's token wrong in one way. Codes are
 for one use; the client, its secret, the address to return to and PKCE (S256) are checked as RFC 6749 and 7636 say.
@@ -18,11 +19,14 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 PORT = int(sys.argv[1])
-ISSUER = f"http://127.0.0.1:{PORT}"
+HOST = sys.argv[2] if len(sys.argv) > 2 else "127.0.0.1"
+ISSUER = f"http://{HOST}:{PORT}"
 CLIENT, SECRET = "huong", "a secret: of/the client"
 RSA, STRANGER = (rsa.generate_private_key(65537, 2048) for _ in range(2))
 EC = ec.generate_private_key(ec.SECP256R1())
 codes = {}
+# What a person may choose on the page, and what it puts into the address.
+CHOICES = {"Lan": {"as": "Lan"}, "Khách": {"as": "Khách", "groups": "other"}, "Huỷ": {"fault": "denied"}}
 
 
 def b64(data):
@@ -71,6 +75,15 @@ class Provider(BaseHTTPRequestHandler):
     def log_message(self, *_):
         pass
 
+    def page(self, asked):
+        links = "".join(f'<p><a href="/authorize?{urlencode(asked | choice)}">{name}</a></p>' for name, choice in CHOICES.items())
+        text = f'<!doctype html><html lang="vi"><meta charset="utf-8"><title>SSO</title><h1>Tài khoản thành phố</h1>{links}</html>'.encode()
+        self.send_response(200)
+        self.send_header("content-type", "text/html")
+        self.send_header("content-length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
     def answer(self, status, body, **headers):
         text = json.dumps(body).encode()
         self.send_response(status)
@@ -93,6 +106,8 @@ class Provider(BaseHTTPRequestHandler):
         wrong = [name for name, value in wanted.items() if asked.get(name) != value]
         if wrong:
             return self.answer(400, {"error": "invalid_request", "wrong": wrong})
+        if "text/html" in self.headers.get("accept", "") and not {"as", "fault"} & asked.keys():
+            return self.page(asked)
         if asked.get("fault") == "denied":
             query = {"error": "access_denied", "state": asked["state"]}
         else:

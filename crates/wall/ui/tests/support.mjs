@@ -2,8 +2,10 @@
  * What a test of the screens needs: a real broker, the real program with a configuration of its own, a real browser. Everything ends with the
  * test, and waiting is always for a condition with a deadline.
  */
+import assert from "node:assert/strict";
 import { spawn, execFileSync } from "node:child_process";
 import { existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { createServer, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -203,4 +205,15 @@ export async function shows(page, ...parts) {
   } catch (error) {
     throw new Error(`${error.message} in: ${text.slice(0, 3000)}`);
   }
+}
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** No serious finding of axe on the page as it stands. */
+export async function accessible(page, name) {
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+  const grave = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
+  console.log(`# axe on ${name}: ${violations.length} findings, ${grave.length} serious or critical`);
+  assert.deepEqual(grave.map(({ id, nodes }) => [id, nodes.slice(0, 5).map(({ html, failureSummary }) => `${html.slice(0, 160)} ${failureSummary?.slice(0, 200)}`)]), []);
 }

@@ -116,8 +116,7 @@ export class EvidencePanel {
   #head(alert: Alert, state: State): void {
     this.#sign.set(level(alert));
     this.#title.write(alert.text);
-    const place = state.place(alert.key);
-    const parts = [place ? nameOf(place) : alert.key, `${pair(both("evidence.since"))} ${full(alert.since)} (${age(state.now() - alert.since)})`, pair(holder(alert))];
+    const parts = [state.about(alert), `${pair(both("evidence.since"))} ${full(alert.since)} (${age(state.now() - alert.since)})`, pair(holder(alert))];
     if (!state.alerts.has(alert.id)) parts.push(pair(both("state.cleared")));
     write(this.#about, parts.join(" · "));
     show(this.#actions, this.orders.may("acknowledge"));
@@ -131,7 +130,8 @@ export class EvidencePanel {
       rows.push([pair(named("field", name)), `${number(value, unit)} ${symbol(unit)}`]);
     }
     for (const [name, value] of Object.entries(series[0]?.levels ?? {})) {
-      if (known("level", name)) rows.push([pair(both("evidence.limit", { name: named("level", name).vi })), number(value, state.unit(series[0]!.stream, series[0]!.field))]);
+      const [of, called] = [(name: string) => both("evidence.limit", { name }), named("level", name)];
+      if (known("level", name)) rows.push([pair({ vi: of(called.vi).vi, en: of(called.en).en }), number(value, state.unit(series[0]!.stream, series[0]!.field))]);
     }
     for (const { stream, key, at } of causes.slice(0, 8)) rows.push([pair(both("evidence.cause")), `${state.place(key)?.name ?? key} · ${nameOf(state.streams.get(stream) ?? { name: stream, name_en: stream })} · ${full(at)}`]);
     this.#why.replaceChildren(...rows.flatMap(([name, value]) => [make("dt", "", name), make("dd", "", value)]));

@@ -143,8 +143,7 @@ class Row {
     set(this.element, "aria-selected", String(selected));
     this.#sign.set(level(alert));
     this.#text.write(alert.text);
-    const place = state.place(alert.key);
-    write(this.#place, `${place ? nameOf(place) : alert.key} · ${moment(alert.raised)}`);
+    write(this.#place, `${state.about(alert)} · ${moment(alert.raised)}`);
     this.#who.write(holder(alert));
     const more: string[] = [];
     if (alert.exercise) more.push(pair(both("exercise")));

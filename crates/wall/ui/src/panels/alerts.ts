@@ -3,7 +3,7 @@ import { exercising, level, listed, order, taken } from "../shared/alerts";
 import { Label, Rows, Sign, Todo, byId, make, mark, show, write } from "../shared/dom";
 import { age, moment } from "../shared/format";
 import type { State } from "../shared/state";
-import { both, nameOf, pair } from "../shared/texts";
+import { both } from "../shared/texts";
 import type { Alert, SceneName, Text } from "../shared/types";
 
 const ROWS = 8;
@@ -28,12 +28,13 @@ export function holder(alert: Alert): Text {
 export class AlertList {
   readonly #rows: Rows<Alert>;
   readonly #none = byId("alerts-none");
-  readonly #more = byId("alerts-more");
+  readonly #more = new Label("span");
   #state!: State;
   /** The gravest, when it is known what to do about it. */
   #first: Alert | undefined;
 
   constructor() {
+    byId("alerts-more").append(this.#more.element);
     this.#rows = new Rows(byId("alert-rows"), ROWS, () => this.#row());
   }
 
@@ -47,10 +48,10 @@ export class AlertList {
     this.#rows.update(list.slice(0, rows));
     show(this.#none, list.length === 0 && connected);
     const told = all.filter((alert) => alert.about !== "exercise").length;
-    const rest: string[] = [];
-    if (list.length > rows) rest.push(pair(both("alerts.more", { count: list.length - rows })));
-    if (told > list.length) rest.push(pair(both("alerts.hidden", { count: told - list.length })));
-    write(this.#more, rest.join(" · "));
+    const rest: Text[] = [];
+    if (list.length > rows) rest.push(both("alerts.more", { count: list.length - rows }));
+    if (told > list.length) rest.push(both("alerts.hidden", { count: told - list.length }));
+    this.#more.write({ vi: rest.map(({ vi }) => vi).join(" · "), en: rest.map(({ en }) => en).join(" · ") });
   }
 
   #row(): { element: HTMLElement; update: (alert: Alert) => void } {
@@ -66,8 +67,7 @@ export class AlertList {
     const update = (alert: Alert) => {
       sign.set(level(alert));
       text.write(alert.text);
-      const at = this.#state.place(alert.key);
-      write(place, `${at ? nameOf(at) : alert.key === "*" ? "" : alert.key} · ${moment(alert.raised)}`);
+      write(place, `${this.#state.about(alert)} · ${moment(alert.raised)}`);
       who.write(holder(alert));
       show(stale.element, alert.stale_since !== null);
       const now = phase(alert);

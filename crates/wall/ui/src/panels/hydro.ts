@@ -1,10 +1,10 @@
 /** Hydrographs of the rivers that matter now: level with alarm levels, forecast where there is one, and the rain of the basin. */
-import { Label, Sign, make, mark, show, write } from "../shared/dom";
-import { Chart } from "../shared/chart";
-import { age, number, symbol } from "../shared/format";
+import { Label, Sign, make, mark, set, show, write } from "../shared/dom";
+import { Chart, type Lines } from "../shared/chart";
+import { age, date, minute, moment, number, symbol } from "../shared/format";
 import type { History, Ring } from "../shared/history";
 import type { State } from "../shared/state";
-import { both, known, named, nameOf } from "../shared/texts";
+import { both, known, named, nameOf, pair } from "../shared/texts";
 import type { Station } from "../shared/types";
 
 const HOUR = 3_600_000;
@@ -14,7 +14,9 @@ const TURN = 20_000;
 const REDRAW = 5000;
 /** Gauges whose mean is the rain of a basin. */
 const GAUGES = 5;
-const AHEAD = 3 * HOUR;
+/** How far a forecast, and our own outlook, are drawn. */
+const AHEAD = 24 * HOUR;
+const OUTLOOK = 3 * HOUR;
 const NAMES = ["bd1", "bd2", "bd3", "record"];
 
 /** Alarm levels of a station as lines of a chart; other names (plausible range, storage) are no limits. */
@@ -91,12 +93,14 @@ class Tile {
   readonly #value = make("span", "value");
   readonly #trend = make("span", "trend");
   readonly #age = make("span", "age");
+  readonly #foretold = new Label("p", "foretold");
   readonly #none = new Label("p", "none", both("unknown"));
   readonly #box = make("div", "curve");
   #chart: Chart | undefined;
 
   constructor(readonly history: History) {
-    const head = make("header", "", this.#sign.element, this.#name, this.#value, make("div", "line", this.#trend, this.#age));
+    set(this.#box, "role", "img");
+    const head = make("header", "", this.#sign.element, this.#name, this.#value, make("div", "line", this.#trend, this.#age), this.#foretold.element);
     this.element.append(head, make("div", "plot", this.#box, this.#none.element));
   }
 
@@ -121,15 +125,41 @@ class Tile {
     mark(this.element, "unknown", state.silent(station, "water_level"));
     mark(this.element, "doubtful", field?.flag === "suspect" || field?.flag === "bad");
     show(this.#none.element, curve.length === 0);
+    const foretold = state.foretold("water_level", station.id);
+    show(this.#foretold.element, foretold !== undefined);
+    if (foretold) {
+      const { forecast, stale } = foretold;
+      mark(this.#foretold.element, "stale", stale);
+      this.#foretold.write(both(stale ? "forecast.old" : "forecast", { by: forecast.by ?? "", at: (date(forecast.issued) === date(state.now()) ? minute : moment)(forecast.issued), age: age(state.now() - forecast.issued) }));
+    }
     if (performance.now() - this.drawn < REDRAW) return;
     this.drawn = performance.now();
     this.#chart ??= new Chart(this.#box);
     const now = state.now();
     const rain = gauges(state, station).map((gauge) => this.history.ring("rain", gauge.id, "value"));
-    const forecast = state.streams.has("water_level_forecast") ? this.history.ring("water_level_forecast", station.id, "value") : undefined;
     const levels = levelLines(Object.fromEntries(Object.entries(station.levels).filter(([name]) => NAMES.includes(name))));
-    this.#chart.draw({ curve, forecast, rain: rainOf(rain), levels, unit, now, from: now - 24 * HOUR, to: forecast?.length ? now + AHEAD : now });
+    const forecast = foretold?.forecast.points.filter(([at]) => at <= now + AHEAD);
+    const outlook = outlookOf(state, station, now);
+    const to = Math.max(now, forecast?.at(-1)?.[0] ?? now, outlook ? Math.min(outlook.high, now + OUTLOOK) : now);
+    this.#chart.draw({ curve, forecast, stale: foretold?.stale ?? false, outlook, rain: rainOf(rain), levels, unit, now, from: now - 24 * HOUR, to });
+    const { ahead } = this.#chart;
+    const level = (value: number) => `${number(value, unit)} ${symbol(unit)}`;
+    const said = ahead && { count: ahead.moments, from: moment(ahead.from), to: moment(ahead.to), least: level(ahead.least), most: level(ahead.most) };
+    const course = outlook && { level: level(outlook.to), low: minute(outlook.low), high: minute(outlook.high) };
+    const parts = [both("curve"), said && both("curve.forecast", said), course && both("curve.outlook", course)].filter((part) => part !== undefined);
+    set(this.#box, "aria-label", `${nameOf(station)}: ${parts.map(pair).join("; ")}`);
   }
+}
+
+/** Where our own rules see the level go: the line on to the next alarm level, within its times. */
+function outlookOf(state: State, station: Station, now: number): Lines["outlook"] {
+  for (const { key, stream, values, updated } of state.alerts.values()) {
+    const { level, rise, hours, low, high } = values;
+    if (key !== station.id || stream !== "water_level" || [level, rise, hours, low, high].some((value) => !Number.isFinite(value))) continue;
+    const outlook = { at: updated, value: level!, to: level! + rise! * hours!, low: updated + low! * HOUR, high: updated + high! * HOUR };
+    if (outlook.high > now) return outlook;
+  }
+  return undefined;
 }
 
 /** Change over the last hour, with its sign: `▲ 0,18 m/g`. */

@@ -5,10 +5,15 @@ import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { minute, number } from "./format";
 import type { Ring } from "./history";
+import type { Foretold } from "./types";
 
 export interface Lines {
   curve: Ring;
-  forecast?: Ring | undefined;
+  forecast?: readonly Foretold[] | undefined;
+  /** The forecast was issued too long ago. */
+  stale?: boolean;
+  /** Our own line on to the next level: from where, to which value, and within which times. */
+  outlook?: { at: number; value: number; to: number; low: number; high: number } | undefined;
   /** Millimetres in the hour that begins at each time. */
   rain?: readonly (readonly [at: number, mm: number])[];
   /** A second curve on a scale of its own: a release beside a level. */
@@ -24,9 +29,12 @@ export interface Lines {
 
 const INK = "#f2f4f5";
 const QUIET = "#aab2b9";
+const OLD = "#8b949b";
 const GRID = "#464d53";
 const HOUR = 3_600_000;
 const FEW = 12;
+/** Of the series. */
+const [CURVE, AHEAD, LOW, HIGH, BESIDE] = [1, 2, 3, 4, 5];
 
 const rem = () => parseFloat(getComputedStyle(document.documentElement).fontSize);
 
@@ -56,12 +64,15 @@ export class Chart {
           {},
           // A reading that stands alone has no line: few are drawn as dots.
           { stroke: INK, width: rem() / 8, points: { show: (_, __, first, last) => last - first < FEW, size: rem() / 3, fill: INK }, spanGaps: false },
-          { stroke: INK, width: rem() / 10, dash: [rem() / 2, rem() / 3], points: { show: false } },
+          { stroke: () => (this.#lines?.stale ? OLD : INK), width: rem() / 10, dash: [rem() / 2, rem() / 3], points: { show: false } },
+          { stroke: OLD, width: rem() / 20, points: { show: false } },
+          { stroke: OLD, width: rem() / 20, points: { show: false } },
           { scale: "q", stroke: QUIET, width: rem() / 12, points: { show: false }, spanGaps: true },
         ],
+        bands: [{ series: [HIGH, LOW], fill: "#aab2b926" }],
         hooks: { drawClear: [(u) => this.#under(u)], draw: [(u) => this.#over(u)] },
       },
-      [[], [], [], []],
+      [[], [], [], [], [], []],
       parent,
     );
     new ResizeObserver(() => {
@@ -88,26 +99,34 @@ export class Chart {
 
   draw(lines: Lines): void {
     this.#lines = lines;
-    const at: number[] = [];
-    const curve: (number | null)[] = [];
-    const ahead: (number | null)[] = [];
-    const beside: (number | null)[] = [];
-    const rows: [number, number, number][] = [];
-    for (const [time, value] of lines.curve) if (time >= lines.from && time <= lines.to) rows.push([time, value, 0]);
-    for (const [time, value] of lines.forecast ?? []) if (time >= lines.now && time <= lines.to) rows.push([time, value, 1]);
-    for (const [time, value] of lines.beside ?? []) if (time >= lines.from && time <= lines.to) rows.push([time, value, 2]);
-    rows.sort((a, b) => a[0] - b[0]);
-    for (const [time, value, which] of rows) {
+    const rows: [time: number, value: number, which: number][] = [];
+    for (const [time, value] of lines.curve) rows.push([time, value, CURVE]);
+    for (const [time, value] of lines.beside ?? []) rows.push([time, value, BESIDE]);
+    for (const [time, value, low, high] of lines.forecast ?? []) {
+      rows.push([time, value, AHEAD]);
+      if (low !== null) rows.push([time, low, LOW]);
+      if (high !== null) rows.push([time, high, HIGH]);
+    }
+    // Times first, then the series.
+    const data: number[][] = [[], [], [], [], [], []];
+    const [at] = data as [number[]];
+    for (const [time, value, which] of rows.filter(([time]) => time >= lines.from && time <= lines.to).sort((a, b) => a[0] - b[0])) {
       if (at.at(-1) !== time) {
         at.push(time);
         // `undefined` joins over other series' times; null is a gap.
-        curve.push(undefined as never);
-        ahead.push(undefined as never);
-        beside.push(undefined as never);
+        for (const series of data.slice(CURVE)) series.push(undefined as never);
       }
-      [curve, ahead, beside][which]![at.length - 1] = value;
+      data[which]![at.length - 1] = value;
     }
-    this.#plot.setData([at, curve, ahead, beside]);
+    this.#plot.setData(data as uPlot.AlignedData);
+  }
+
+  /** What is drawn of the forecast: how many moments, from when to when, between which values. */
+  get ahead(): { moments: number; from: number; to: number; least: number; most: number } | undefined {
+    const [times, , ahead] = this.#plot.data;
+    const drawn = Array.from(times, (time, i) => [time, ahead?.[i]] as const).filter((point): point is [number, number] => typeof point[1] === "number");
+    const [first, last, values] = [drawn[0], drawn.at(-1), drawn.map(([, value]) => value)];
+    return first && last && { moments: drawn.length, from: first[0], to: last[0], least: Math.min(...values), most: Math.max(...values) };
   }
 
   #under(u: uPlot): void {
@@ -155,6 +174,20 @@ export class Chart {
       ctx.fillText(text, bbox.left + 6, y - 2);
     }
     ctx.setLineDash([]);
+    if (lines.outlook) {
+      const { at, value, to, low: soonest, high: latest } = lines.outlook;
+      const [x, y] = [(time: number) => u.valToPos(time, "x", true), (level: number) => u.valToPos(level, "y", true)];
+      ctx.beginPath();
+      ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+      ctx.clip();
+      ctx.beginPath();
+      ctx.moveTo(x(at), y(value));
+      ctx.lineTo(x(soonest), y(to));
+      ctx.lineTo(x(latest), y(to));
+      ctx.closePath();
+      ctx.fillStyle = "#d9b98a4d";
+      ctx.fill();
+    }
     ctx.strokeStyle = QUIET;
     for (const time of [...(lines.to > lines.now ? [lines.now] : []), ...(lines.marks ?? [])]) {
       if (time < lines.from || time > lines.to) continue;

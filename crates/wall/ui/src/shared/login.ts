@@ -1,7 +1,10 @@
 /** The form of who is asked to sign in. */
 import { get, login, query } from "./api";
 import { label, make, set, show, write } from "./dom";
-import { both, pair } from "./texts";
+import { both, pair, type Key } from "./texts";
+
+/** What the server says by the address of who comes back without being signed in. */
+const WHY: Partial<Record<string, Key>> = { "#refused": "login.refused", "#away": "login.away" };
 
 export class LoginView {
   readonly element = make("form", "login");
@@ -28,11 +31,11 @@ export class LoginView {
       void this.#try();
     });
     show(this.element, false);
-    const refused = location.hash === "#refused";
-    show(this.#failed, refused);
-    if (refused) {
+    const why = WHY[location.hash];
+    show(this.#failed, why !== undefined);
+    if (why) {
       history.replaceState(null, "", location.pathname + location.search);
-      write(this.#failed, pair(both("login.refused")));
+      write(this.#failed, pair(both(why)));
     }
     show(this.#city, false);
   }

@@ -4,7 +4,8 @@
  * Invariant: applying the deltas after a snapshot gives what a later snapshot would say.
  */
 import { floodLevel, gravest } from "./alerts";
-import type { Alert, AlertStep, Camera, CameraState, Clock, Delta, Figures, Place, Scene, Snapshot, Station, Stream, Text, Value } from "./types";
+import { nameOf } from "./texts";
+import type { Alert, AlertStep, Camera, CameraState, Clock, Delta, Figures, Forecast, Place, Scene, Snapshot, Station, Stream, Text, Value } from "./types";
 
 /** Values of keys that no snapshot lists (calls, reports, articles) come and go: the oldest of so many are forgotten. */
 const MOST_VALUES = 4000;
@@ -16,6 +17,8 @@ export class State {
   readonly advice = new Map<string, Text>();
   /** The latest reading by `stream key`. */
   readonly values = new Map<string, Value>();
+  /** The latest issue by `stream key`, the stream being the one that is foretold. */
+  readonly forecasts = new Map<string, Forecast>();
   readonly cameraStates = new Map<string, CameraState>();
   readonly stations = new Map<string, Station>();
   readonly cameras = new Map<string, Camera>();
@@ -49,7 +52,7 @@ export class State {
 
   load(snapshot: Snapshot): void {
     this.snapshot = snapshot;
-    for (const map of [this.alerts, this.advice, this.values, this.cameraStates, this.stations, this.cameras, this.streams]) map.clear();
+    for (const map of [this.alerts, this.advice, this.values, this.forecasts, this.cameraStates, this.stations, this.cameras, this.streams]) map.clear();
     for (const station of snapshot.stations) this.stations.set(station.id, station);
     for (const camera of snapshot.cameras) this.cameras.set(camera.id, camera);
     for (const stream of snapshot.streams) this.streams.set(stream.id, stream);
@@ -57,10 +60,10 @@ export class State {
     this.setClock(snapshot.clock);
     this.apply({ ...snapshot, alerts: snapshot.alerts.map((alert) => ({ transition: 0, kind: "raised", alert })) });
     // The lists were copied: a snapshot is kept for its places only.
-    this.snapshot = { ...snapshot, alerts: [], values: [], camera_states: [], accounts: [] };
+    this.snapshot = { ...snapshot, alerts: [], values: [], forecasts: [], camera_states: [], accounts: [] };
   }
 
-  apply(delta: Pick<Delta, "advice" | "values" | "camera_states" | "figures" | "scene"> & { alerts?: AlertStep[] }): void {
+  apply(delta: Pick<Delta, "advice" | "values" | "forecasts" | "camera_states" | "figures" | "scene"> & { alerts?: AlertStep[] }): void {
     for (const { alert } of delta.alerts ?? []) {
       if (alert.state === "cleared" || alert.state === "pending") this.alerts.delete(alert.id);
       else this.alerts.set(alert.id, alert);
@@ -79,6 +82,7 @@ export class State {
       if (value.orphan) this.values.delete(key);
       this.values.set(key, value);
     }
+    for (const forecast of delta.forecasts ?? []) this.forecasts.set(`${this.streams.get(forecast.stream)?.forecast?.of} ${forecast.key}`, forecast);
     if (this.values.size > MOST_VALUES) this.#forget();
     for (const state of delta.camera_states ?? []) this.cameraStates.set(state.id, state);
     this.figures = delta.figures ?? this.figures;
@@ -100,8 +104,23 @@ export class State {
     return this.value(stream, key)?.fields.find((f) => f.name === field)?.number;
   }
 
+  /** What is foretold of a stream's value at a station, and whether it was issued too long ago to be relied on. */
+  foretold(stream: string, key: string): { forecast: Forecast; stale: boolean } | undefined {
+    const forecast = this.forecasts.get(`${stream} ${key}`);
+    const after = forecast && this.streams.get(forecast.stream)?.forecast?.stale_after;
+    return forecast && { forecast, stale: after !== undefined && this.now() - forecast.issued > after };
+  }
+
   unit(stream: string, field: string): string {
     return this.streams.get(stream)?.units[field] ?? "";
+  }
+
+  /** What an alert is about, in words: its place; else its stream, with a key that people know, which has a number in it (a boat, a call). */
+  about(alert: Alert): string {
+    const place = this.place(alert.key);
+    const stream = this.streams.get(alert.stream);
+    if (place || !stream) return place ? nameOf(place) : alert.key;
+    return /\d/.test(alert.key) ? `${nameOf(stream)} ${alert.key}` : nameOf(stream);
   }
 
   place(key: string): Place | undefined {

@@ -74,6 +74,20 @@ export interface Stream {
   name: string;
   name_en: string;
   units: Record<string, string>;
+  /** Of a stream of forecasts: what it foretells, and how long an issue holds, in ms. */
+  forecast?: { of: string; stale_after: number };
+}
+
+/** When, the value, and where it lies between. */
+export type Foretold = [at: number, value: number, low: number | null, high: number | null];
+
+/** The latest issue for one station, in order of time. */
+export interface Forecast {
+  stream: string;
+  key: string;
+  issued: number;
+  by?: string;
+  points: Foretold[];
 }
 
 export interface Field {
@@ -155,6 +169,7 @@ export interface Snapshot {
   /** What is to be done, by rule. */
   advice?: Record<string, Text>;
   values: Value[];
+  forecasts?: Forecast[];
   camera_states: CameraState[];
   figures: Figures;
   accounts: Account[];
@@ -173,6 +188,7 @@ export interface Delta {
   alerts?: AlertStep[];
   advice?: Record<string, Text>;
   values?: Value[];
+  forecasts?: Forecast[];
   camera_states?: CameraState[];
   figures?: Figures;
   scene?: Scene;
@@ -250,5 +266,5 @@ export interface Handover {
 
 export interface Past {
   snapshot: Snapshot;
-  deltas: { at: number; alerts?: AlertStep[]; values?: Value[] }[];
+  deltas: { at: number; alerts?: AlertStep[]; values?: Value[]; forecasts?: Forecast[] }[];
 }
