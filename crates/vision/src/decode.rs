@@ -5,7 +5,6 @@
 
 use turbojpeg::{Decompressor, Image, PixelFormat, ScalingFactor};
 
-use crate::dc::Scanner;
 use crate::jpeg::FrameLimits;
 use crate::pipeline::FrameError;
 use crate::validate_jpeg;
@@ -35,16 +34,8 @@ impl<'a> Picture<'a> {
         self.size
     }
 
-    /// The brightness of each 8x8 block into `luma`, row by row; returns columns and rows.
-    pub(crate) fn luma_eighth(&mut self, scanner: &mut Scanner, luma: &mut Vec<u8>) -> Result<(u32, u32), FrameError> {
-        match scanner.luma(self.jpeg, luma) {
-            Some(size) => Ok(size),
-            None => self.scaled_to_eighth(luma),
-        }
-    }
-
-    /// The same by libjpeg, which reads every kind of picture. The colour planes are not transformed.
-    pub(crate) fn scaled_to_eighth(&mut self, luma: &mut Vec<u8>) -> Result<(u32, u32), FrameError> {
+    /// The brightness of each 8x8 block into `luma`, row by row; returns columns and rows. The colour planes are not transformed.
+    pub(crate) fn luma_eighth(&mut self, luma: &mut Vec<u8>) -> Result<(u32, u32), FrameError> {
         self.decode(PixelFormat::GRAY, ScalingFactor::ONE_EIGHTH, luma)
     }
 
@@ -73,7 +64,7 @@ impl<'a> Picture<'a> {
 /// # Errors
 /// When the picture is refused or does not decode.
 pub fn luma_eighth(jpeg: &[u8], limits: &FrameLimits, luma: &mut Vec<u8>) -> Result<(u32, u32), FrameError> {
-    Picture::open(jpeg, limits)?.luma_eighth(&mut Scanner::default(), luma)
+    Picture::open(jpeg, limits)?.luma_eighth(luma)
 }
 
 fn scaled(scale: ScalingFactor, length: u32) -> u32 {
@@ -110,7 +101,7 @@ mod tests {
             assert_eq!(picture.at_least(wanted, &mut pixels).expect("decodes"), expected, "{size:?}");
             assert_eq!(pixels.len(), (expected.0 * expected.1 * 3) as usize);
             let mut luma = Vec::new();
-            let cells = picture.luma_eighth(&mut Scanner::default(), &mut luma).expect("decodes");
+            let cells = picture.luma_eighth(&mut luma).expect("decodes");
             assert_eq!(luma.len(), (cells.0 * cells.1) as usize, "the same picture decodes at two scales");
         }
     }
@@ -121,7 +112,7 @@ mod tests {
         let mut cut = whole[..whole.len() / 2].to_vec();
         cut.extend([0xFF, 0xD9]);
         let mut picture = Picture::open(&cut, &FrameLimits::default()).expect("header and end are there");
-        let error = picture.luma_eighth(&mut Scanner::default(), &mut Vec::new()).expect_err("half the data is missing");
+        let error = picture.luma_eighth(&mut Vec::new()).expect_err("half the data is missing");
         assert!(matches!(error, FrameError::Decode(_)), "{error}");
     }
 }

@@ -91,7 +91,7 @@ pub fn validate_jpeg(bytes: &[u8], limits: &FrameLimits) -> Result<(u32, u32), R
 }
 
 /// The code of the marker at `at` and where its segment begins; any number of fill bytes may come first.
-pub(crate) fn marker(bytes: &[u8], at: usize) -> Result<(u8, usize), Reject> {
+fn marker(bytes: &[u8], at: usize) -> Result<(u8, usize), Reject> {
     let rest = bytes.get(at..).unwrap_or_default();
     match rest.iter().position(|&byte| byte != 0xFF) {
         Some(0) => Err(bad(format!("found byte {:02x} at {at}, expected a marker (ff)", rest[0]))),
@@ -101,7 +101,7 @@ pub(crate) fn marker(bytes: &[u8], at: usize) -> Result<(u8, usize), Reject> {
 }
 
 /// The segment at `at` without its two length bytes.
-pub(crate) fn segment(bytes: &[u8], at: usize) -> Result<&[u8], Reject> {
+fn segment(bytes: &[u8], at: usize) -> Result<&[u8], Reject> {
     let Some(&[high, low]) = bytes.get(at..at + 2) else {
         return Err(cut_short(bytes));
     };

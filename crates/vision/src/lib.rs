@@ -10,7 +10,6 @@ mod assign;
 mod blobs;
 mod check;
 mod counts;
-mod dc;
 mod decode;
 mod events;
 mod gate;

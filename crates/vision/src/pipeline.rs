@@ -9,7 +9,6 @@ use huong_types::{Camera, Candidate, Detection, Frame, ModelId, Name, Problems, 
 use serde::Deserialize;
 
 use crate::check::in_range;
-use crate::dc::Scanner;
 use crate::decode::Picture;
 use crate::judge::JudgeConfig;
 use crate::lens::{Gains, Lens};
@@ -115,7 +114,6 @@ pub struct Pipeline {
     registry: Arc<Registry>,
     views: Views,
     lenses: Vec<Lens>,
-    scanner: Scanner,
     luma: Vec<u8>,
     canvas: Canvas,
     kit: Kit,
@@ -141,8 +139,7 @@ impl Pipeline {
     pub fn new(config: VisionConfig, registry: Arc<Registry>, detector: Box<dyn Detector>) -> Self {
         let kit = Kit { eye: Eye::new(detector), plates: None, helmets: None, waste: None };
         let canvas = Canvas::default();
-        Self { config, registry, views: Views::default(), lenses: Vec::new(), scanner: Scanner::default(), luma: Vec::new(), canvas, kit }
-            .begun()
+        Self { config, registry, views: Views::default(), lenses: Vec::new(), luma: Vec::new(), canvas, kit }.begun()
     }
 
     /// What is where in each camera's picture.
@@ -187,7 +184,7 @@ impl Pipeline {
         let lens = self.lenses.get_mut(camera_index).ok_or(FrameError::NoCamera { index: camera_index, cameras })?;
         let (config, kit) = (&self.config, &mut self.kit);
         let mut picture = Picture::open(&frame.jpeg, &config.limits)?;
-        let blocks = picture.luma_eighth(&mut self.scanner, &mut self.luma)?;
+        let blocks = picture.luma_eighth(&mut self.luma)?;
         let when = lens.time_of(frame);
         let glance = lens.glance(&config.gate, &self.luma, blocks, when);
         if !glance.passes {
