@@ -319,19 +319,20 @@ def cameras(port, busy, figures):
 
 def city(args):
     """Everything at once: five thousand readings a second and two hundred cameras, some of them busy."""
-    out = ["| cameras busy | alarms p50 ms | p99 ms | worst ms | frames received | looked at | by the detector | age p50 s ≤ | p99 s ≤ | RSS MB |",
+    out = ["| vision threads, cameras busy | alarms p50 ms | p99 ms | worst ms | frames received | looked at | by the detector | age p50 s ≤ | p99 s ≤ | RSS MB |",
            "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"]
-    for busy in (5, 20, 100):
+    for workers, busy in ((1, 5), (1, 100), (2, 5)):
         figures = []
         flags = ("--rate", "5000", "--warmup-s", "10", "--duration-s", "20")
         together = lambda turn: run("huong", "latency", *flags, beside=lambda port: cameras(port, busy, figures), PIPELINES="each",
-                                    VISION="true", REGISTRY=ROOT / "config/registry.toml")
-        row = rounds(args.rounds, {f"{busy} %": together})[f"{busy} %"]
+                                    VISION="true", WORKERS=workers, REGISTRY=ROOT / "config/registry.toml")
+        name = f"{workers}, {busy} %"
+        row = rounds(args.rounds, {name: together})[name]
         median = lambda field: statistics.median(figure[field] for figure in figures)
         looked = statistics.median((figure["inferred"] + figure["gated"]) / figure["received"] for figure in figures)
         alarms = " | ".join(number(row.median(field), digits) for field, digits in [("p50_ms", 2), ("p99_ms", 2), ("max_ms", 1)])
         wrong = "" if row.right else " **(alerts wrong)**"
-        out.append(f"| {busy} %{wrong} | {alarms} | {number(median('received'))} | {100 * looked:.0f} % | {number(median('inferred'))} | {median('p50')} | {median('p99')} | {number(row.median('rss_peak_mb'))} |")
+        out.append(f"| {name}{wrong} | {alarms} | {number(median('received'))} | {100 * looked:.0f} % | {number(median('inferred'))} | {median('p50')} | {median('p99')} | {number(row.median('rss_peak_mb'))} |")
     return out
 
 
