@@ -6,12 +6,13 @@ their names. Three parts: `train`; `tune`, on which thresholds are chosen; `test
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from scenes import Scene, area, covered
+from scenes import Scene, covered, iou
 from tasks import HELMET, VEHICLES, Task
 
 FOLDERS = {"vehicles": "scenes/traffic", "waste": "scenes/waste", "helmet": "scenes/helmet"}
@@ -21,6 +22,10 @@ TEST, TUNE = 25, 10  # of 100 groups of photos, so many are for the test, and so
 LONG = 15  # a segment of as many frames without one label of a class that other segments have: nobody labelled that class there
 LARGE = 10  # a group of more photos is trained on: it would make a part of its own, of one place
 ALIKE_BITS, ALIKE_SHADES, ALIKE_COLOURS = 14, 0.9, 0.93  # from where two photos are of one group; see `groups`
+
+HEADS = Path(__file__).with_name("helmet_heads.txt")  # photo, left, top, right, bottom, label: heads without a label, or with a wrong one
+UNCLEAR = "unclear"  # in place of a label there: a head, or none, that cannot be told
+SAME = 0.5  # IoU from which a box there is that of a label
 
 
 def load(task: Task, data: Path) -> dict[str, list[Scene]]:
@@ -54,7 +59,55 @@ def load(task: Task, data: Path) -> dict[str, list[Scene]]:
     for scene, group in zip(scenes, grouped, strict=True):
         draw = int(hashlib.sha256(group.encode()).hexdigest(), 16) % 100 if grouped.count(group) <= LARGE else 100
         parts["test" if draw < TEST else "tune" if draw < TEST + TUNE else "train"].append(scene)
+    if task is HELMET:
+        heads = seen_by_eye()
+        for part in ("train", "tune"):
+            parts[part] = [completed(scene, heads.get(scene.name, [])) for scene in parts[part]]
     return parts
+
+
+def seen_by_eye() -> dict[str, list[tuple[np.ndarray, int | None]]]:
+    """By photo: the boxes of `HEADS`, and what is there; none where it cannot be told."""
+    heads: dict[str, list[tuple[np.ndarray, int | None]]] = {}
+    for row in HEADS.read_text().splitlines():
+        name, *corners, label = row.split()
+        kind = None if label == UNCLEAR else HELMET.labels.index(label)
+        heads.setdefault(name, []).append((np.array(corners, np.float32), kind))
+    return heads
+
+
+def corrected(scene: Scene, heads: list[tuple[np.ndarray, int | None]]) -> tuple[Scene, list[tuple[np.ndarray, int | None]]]:
+    """The scene with its wrong labels put right, and those of `heads` that have none."""
+    classes, new = scene.classes.copy(), []
+    for box, kind in heads:
+        overlaps = iou(box[None], scene.boxes)[0]
+        if kind is not None and overlaps.max(initial=0) >= SAME:
+            classes[overlaps.argmax()] = kind
+        else:
+            new.append((box, kind))
+    return replace(scene, classes=classes), new
+
+
+def completed(scene: Scene, heads: list[tuple[np.ndarray, int | None]]) -> Scene:
+    """To train on: the heads seen by eye are labels, unclear ones ignored."""
+    scene, new = corrected(scene, heads)
+    boxes, kinds = np.array([box for box, _ in new], np.float32).reshape(-1, 4), [kind for _, kind in new]
+    known = np.array([kind is not None for kind in kinds], bool)
+    return replace(
+        scene,
+        boxes=np.concatenate((scene.boxes, boxes[known])),
+        classes=np.concatenate((scene.classes, np.array([kind for kind in kinds if kind is not None], np.int64))),
+        ignored=np.concatenate((scene.ignored, boxes[~known])),
+    )
+
+
+def spared(scene: Scene, heads: list[tuple[np.ndarray, int | None]]) -> Scene:
+    """To measure: finding a head that was seen by eye, as what it is, is neither right nor false; unclear ones count for nothing at all."""
+    scene, new = corrected(scene, heads)
+    boxes = np.array([box for box, _ in new], np.float32).reshape(-1, 4)
+    known = np.array([kind is not None for _, kind in new], bool)
+    classes = np.array([kind for _, kind in new if kind is not None], np.int64)
+    return replace(scene, spare=boxes[known], spare_classes=classes, ignored=np.concatenate((scene.ignored, boxes[~known])))
 
 
 def mark_unlabelled(scenes: list[Scene], segments: list[str]) -> None:
@@ -123,7 +176,11 @@ def add_unlabelled(model, scenes: list[Scene], sure: float, ignore: float, taugh
         scene.classes = np.concatenate((scene.classes, classes[clear]))
 
 
+def without_labels(scene: Scene) -> Scene:
+    """The picture alone, for a task of which it shows nothing."""
+    return Scene(scene.image, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), name=scene.name)
+
+
 def street_photos(data: Path) -> list[Scene]:
     """The helmets' training photos without their labels: riders, and streets of other places."""
-    photos = load(HELMET, data)["train"]
-    return [Scene(scene.image, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), name=scene.name) for scene in photos]
+    return [without_labels(photo) for photo in load(HELMET, data)["train"]]

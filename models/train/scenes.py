@@ -2,7 +2,8 @@
 
 A `Scene` holds RGB pixels, boxes `[n, 4]` as x0, y0, x1, y1 in pixels with their classes `[n]`, and `ignored` boxes `[m, 4]`:
 places that hold something nobody labelled, where the detector is hardly taught "nothing here". `unlabelled` are the classes that nobody
-labelled in the whole segment that it is from.
+labelled in the whole segment that it is from. `spare` boxes, with their classes, are of things that were seen by eye and have no label: when
+measuring, finding one of its class is neither right nor false.
 """
 
 import io
@@ -17,6 +18,7 @@ from tasks import Task
 PAD = 114  # the grey of the letterbox border, as in the start model
 SMALLEST = 5.0  # px: the geometric mean of a box's sides below which it is ignored rather than taught
 NIGHTS = 0.25  # share of the views that are darkened
+NIGHT_LIGHT = 0.2, 0.7  # what is left of the day's
 NIGHT_TINT = (0.9, 0.75, 0.5), (1.4, 1.1, 1.1)  # least and greatest gain of red, green, and blue: street lamps are yellow for the most part
 VISIBLE = 0.4  # share of a box that must stay inside the crop for it to count as a label
 View = tuple[Image.Image, np.ndarray, np.ndarray, np.ndarray]  # a canvas, its boxes, their classes, ignored boxes
@@ -30,6 +32,8 @@ class Scene:
     ignored: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
     name: str = ""
     unlabelled: frozenset[int] = frozenset()
+    spare: np.ndarray = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    spare_classes: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 def letterbox(image: Image.Image, width: int, height: int, step: int | None = None) -> tuple[np.ndarray, float]:
@@ -129,10 +133,18 @@ def covered(boxes: np.ndarray, by: np.ndarray) -> np.ndarray:
     return (high - low).clip(0).prod(2) / np.maximum(area(boxes), 1e-6)[:, None]
 
 
+def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Intersection over union of every box of `a` with every box of `b`."""
+    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
+    shared = (high - low).clip(0).prod(2)
+    size_a, size_b = ((box[:, 2:] - box[:, :2]).prod(1) for box in (a, b))
+    return shared / np.maximum(size_a[:, None] + size_b[None] - shared, 1e-9)
+
+
 def recolour(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Other light, other camera: brightness, contrast, colour, a tint, sometimes blur, noise, and JPEG artefacts; night with its lamps."""
     night = rng.random() < NIGHTS
-    image = ImageEnhance.Brightness(image).enhance(rng.uniform(0.3, 0.7) if night else rng.uniform(0.6, 1.4))
+    image = ImageEnhance.Brightness(image).enhance(rng.uniform(*NIGHT_LIGHT) if night else rng.uniform(0.6, 1.4))
     image = ImageEnhance.Contrast(image).enhance(rng.uniform(0.5, 1.3))
     image = ImageEnhance.Color(image).enhance(rng.uniform(0.2, 1.6))
     if rng.random() < 0.2:

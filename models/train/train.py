@@ -1,7 +1,7 @@
 """Fine-tunes YOLOX-nano for one of the detectors of `tasks.py`, and exports it to ONNX.
 
 What the network sees is made by `data.py` (pictures and their parts), `scenes.py` (random views), `drawn.py` (drawn streets), `pasted.py`
-(vehicles put elsewhere), and `swapped.py` (heads of riders put in one another's place). Only the part `train` is trained on, with
+(vehicles put elsewhere), `littered.py` (heaps and bins put into streets), and `swapped.py` (heads of riders put in one another's place). Only the part `train` is trained on, with
 `--tune-too` also `tune`; never `test`.
 """
 
@@ -16,15 +16,16 @@ import numpy as np
 import onnx
 import torch
 
-from data import add_unlabelled, load, street_photos
+from data import add_unlabelled, load, street_photos, without_labels
 from drawn import draw_scene
 from evaluate import OVERLAP, Model, average_precision, line
+from littered import HeapPaster
 from loss import Target, loss_of
 from pasted import Paster
 from relu import with_relu
 from scenes import Scene, look, to_input
 from swapped import HeadSwapper
-from tasks import HELMET, TASKS, VEHICLES, Size, Task
+from tasks import HELMET, TASKS, VEHICLES, WASTE, Size, Task
 from yolox import Detector, Export, load_start, uses_relu
 
 PIXELS = 416 * 256  # of one of a batch's pictures; of larger ones there are fewer, of smaller ones more
@@ -65,7 +66,7 @@ def start_model(start: Path, size: Size) -> Model:
 class Source:
     """Pictures to draw from; a scene's weight is that of the rarest label it shows, by the root of its frequency."""
 
-    def __init__(self, scenes: list[Scene], task: Task, share: float, paster: Paster | HeadSwapper | None = None):
+    def __init__(self, scenes: list[Scene], task: Task, share: float, paster: Paster | HeadSwapper | HeapPaster | None = None):
         totals = sum((np.bincount(scene.classes, minlength=len(task.labels)) for scene in scenes), np.zeros(len(task.labels)))
         weights = np.array([max((totals[label] ** -0.5 for label in scene.classes), default=0.05) for scene in scenes])
         self.scenes, self.chance, self.share, self.paster = scenes, weights / weights.sum(), share, paster
@@ -75,13 +76,16 @@ def sources(task: Task, options: argparse.Namespace) -> list[Source]:
     """What is trained on, each with its share of the pictures."""
     parts = load(task, options.data)
     scenes = parts["train"] + (parts["tune"] if options.tune_too else [])
-    if task is not VEHICLES:
-        return [Source(scenes, task, 1.0, HeadSwapper(scenes) if task is HELMET else None)]
+    if task is HELMET:
+        return [Source(scenes, task, 1.0, HeadSwapper(scenes))]
+    drawings = [draw_scene(np.random.default_rng(options.seed + index)) for index in range(options.drawings)]
+    if task is WASTE:
+        streets = [without_labels(street) for street in load(VEHICLES, options.data)["train"] + drawings] + street_photos(options.data)
+        return [Source(scenes, task, 0.6), Source(streets, task, 0.4, HeapPaster(scenes, streets))]
     start = options.data / "models/yolox_nano.onnx"
     add_unlabelled(start_model(start, (960, 960)), scenes, sure=0.5, ignore=0.25, taught=("person",))
     photos = street_photos(options.data)
     add_unlabelled(start_model(start, (640, 640)), photos, sure=0.5, ignore=0.15, taught=task.labels)
-    drawings = [draw_scene(np.random.default_rng(options.seed + index)) for index in range(options.drawings)]
     return [
         Source(scenes, task, 0.65, Paster(scenes)),
         Source([photo for photo in photos if len(photo.boxes)], task, 0.2),
@@ -153,7 +157,7 @@ def main() -> None:
     arguments.add_argument("--minutes", type=float, default=math.inf, help="of CPU time: end after so long, if the steps take longer")
     arguments.add_argument("--batch", type=int, default=16, help="pictures of 416x256 in a step; of others as many as have the same pixels")
     arguments.add_argument("--rate", type=float, default=1e-3, help="peak learning rate")
-    arguments.add_argument("--drawings", type=int, default=300, help="drawn scenes to train on (vehicles)")
+    arguments.add_argument("--drawings", type=int, default=300, help="drawn scenes to train on (vehicles, waste)")
     arguments.add_argument("--tune-too", action="store_true", help="train on the part on which thresholds were chosen before")
     arguments.add_argument("--frozen", action="store_true", help="leave the first stages as they are: a step costs less than half")
     arguments.add_argument("--relu", action="store_true", help="train with ReLU in place of SiLU: cheaper to run, must be trained longer")

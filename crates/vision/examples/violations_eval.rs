@@ -5,7 +5,7 @@
 //! became a record is false. Run at the root of the repository.
 //!
 //! `SHOW=1` tells what came of each scene, `TRACE=1` also what was seen in each picture, `DUMP=FOLDER` writes the pictures, `SEED=N` draws other
-//! scenes.
+//! scenes, `SETTINGS='{"light": {"mean": 0.0}}'` takes other settings of `[vision]` than the defaults, as JSON.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -97,6 +97,7 @@ fn main() -> anyhow::Result<()> {
     let camera = camera.ok_or_else(|| anyhow::anyhow!("config/registry.toml: no camera `{}`", staged::CAMERA))?;
     let mut out = std::io::stdout();
     let show = std::env::var_os("SHOW").is_some();
+    let settings: VisionConfig = serde_json::from_str(&std::env::var("SETTINGS").unwrap_or_else(|_| "{}".into()))?;
     let seed = std::env::var("SEED").map_or(Ok(SEED), |seed| seed.parse())?;
     let photos = |folder: &str, which: &[(&str, [usize; 4])]| -> anyhow::Result<Vec<Photo>> {
         let images = Path::new(&data).join("scenes").join(folder).join("images");
@@ -113,7 +114,7 @@ fn main() -> anyhow::Result<()> {
             let scene = if photographed { scene.with_photos(&heaps, &bare, &covered) } else { scene };
             let views = Views::parse("scene", &scene.views(), &registry, &mut problems);
             anyhow::ensure!(problems.is_empty(), "{problems}");
-            let mut pipeline = Pipeline::new(VisionConfig::default(), Arc::clone(&registry), model("vehicles")?).with_views(views);
+            let mut pipeline = Pipeline::new(settings.clone(), Arc::clone(&registry), model("vehicles")?).with_views(views);
             if act == Act::NoHelmet {
                 pipeline = pipeline.with_helmets(model("helmet")?);
             }

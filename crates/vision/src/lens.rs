@@ -9,7 +9,7 @@ use huong_types::{BoundingBox, Camera, Candidate, Detection, Frame, Name, Readin
 
 use crate::counts::Counter;
 use crate::gate::{Attention, Gate, GateConfig, Glance};
-use crate::judge::{HeadSight, Judge, Shot, WasteWatch};
+use crate::judge::{HeadSight, Judge, Shot, WasteWatch, is_rider_of};
 use crate::observe::{self, Moment};
 use crate::pipeline::{Kit, VisionConfig};
 use crate::plate::{Kinds, Votes};
@@ -40,8 +40,6 @@ pub(crate) struct Lens {
     votes: HashMap<u64, Votes>,
     /// Tracks whose plate was told.
     told: Vec<u64>,
-    /// Tracks that ended since the judge last looked.
-    ended: Vec<u64>,
     /// Candidates that wait for their plate, and until when.
     waiting: Vec<(Candidate, Timestamp)>,
     /// Of the latest frame: this lens's time, the frame's own, its arrival.
@@ -74,7 +72,6 @@ impl Lens {
             waste_looked: None,
             votes: HashMap::new(),
             told: Vec::new(),
-            ended: Vec::new(),
             waiting: Vec::new(),
             clock: None,
             view,
@@ -132,7 +129,9 @@ impl Lens {
     pub(crate) fn rest(&mut self, config: &VisionConfig, kit: &Kit, when: Moment) -> Gains {
         let mut gains = Gains::default();
         let ended = self.tracker.rest(&config.tracker, when.at);
-        self.ended.extend(ended.iter().map(|track| track.id));
+        let gone: Vec<u64> = ended.iter().map(|track| track.id).collect();
+        let candidates = self.judge.end(when.at, &gone);
+        self.await_plates(config, kit, candidates, when.at);
         self.end(config, kit, &ended, when, &mut gains);
         self.flush(config, when, &mut gains);
         gains
@@ -170,7 +169,7 @@ impl Lens {
             gains.faults.push(fault);
             Vec::new()
         });
-        let heads = self.look_at_heads(config, kit, pixels, size).unwrap_or_else(|fault| {
+        let heads = self.look_at_heads(config, kit, pixels, size, now).unwrap_or_else(|fault| {
             gains.faults.push(fault);
             Vec::new()
         });
@@ -182,8 +181,7 @@ impl Lens {
         let unseen = unseen.map(|track| Detection { label: track.label().clone(), score: track.sight().score, bbox: track.sight().bbox });
         let found = found.chain(unseen).collect();
         let shot = Shot { at: now, received: when.received, jpeg: frame.jpeg.clone(), size, signals, found, plates };
-        self.ended.extend(ended.iter().map(|track| track.id));
-        let gone = std::mem::take(&mut self.ended);
+        let gone: Vec<u64> = ended.iter().map(|track| track.id).collect();
         let mut candidates = self.judge.look(shot.clone(), &tracks, &events, &self.watch, &heads, &gone);
         let due = self.waste.is_due(&tracks, size, self.waste_looked, config.waste_every, now);
         if let Some(eye) = kit.waste.as_mut().filter(|_| due) {
@@ -200,10 +198,7 @@ impl Lens {
                 }
             }
         }
-        for candidate in candidates {
-            let until = if kit.plates.is_some() && candidate.track.is_some() { now + config.plate_wait } else { now };
-            self.waiting.push((candidate, until));
-        }
+        self.await_plates(config, kit, candidates, now);
         self.end(config, kit, &ended, when, &mut gains);
         self.flush(config, when, &mut gains);
         gains
@@ -250,18 +245,26 @@ impl Lens {
         Ok(plates)
     }
 
-    /// The heads of riders: the upper part of a motorbike's box, and what is above it.
+    /// The heads of riders, the nearest first: the upper part of a motorbike's box, and what is above it.
     fn look_at_heads(
         &mut self,
         config: &VisionConfig,
         kit: &mut Kit,
         pixels: &Pixels<'_>,
         size: (u32, u32),
+        now: Timestamp,
     ) -> Result<Vec<HeadSight>, FrameError> {
         let Some(eye) = kit.helmets.as_mut().filter(|_| self.view.judges()) else { return Ok(Vec::new()) };
         let mut heads = Vec::new();
-        let riders = self.tracker.tracks().filter(|track| track.is_here() && track.label().as_str() == "motorbike");
-        for track in riders.filter(|track| track.sight().bbox.width >= config.rider_width).take(config.riders) {
+        let motorbikes = self.tracker.tracks().filter(|track| track.sight().at == now && track.label().as_str() == "motorbike");
+        let motorbikes: Vec<&Track> = motorbikes.filter(|track| track.sight().bbox.width >= config.rider_width).collect();
+        let of_another = |track: &&Track| {
+            let within = |other: &&Track| is_rider_of(&track.sight().bbox, &other.sight().bbox, config.judge.rider_part);
+            motorbikes.iter().any(within)
+        };
+        let mut riders: Vec<&Track> = motorbikes.iter().filter(|track| !of_another(track)).copied().collect();
+        riders.sort_by(|a, b| b.sight().bbox.area().total_cmp(&a.sight().bbox.area()));
+        for track in riders.into_iter().take(config.riders) {
             let b = track.sight().bbox;
             let (top, bottom) = ((b.y - 0.35 * b.height).max(0.0).floor(), (b.y + 0.5 * b.height).min(size.1 as f32).ceil());
             let (left, right) = ((b.x - 0.1 * b.width).max(0.0).floor(), (b.x + 1.1 * b.width).min(size.0 as f32).ceil());
@@ -276,6 +279,14 @@ impl Lens {
             heads.push(HeadSight { track: track.id, with_helmet: best("with_helmet"), without_helmet: best("without_helmet") });
         }
         Ok(heads)
+    }
+
+    /// Candidates wait for the plates of their vehicles.
+    fn await_plates(&mut self, config: &VisionConfig, kit: &Kit, candidates: Vec<Candidate>, now: Timestamp) {
+        for candidate in candidates {
+            let until = if kit.plates.is_some() && candidate.track.is_some() { now + config.plate_wait } else { now };
+            self.waiting.push((candidate, until));
+        }
     }
 
     fn end(&mut self, config: &VisionConfig, kit: &Kit, ended: &[Track], when: Moment, gains: &mut Gains) {

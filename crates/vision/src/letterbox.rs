@@ -8,7 +8,7 @@ use fast_image_resize::{FilterType, ResizeAlg, ResizeError, ResizeOptions, Resiz
 use huong_types::BoundingBox;
 use serde::Deserialize;
 
-use crate::Pixels;
+use crate::{LightConfig, Pixels};
 
 /// The picture a model wants.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -99,6 +99,8 @@ impl Letterbox {
 /// Makes [`Letterboxed`] frames in buffers that it keeps.
 pub(crate) struct Letterboxer {
     spec: InputSpec,
+    /// Dark pictures are brightened.
+    pub(crate) light: Option<LightConfig>,
     resizer: Resizer,
     options: ResizeOptions,
     resized: Vec<u8>,
@@ -109,6 +111,7 @@ impl Letterboxer {
     pub(crate) fn new(spec: InputSpec) -> Self {
         Self {
             spec,
+            light: None,
             resizer: Resizer::new(),
             // The scaled decode leaves a factor below two: averaging over the pixels covered keeps small vehicles whole.
             options: ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false),
@@ -132,6 +135,9 @@ impl Letterboxer {
         let options = self.options.crop(left, top, right - left, bottom - top);
         // Typed, because the other way compiles every kind of pixel that there is: minutes.
         self.resizer.resize_typed(&source, &mut target, &options)?;
+        if let Some(light) = &self.light {
+            light.brighten(&mut self.resized);
+        }
         self.write_planes(geometry);
         Ok(&self.out)
     }

@@ -12,7 +12,7 @@ use crate::gate::Glance;
 use crate::letterbox::Letterboxer;
 use crate::nms::{Candidate, suppress};
 use crate::windows::Lattice;
-use crate::{Detector, FrameError, Letterbox, Pixels};
+use crate::{Detector, FrameError, Letterbox, LightConfig, Pixels};
 
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -31,7 +31,7 @@ pub struct LookConfig {
 }
 
 impl Default for LookConfig {
-    /// Half: what a window's edge cuts may make the whole look necessary after all. 64 pixels: a detector tells a thing by what is around it;
+    /// Half: what a window's edge cuts may make the whole look necessary after all. 48 pixels: a detector tells a thing by what is around it;
     /// with 32 some of the drawn scenes of docs/accuracy.md were lost. 24 pixels: below, the recall of detectors of this size falls off.
     /// One crop: twice the whole look at most. Choices of this project.
     fn default() -> Self {
@@ -113,6 +113,12 @@ impl Plan {
 impl Eye {
     pub(crate) fn new(detector: Box<dyn Detector>) -> Self {
         Self { letterboxer: Letterboxer::new(detector.input()), detector }
+    }
+
+    /// Dark pictures are brightened before the detector sees them.
+    pub(crate) fn lit(mut self, light: LightConfig) -> Self {
+        self.letterboxer.light = Some(light);
+        self
     }
 
     /// What to look at in a frame of `frame` pixels, of which `known` is known since the look before.

@@ -16,7 +16,7 @@ use crate::look::{Canvas, Eye, Plan};
 use crate::observe;
 use crate::plate::{PlateConfig, PlateEye};
 use crate::view::Views;
-use crate::{DetectError, Detector, FrameLimits, Gate, GateConfig, LookConfig, SignalConfig, TrackerConfig, ZoneConfig};
+use crate::{DetectError, Detector, FrameLimits, Gate, GateConfig, LightConfig, LookConfig, SignalConfig, TrackerConfig, ZoneConfig};
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -24,6 +24,8 @@ pub struct VisionConfig {
     pub limits: FrameLimits,
     pub gate: GateConfig,
     pub look: LookConfig,
+    /// Before heads and waste are looked for.
+    pub light: LightConfig,
     pub tracker: TrackerConfig,
     pub zones: ZoneConfig,
     pub signals: SignalConfig,
@@ -46,6 +48,7 @@ impl Default for VisionConfig {
             limits: FrameLimits::default(),
             gate: GateConfig::default(),
             look: LookConfig::default(),
+            light: LightConfig::default(),
             tracker: TrackerConfig::default(),
             zones: ZoneConfig::default(),
             signals: SignalConfig::default(),
@@ -124,6 +127,7 @@ impl VisionConfig {
         self.limits.check(file, &format!("{path}.limits"), problems);
         self.gate.check(file, &format!("{path}.gate"), problems);
         self.look.check(file, &format!("{path}.look"), problems);
+        self.light.check(file, &format!("{path}.light"), problems);
         self.tracker.check(file, &format!("{path}.tracker"), problems);
         self.zones.check(file, &format!("{path}.zones"), problems);
         self.signals.check(file, &format!("{path}.signals"), problems);
@@ -155,13 +159,13 @@ impl Pipeline {
 
     /// Also looks at riders' heads; labels `with_helmet` and `without_helmet`.
     pub fn with_helmets(mut self, detector: Box<dyn Detector>) -> Self {
-        self.kit.helmets = Some(Eye::new(detector));
+        self.kit.helmets = Some(Eye::new(detector).lit(self.config.light));
         self.begun()
     }
 
     /// Also looks for waste; labels `garbage_bin`, `overflow`, and any others for waste itself.
     pub fn with_waste(mut self, detector: Box<dyn Detector>) -> Self {
-        self.kit.waste = Some(Eye::new(detector));
+        self.kit.waste = Some(Eye::new(detector).lit(self.config.light));
         self.begun()
     }
 

@@ -19,6 +19,8 @@ pub(crate) fn seen(objects: &[(&str, f32, (f32, f32), u8)]) -> Vec<(Detection, A
 #[derive(Default)]
 pub(crate) struct Street {
     pub(crate) tracker: Tracker,
+    /// How many times as large each object is; 1 where nothing is said.
+    pub(crate) sizes: Vec<f32>,
     second: i64,
 }
 
@@ -29,6 +31,11 @@ impl Street {
         let now = Timestamp::from_millis(self.second * 1000);
         let shade = |i: usize| (i * 80) as u8;
         let objects: Vec<_> = objects.iter().enumerate().map(|(i, (label, (x, y)))| (*label, 0.9, (*x, y - 15.0), shade(i))).collect();
-        (self.tracker.look(&TrackerConfig::default(), &seen(&objects), |_| false, now), now)
+        let mut seen = seen(&objects);
+        for ((detection, _), size) in seen.iter_mut().zip(&self.sizes) {
+            let ((x, y), b) = (detection.bbox.foot(), &mut detection.bbox);
+            *b = BoundingBox { x: x - size * b.width / 2.0, y: y - size * b.height, width: size * b.width, height: size * b.height };
+        }
+        (self.tracker.look(&TrackerConfig::default(), &seen, |_| false, now), now)
     }
 }

@@ -321,11 +321,12 @@ fn orange(label: &str) -> Box<Orange> {
 fn a_bare_head_is_looked_for_above_the_motorbike() {
     let ride = |label: &str, head: bool| -> Vec<Act> {
         let mut pipeline = pipeline(false).with_helmets(orange(label));
-        let outcomes = (0..12).map(|second| {
+        let outcomes = (0..20).map(|second| {
             let at = Timestamp::from_millis(second * 1000);
-            let y = 60 + 12 * second as usize;
+            // Gone in the end, when it is decided.
+            let y = (second < 12).then_some(60 + 12 * second as usize);
             // Over the shoulders of the black motorbike, which begins at `y`.
-            let jpeg = picture_with(Some(y), false, head.then_some((320, y - 20)));
+            let jpeg = picture_with(y, false, y.filter(|_| head).map(|y| (320, y - 20)));
             pipeline.process(0, &Frame { camera: "cam-1".into(), at, received: at, jpeg }).expect("a good frame")
         });
         outcomes.flat_map(|outcome| outcome.candidates).map(|candidate| candidate.act).collect()

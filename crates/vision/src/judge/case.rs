@@ -2,9 +2,9 @@
 //!
 //! Invariant: frames are in the order of time, each at most once; of a long stay the first, the middle and the last are given.
 
-use huong_types::{Act, EvidenceFrame, Name, Span, Timestamp, VoidReason};
+use huong_types::{Act, BoundingBox, EvidenceFrame, Name, Span, Timestamp, VoidReason};
 
-use super::{Reasons, Seen, covered, evidence};
+use super::{JudgeConfig, Reasons, Seen, covered, evidence, is_rider_of};
 use crate::Track;
 
 /// How somebody stays in a zone.
@@ -28,7 +28,7 @@ pub(super) enum Stage {
         manner: Manner,
         least: Span,
     },
-    /// More than two looks in three that say so.
+    /// The looks at a rider's head decide, once he comes no nearer.
     Votes,
     Complete,
     Dropped,
@@ -111,30 +111,41 @@ impl Case {
         self.overlapped = 0;
     }
 
-    /// Whether another vehicle overlaps this one there by more than `overlap`, or may be in its box with it. `None` when it is not there itself.
-    pub(super) fn is_overlapped(&self, seen: &Seen, overlap: f32) -> Option<bool> {
+    /// Whether another vehicle overlaps this one there, or may be in its box with it. `None` when it is not there itself.
+    pub(super) fn is_overlapped(&self, seen: &Seen, config: &JudgeConfig) -> Option<bool> {
         let (_, bbox) = seen.boxes.iter().find(|(id, _)| *id == self.track)?;
-        let overlaps = seen.boxes.iter().any(|(id, other)| *id != self.track && covered(bbox, other) > overlap);
+        let rider = |other: &BoundingBox| self.act == Act::NoHelmet && is_rider_of(other, bbox, config.rider_part);
+        let overlaps = seen.boxes.iter().any(|(id, other)| *id != self.track && covered(bbox, other) > config.overlap && !rider(other));
         Some(overlaps || seen.doubled.contains(&self.track))
     }
 
     /// As [`Case::add`], but passes over a shot in which another vehicle overlaps it: another one will show it alone. Whether it was taken.
-    pub(super) fn add_alone(&mut self, moment: &str, seen: &Seen, overlap: f32) -> bool {
-        match self.is_overlapped(seen, overlap) {
-            Some(false) => self.add(moment, seen, overlap),
+    pub(super) fn add_alone(&mut self, moment: &str, seen: &Seen, config: &JudgeConfig) -> bool {
+        match self.is_overlapped(seen, config) {
+            Some(false) => self.add(moment, seen, config),
             Some(true) => self.overlapped += 1,
             None => return false,
         }
-        self.is_overlapped(seen, overlap) == Some(false)
+        self.is_overlapped(seen, config) == Some(false)
     }
 
-    /// Takes a shot in which the vehicle is as evidence; `overlap` is the covered part from which another vehicle makes it doubtful.
-    pub(super) fn add(&mut self, moment: &str, seen: &Seen, overlap: f32) {
+    /// Leaves the `most` frames that show it from nearest.
+    pub(super) fn keep_nearest(&mut self, most: usize) {
+        if self.frames.len() > most
+            && let Some(farthest) =
+                (0..self.frames.len()).min_by(|a, b| self.frames[*a].bbox.area().total_cmp(&self.frames[*b].bbox.area()))
+        {
+            self.frames.remove(farthest);
+        }
+    }
+
+    /// Takes a shot in which the vehicle is as evidence; another one that overlaps it makes it doubtful.
+    pub(super) fn add(&mut self, moment: &str, seen: &Seen, config: &JudgeConfig) {
         let Some((_, bbox)) = seen.boxes.iter().find(|(id, _)| *id == self.track) else { return };
         if self.frames.last().is_some_and(|frame| frame.at >= seen.shot.at) {
             return;
         }
-        if self.is_overlapped(seen, overlap) == Some(true) {
+        if self.is_overlapped(seen, config) == Some(true) {
             self.void.insert(VoidReason::TwoVehicles);
         }
         keep(&mut self.frames, evidence(moment, &seen.shot, (Some(self.track), *bbox), self.signal.as_ref()));

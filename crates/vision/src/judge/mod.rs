@@ -7,6 +7,7 @@
 
 mod case;
 mod config;
+mod heads;
 mod waste;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
@@ -18,6 +19,9 @@ use huong_types::{
 
 use case::{Case, Manner, Stage, first_middle_last};
 pub use config::JudgeConfig;
+pub use heads::HeadSight;
+use heads::Votes;
+pub(crate) use heads::is_rider_of;
 pub use waste::{WasteConfig, WasteWatch};
 
 use crate::events::side;
@@ -53,14 +57,6 @@ impl Shot {
     }
 }
 
-/// What a look at a rider's head said: the best scores of both labels.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct HeadSight {
-    pub track: u64,
-    pub with_helmet: f32,
-    pub without_helmet: f32,
-}
-
 /// A shot with the vehicles that were in it.
 #[derive(Clone, Debug)]
 struct Seen {
@@ -83,13 +79,6 @@ pub struct Judge {
     told: HashSet<(Act, u64, Name)>,
     /// By rider.
     votes: HashMap<u64, Votes>,
-}
-
-/// How many looks at a rider's head said what, since he came.
-#[derive(Clone, Copy, Debug, Default)]
-struct Votes {
-    bare: usize,
-    covered: usize,
 }
 
 impl Judge {
@@ -145,6 +134,11 @@ impl Judge {
                 self.head(track, head, now);
             }
         }
+        self.end(now, ended)
+    }
+
+    /// The tracks `ended` are gone, without a look.
+    pub fn end(&mut self, now: Timestamp, ended: &[u64]) -> Vec<Candidate> {
         let given = self.close(now, |case| ended.contains(&case.track));
         self.told.retain(|(_, told, _)| !ended.contains(told));
         self.votes.retain(|track, _| !ended.contains(track));
@@ -185,15 +179,15 @@ impl Judge {
         let mut case = Case::new(act, track, event.place.clone(), event.at, signal);
         // The latest frame before that shows it alone; without one, the latest.
         let earlier: Vec<&Seen> = seen.filter(|seen| seen.boxes.iter().any(|(id, _)| *id == track.id)).collect();
-        let alone = earlier.iter().find(|seen| case.is_overlapped(seen, self.config.overlap) == Some(false));
+        let alone = earlier.iter().find(|seen| case.is_overlapped(seen, &self.config) == Some(false));
         let before = alone.or(earlier.first()).copied();
         case.began = before.map_or(event.at, |seen| seen.shot.at);
         case.stage = Stage::AwaitsAfter { until: event.at + self.config.after };
         match before {
-            Some(before) => case.add("before", before, self.config.overlap),
+            Some(before) => case.add("before", before, &self.config),
             None => _ = case.void.insert(VoidReason::TooFewFrames),
         }
-        case.add("on", on, self.config.overlap);
+        case.add("on", on, &self.config);
         if act == Act::RedLight {
             let states: Vec<Option<&SignalSight>> = case.frames.iter().map(|frame| frame.signal.as_ref()).collect();
             let is = |sight: &Option<&SignalSight>, state| sight.is_some_and(|sight| sight.state == state);
@@ -245,7 +239,7 @@ impl Judge {
             let stood = track.still_for(now).as_millis() * 2 > now.since(case.began).as_millis();
             case.idle = manner == Manner::Driving && (!far || stood);
             case.label = track.label().clone();
-            case.add_alone("stay", seen, self.config.overlap);
+            case.add_alone("stay", seen, &self.config);
         }
     }
 
@@ -264,25 +258,6 @@ impl Judge {
                 (welcome <= self.config.welcome).then_some((Act::WrongLane, Manner::Either, passing))
             }
             ZoneKind::Waste | ZoneKind::Mask | ZoneKind::Plate => None,
-        }
-    }
-
-    /// A rider's head was looked at.
-    fn head(&mut self, track: &Track, head: &HeadSight, now: Timestamp) {
-        let place = Name::new("rider");
-        let bare = head.without_helmet >= self.config.helmet_score && head.without_helmet > head.with_helmet;
-        let covered = head.with_helmet >= self.config.helmet_score && !bare;
-        if bare && !self.open.iter().any(|case| case.is(Act::NoHelmet, track.id, &place)) {
-            let mut case = Case::new(Act::NoHelmet, track, place.clone(), now, None);
-            case.stage = Stage::Votes;
-            self.begin(case);
-        }
-        let votes = self.votes.entry(track.id).or_default();
-        votes.bare += usize::from(bare);
-        votes.covered += usize::from(covered);
-        let Some(seen) = self.recent.back() else { return };
-        if let Some(case) = self.open.iter_mut().find(|case| bare && case.is(Act::NoHelmet, track.id, &place)) {
-            case.add_alone("bare", seen, self.config.overlap);
         }
     }
 
@@ -316,7 +291,7 @@ impl Judge {
             if (foot.0 - from.0).hypot(foot.1 - from.1) <= self.config.crosses * track.sight().bbox.area().sqrt() {
                 continue;
             }
-            if !case.add_alone("after", seen, self.config.overlap) {
+            if !case.add_alone("after", seen, &self.config) {
                 continue;
             }
             if case.act == Act::RedLight {
@@ -346,7 +321,7 @@ impl Judge {
                     true
                 }
                 Stage::Stays { .. } => full,
-                Stage::Votes => full && self.votes.get(&case.track).is_some_and(|votes| votes.covered * 2 < votes.bare),
+                Stage::Votes => full && self.votes.get(&case.track).is_some_and(|votes| votes.say_bare(gone)),
                 Stage::AwaitsAfter { until } if gone || now > until => {
                     case.void.insert(VoidReason::TooFewFrames);
                     if case.overlapped > 0 {

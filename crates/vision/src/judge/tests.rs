@@ -47,15 +47,15 @@ fn view() -> View {
     view
 }
 
-struct Scene {
-    street: Street,
+pub(super) struct Scene {
+    pub(super) street: Street,
     watch: ZoneWatch,
     judge: Judge,
     doubt: bool,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let codes = [(Act::RedLight, [("motorbike".into(), "168/2024:7.7.c".into())].into())].into();
         let config = JudgeConfig { codes, ..JudgeConfig::default() };
         let judge = Judge::new(config, "cam-1".into(), view(), vec![ModelId { name: "m".into(), sha256: "00".into() }]);
@@ -63,7 +63,7 @@ impl Scene {
     }
 
     /// A second later: objects by label and foot; the light with the second since when it is so; heads of the first track.
-    fn look(&mut self, objects: &[(&str, (f32, f32))], light: (SignalState, i64), head: Option<(f32, f32)>) -> Vec<Candidate> {
+    pub(super) fn look(&mut self, objects: &[(&str, (f32, f32))], light: (SignalState, i64), head: Option<(f32, f32)>) -> Vec<Candidate> {
         let (ended, now) = self.street.look(objects);
         let mut tracks: Vec<Track> = self.street.tracker.tracks().cloned().collect();
         if self.doubt {
@@ -101,7 +101,7 @@ use SignalState::{Green, Red, Unknown};
 /// Down the picture over the line at 300, between the fourth second and the fifth.
 const DOWN: [f32; 7] = [150.0, 200.0, 250.0, 280.0, 330.0, 380.0, 430.0];
 
-fn lines(candidates: &[Candidate]) -> Vec<String> {
+pub(super) fn lines(candidates: &[Candidate]) -> Vec<String> {
     let line = |c: &Candidate| {
         let frames: Vec<String> = c.frames.iter().map(|f| format!("{}@{}", f.moment, f.at.as_millis() / 1000)).collect();
         let void: Vec<&str> = c.void.iter().map(|reason| reason.as_str()).collect();
@@ -244,25 +244,6 @@ fn a_bus_lane_is_for_buses() {
         let given: Vec<Candidate> = DOWN.iter().flat_map(|y| scene.look(&[(label, (250.0, *y))], (Green, 0), None)).collect();
         assert_eq!(given.iter().filter(|c| c.act == Act::WrongLane && c.void.is_empty()).count(), expected, "{label}");
     }
-}
-
-#[test]
-fn bare_heads_are_voted_on() {
-    let ride = |heads: &[(f32, f32)]| {
-        let mut scene = Scene::new();
-        let mut given = Vec::new();
-        for (second, head) in heads.iter().enumerate() {
-            given.extend(scene.look(&[("motorbike", (500.0, 100.0 + 10.0 * second as f32))], (Green, 0), Some(*head)));
-        }
-        lines(&given)
-    };
-    let (bare, covered, unclear) = ((0.1, 0.9), (0.9, 0.1), (0.1, 0.2));
-    // The first look belongs to a track that is not confirmed yet.
-    assert_eq!(ride(&[bare, bare, unclear, bare, bare, bare]), ["no_helmet rider bare@2 bare@4 bare@5 []"]);
-    assert!(ride(&[bare, bare, covered, bare, covered, covered, bare]).is_empty());
-    assert!(ride(&[covered, covered, covered, covered, bare, bare, bare, bare]).is_empty(), "what was seen before counts as well");
-    assert_eq!(ride(&[covered, covered, covered, bare, bare, bare, bare, bare]), ["no_helmet rider bare@4 bare@5 bare@6 bare@7 bare@8 []"]);
-    assert!(ride(&[covered; 8]).is_empty() && ride(&[bare, bare, bare]).is_empty());
 }
 
 fn waste(label: &str, x: f32, side: f32) -> Detection {

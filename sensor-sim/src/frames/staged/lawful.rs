@@ -343,5 +343,6 @@ fn helmets(i: usize, seed: u64) -> Staged {
         }
         _ => s.others(12, 8.0),
     }
+    s.goes_on();
     s
 }

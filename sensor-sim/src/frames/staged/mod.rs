@@ -151,6 +151,11 @@ impl Staged {
         self.put(What::Vehicle(vehicle), path)
     }
 
+    /// The street is watched for a while after all are gone: some things are decided then.
+    fn goes_on(&mut self) {
+        self.seconds += 6.0;
+    }
+
     /// Takes the rider's helmet away.
     fn bare(&mut self, who: usize) {
         if let What::Vehicle(vehicle) = &mut self.bodies[who].what {

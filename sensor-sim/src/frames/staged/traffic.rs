@@ -308,5 +308,6 @@ fn no_helmet(mut s: Staged, i: usize) -> Staged {
             rides(&mut s, 1.0, 0.7, false);
         }
     }
+    s.goes_on();
     s
 }
