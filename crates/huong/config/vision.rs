@@ -6,7 +6,7 @@ use huong_infer::Provider;
 use huong_types::{Name, Problems, Span};
 use huong_vision::plate::PlateConfig;
 use huong_vision::{
-    FrameLimits, GateConfig, JudgeConfig, LookConfig, ScheduleConfig, SignalConfig, TrackerConfig, VisionConfig, ZoneConfig,
+    FrameLimits, GateConfig, JudgeConfig, LightConfig, LookConfig, ScheduleConfig, SignalConfig, TrackerConfig, VisionConfig, ZoneConfig,
 };
 use serde::Deserialize;
 
@@ -38,6 +38,7 @@ pub(crate) struct VisionSection {
     pub(super) views: Option<PathBuf>,
     limits: FrameLimits,
     gate: GateConfig,
+    light: LightConfig,
     look: LookConfig,
     tracker: TrackerConfig,
     zones: ZoneConfig,
@@ -52,8 +53,21 @@ pub(crate) struct VisionSection {
 
 impl Default for VisionSection {
     fn default() -> Self {
-        let VisionConfig { limits, gate, look, tracker, zones, signals, plates, judge, plate_wait, riders, rider_width, waste_every } =
-            VisionConfig::default();
+        let VisionConfig {
+            limits,
+            gate,
+            light,
+            look,
+            tracker,
+            zones,
+            signals,
+            plates,
+            judge,
+            plate_wait,
+            riders,
+            rider_width,
+            waste_every,
+        } = VisionConfig::default();
         Self {
             enabled: true,
             model: "models/vehicles.toml".into(),
@@ -70,6 +84,7 @@ impl Default for VisionSection {
             views: None,
             limits,
             gate,
+            light,
             look,
             tracker,
             zones,
@@ -120,6 +135,7 @@ impl VisionSection {
         VisionConfig {
             limits: self.limits,
             gate: self.gate,
+            light: self.light,
             look: self.look,
             tracker: self.tracker.clone(),
             zones: self.zones,
