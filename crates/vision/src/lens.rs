@@ -28,6 +28,8 @@ pub(crate) struct Lens {
     pub(crate) gate: Gate,
     /// What was seen in the last frame that was looked at, and what stood still since.
     pub(crate) known: Vec<Detection>,
+    /// Where it changed in that frame: what was seen there, in motion or half hidden by it, is looked at once more when it rests.
+    pub(crate) stirred: Vec<BoundingBox>,
     pub(crate) counter: Counter,
     pub(crate) waste_counter: Counter,
     view: View,
@@ -62,6 +64,7 @@ impl Lens {
             camera: camera.id.clone(),
             gate,
             known: Vec::new(),
+            stirred: Vec::new(),
             counter: Counter::of_vehicles(camera, labels),
             waste_counter: Counter::of_all(camera, waste_labels),
             tracker: Tracker::default(),
@@ -85,7 +88,8 @@ impl Lens {
         let watched: Vec<Area> = self.signals.areas().collect();
         let glance = self.gate.glance(config, luma, blocks, Attention { masks: &masks, watched: &watched }, when.received);
         let wanted = self.judge.wants_look(when.at);
-        Glance { passes: glance.passes || self.signals.is_unsettled() || wanted, whole: glance.whole || wanted, ..glance }
+        let rests = !self.stirred.is_empty();
+        Glance { passes: glance.passes || rests || self.signals.is_unsettled() || wanted, whole: glance.whole || wanted, ..glance }
     }
 
     /// A signal controller reports.

@@ -121,8 +121,15 @@ impl Eye {
         self
     }
 
-    /// What to look at in a frame of `frame` pixels, of which `known` is known since the look before.
-    pub(crate) fn plan(&self, config: &LookConfig, frame: (u32, u32), glance: &Glance, known: &[Detection]) -> Plan {
+    /// What to look at in a frame of `frame` pixels: what moved now, or in the look before (`stirred`), of which `known` is known.
+    pub(crate) fn plan(
+        &self,
+        config: &LookConfig,
+        frame: (u32, u32),
+        glance: &Glance,
+        stirred: &[BoundingBox],
+        known: &[Detection],
+    ) -> Plan {
         let input = self.detector.input();
         let geometry = Letterbox::fit(frame, &input);
         let shrunk = geometry.content.0 as f32 / frame.0 as f32;
@@ -133,7 +140,7 @@ impl Eye {
             known.iter().filter(|known| known.bbox.shared(region) > 0.0).fold(*region, |thing, known| thing.union(&known.bbox))
         };
         let small = |thing: &BoundingBox| shrunk <= WORTH && thing.width.max(thing.height) * shrunk < config.small;
-        let (fine, mut coarse): (Vec<_>, Vec<_>) = glance.moved.iter().take(MANY).map(thing).partition(small);
+        let (fine, mut coarse): (Vec<_>, Vec<_>) = glance.moved.iter().chain(stirred).take(MANY).map(thing).partition(small);
         let mut left = config.crops as f32 * input.width as f32 * input.height as f32;
         let (fine, over): (Vec<_>, Vec<_>) = fine_grid.windows(fine).into_iter().partition(|window| {
             left -= window.area();
@@ -143,7 +150,7 @@ impl Eye {
         let coarse = coarse_grid.windows(coarse);
         let share =
             coarse.iter().map(|window| window.area() * shrunk * shrunk).sum::<f32>() / (geometry.input.0 as f32 * geometry.input.1 as f32);
-        let whole = glance.whole || input.step.is_none() || glance.moved.len() > MANY || share > config.part;
+        let whole = glance.whole || input.step.is_none() || glance.moved.len() + stirred.len() > MANY || share > config.part;
         Plan { whole, coarse: if whole { Vec::new() } else { coarse }, fine }
     }
 
@@ -307,7 +314,7 @@ mod tests {
         let pixels = Pixels { samples: &samples, size: (800, 480), scale: (1.0, 1.0) };
         let mut eye = eye(None);
         let glance = Glance { passes: true, whole: false, moved: moved.to_vec() };
-        let plan = eye.plan(config, (800, 480), &glance, &[]);
+        let plan = eye.plan(config, (800, 480), &glance, &[], &[]);
         assert!(plan.whole, "the model takes nothing smaller");
         assert_eq!(eye.wanted((800, 480), &plan) == (800, 480), !plan.fine.is_empty());
         eye.look(config, &pixels, (800, 480), &plan, &[]).expect("it sees").objects.into_iter().map(|d| d.bbox).collect()
@@ -341,12 +348,22 @@ mod tests {
 
     /// What a model of pictures of any size sees in a frame of these squares, where those at `known` were seen before.
     fn partly(squares: &[(u32, u32, u32)], known: &[BoundingBox], moved: &[BoundingBox]) -> (Vec<(f32, f32)>, bool) {
+        partly_again(squares, known, moved, &[])
+    }
+
+    /// The same where it was moving at `stirred` in the look before.
+    fn partly_again(
+        squares: &[(u32, u32, u32)],
+        known: &[BoundingBox],
+        moved: &[BoundingBox],
+        stirred: &[BoundingBox],
+    ) -> (Vec<(f32, f32)>, bool) {
         let samples = frame(squares);
         let pixels = Pixels { samples: &samples, size: (800, 480), scale: (1.0, 1.0) };
         let config = LookConfig { margin: 8.0, ..LookConfig::default() };
         let known: Vec<Detection> = known.iter().map(|bbox| Detection { label: "car".into(), score: 0.5, bbox: *bbox }).collect();
         let mut eye = eye(Some(32));
-        let plan = eye.plan(&config, (800, 480), &Glance { passes: true, whole: false, moved: moved.to_vec() }, &known);
+        let plan = eye.plan(&config, (800, 480), &Glance { passes: true, whole: false, moved: moved.to_vec() }, stirred, &known);
         let sights = eye.look(&config, &pixels, (800, 480), &plan, &known).expect("it sees");
         let mut places: Vec<(f32, f32)> = sights.objects.iter().map(|d| ((d.bbox.x / 10.0).round(), (d.bbox.y / 10.0).round())).collect();
         places.sort_by(|a, b| a.partial_cmp(b).expect("numbers"));
@@ -369,7 +386,11 @@ mod tests {
         let beside = region(150.0, 160.0, 16.0);
         assert_eq!(partly(&squares, &[first, second], &[beside]), (vec![(10.0, 10.0), (60.0, 30.0)], false));
         assert_eq!(partly(&squares, &[second], &[beside]), (vec![(10.0, 10.0), (60.0, 30.0)], true));
-        // So does motion nearly everywhere.
+        // What was seen half hidden by what drove past is seen whole when that is gone.
+        let half = BoundingBox { height: 30.0, ..second };
+        let again = |stirred: &[BoundingBox]| partly_again(&squares, &[first, BoundingBox { y: 330.0, ..half }], &[], stirred);
+        assert_eq!((again(&[]).0, again(&[second]).0), (vec![(10.0, 10.0), (60.0, 33.0)], vec![(10.0, 10.0), (60.0, 30.0)]));
+        // Motion nearly everywhere makes the whole necessary too.
         assert_eq!(partly(&squares, &[], &[region(50.0, 50.0, 700.0)]), (vec![(10.0, 10.0), (60.0, 30.0)], true));
     }
 }

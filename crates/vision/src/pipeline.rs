@@ -198,7 +198,7 @@ impl Pipeline {
             return Ok(Outcome { gated: true, readings, candidates, ..Outcome::default() });
         }
         let size = picture.size();
-        let plan = kit.eye.plan(&config.look, size, &glance, &lens.known);
+        let plan = kit.eye.plan(&config.look, size, &glance, &lens.stirred, &lens.known);
         let wanted = if lens.needs_all_pixels(config, kit) { size } else { kit.eye.wanted(size, &plan) };
         self.canvas.paint(&mut picture, wanted)?;
         let pixels = self.canvas.pixels();
@@ -207,6 +207,7 @@ impl Pipeline {
         let Gains { readings, candidates, faults } = lens.look(config, kit, (frame, when, size), &pixels, &detections, &glance.moved);
         lens.gate.serve(sights.whole, frame.received);
         lens.known.clone_from(&detections);
+        lens.stirred = glance.moved;
         let count = lens.counter.counts_anything().then(|| {
             let own = observe::Moment { at: frame.at, received: frame.received };
             observe::reading(observe::VEHICLES, lens.camera.clone(), own, &kit.source(), lens.counter.fields(&detections, size))
