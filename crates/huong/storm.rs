@@ -168,6 +168,10 @@ fn crossings(args: &StormArgs, config: &Config) -> Result<Vec<Crossing>> {
             continue;
         }
         for reading in decoder.decode(&message.topic, &message.payload, message.send).readings {
+            // What came, not what was foretold.
+            if reading.stream != *"water_level" {
+                continue;
+            }
             let (Some(value), Some(row)) = (reading.number("value"), config.registry.row(&reading.key)) else { continue };
             for (level, limit) in row.levels.iter().filter(|(name, _)| name.starts_with("bd")) {
                 let above = above.entry((reading.key.clone(), level.clone())).or_default();
