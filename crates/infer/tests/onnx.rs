@@ -209,9 +209,12 @@ fn the_shipped_model_opens_and_sees_vehicles_only() {
     for label in ["car", "bus", "truck", "motorbike"] {
         assert!(detector.labels().iter().any(|known| known.as_str() == label), "{label}");
     }
-    let grey = vec![f32::from(spec.pad) * spec.scale; 3 * (spec.width * spec.height) as usize];
-    let image = Letterboxed { pixels: grey, geometry: Letterbox::fit((1280, 720), &spec) };
-    assert_eq!(detector.detect(&image).expect("it runs"), Vec::new(), "an even grey picture holds nothing");
-    let short = Letterboxed { pixels: vec![0.0; 3], geometry: image.geometry };
-    assert!(detector.detect(&short).is_err(), "a picture of another size is an error, not a crash");
+    for frame in [(1280, 720), (576, 448), (448, 576), (1280, 100)] {
+        let geometry = Letterbox::fit(frame, &spec);
+        let grey = vec![f32::from(spec.pad) * spec.scale; 3 * (geometry.input.0 * geometry.input.1) as usize];
+        let image = Letterboxed { pixels: grey, geometry };
+        assert_eq!(detector.detect(&image).expect("it runs"), Vec::new(), "an even grey picture holds nothing");
+        let short = Letterboxed { pixels: vec![0.0; 3], geometry };
+        assert!(detector.detect(&short).is_err(), "fewer pixels than told are an error, not a crash");
+    }
 }
