@@ -42,7 +42,7 @@ fn each_mistake_is_named_with_its_path() {
         ("max(value)", "mode(value)", &["rule `good`.select.level", "mode", "max, min, avg, sum, count, first, last"]),
         ("max(value)", "value", &["rule `good`.select.level", "outside of an aggregate"]),
         ("max(value)", "max(value - 1)", &["rule `good`.select.level", "other than one field"]),
-        ("\"water_level\"", "\"waterlevel\"", &["rule `good`.from", "waterlevel", "water_level, river_flow"]),
+        ("\"water_level\"", "\"waterlevel\"", &["rule `good`.from", "waterlevel", "water_level, water_level_forecast, river_flow"]),
         ("{ tumbling = \"10m\" }", "{ sliding = \"1h\", every = \"7m\" }", &["rule `good`.window", "1h every 7m", "whole number"]),
         ("{ tumbling = \"10m\" }", "{ session = \"10m\" }", &["rule[0].window", "tumbling", "sliding"]),
         ("{ tumbling = \"10m\" }", "\"none\"", &["rule `good`.select", "the fields of the reading are the columns"]),
