@@ -13,7 +13,8 @@ fn a_backup_of_a_running_store_comes_back_and_starts() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is after 1970").as_millis() as i64;
     let publisher = Publisher::connect(broker.port);
     let send = |n: i64| {
-        let (at, value) = (now - 20_000_000 + n * 1000, 0.5 + n as f64 / 1000.0);
+        // So close together that none is of the future, however long a backup takes.
+        let (at, value) = (now - 20_000_000 + n * 10, 0.5 + (n % 1000) as f64 / 1000.0);
         let payload = format!("{{\"sensor\":\"phuoc\",\"kind\":\"water_level\",\"ts\":{at},\"value\":{value},\"unit\":\"m\"}}");
         publisher.publish("hue/sensors/water_level/phuoc", payload);
     };
