@@ -45,7 +45,7 @@ fn main() {
         && command == "feed"
     {
         let (port, busy) = (port.parse().expect("a port"), busy.parse().expect("a number"));
-        return fleet::feed(port, &all_cameras(root), seen_by_a_city(&registry(root), busy));
+        return fleet::feed(port, &shipped(root), seen_by_a_city(&registry(root), busy));
     }
     let manifest = std::env::var_os("HUONG_BENCH_MODEL").map_or_else(|| root.join("models/vehicles.toml"), Into::into);
     load_runtime(&root.join("vendor/ort")).expect("`make bench` puts ONNX Runtime into vendor/ort");
@@ -160,7 +160,7 @@ fn look(pipeline: &mut Pipeline, registry: &Registry, pictures: &[Bytes], cost: 
     }
 }
 
-fn all_cameras(root: &Path) -> Registry {
+fn shipped(root: &Path) -> Registry {
     let text = std::fs::read_to_string(root.join("config/registry.toml")).expect("the shipped registry");
     let mut problems = Problems::default();
     let registry = Registry::parse("registry", &text, &mut problems);
@@ -170,7 +170,7 @@ fn all_cameras(root: &Path) -> Registry {
 
 /// Cameras that see streets.
 fn registry(root: &Path) -> Arc<Registry> {
-    let mut registry = all_cameras(root);
+    let mut registry = shipped(root);
     registry.cameras.retain(|camera| camera.levels.contains_key("congested"));
     assert!(registry.cameras.len() >= CAMERAS, "too few cameras");
     Arc::new(registry)

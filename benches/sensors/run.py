@@ -197,6 +197,19 @@ def flat(args):
 
 
 @contextlib.contextmanager
+def alongside(loop):
+    """Runs `loop(over)` on a thread until the block ends."""
+    over = threading.Event()
+    thread = threading.Thread(target=loop, args=(over,))
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextlib.contextmanager
 def queries(port):
     """A heavy query again and again."""
     sql = "select key, count(*), avg(value), max(value), stddev(value) from readings group by key order by 2 desc"
@@ -215,9 +228,9 @@ def queries(port):
 
 @contextlib.contextmanager
 def repeated(body):
-    over, done = threading.Event(), []
+    done = []
 
-    def loop():
+    def loop(over):
         while not over.is_set():
             try:
                 body()
@@ -225,14 +238,9 @@ def repeated(body):
             except OSError:
                 over.wait(0.2)  # not up yet, or gone already
 
-    thread = threading.Thread(target=loop)
-    thread.start()
-    try:
+    with alongside(loop):
         yield
-    finally:
-        over.set()
-        thread.join()
-        print(f"    beside: {len(done)} times", file=sys.stderr)
+    print(f"    beside: {len(done)} times", file=sys.stderr)
 
 
 def browsers(count, slow=False):
@@ -240,9 +248,9 @@ def browsers(count, slow=False):
 
     @contextlib.contextmanager
     def beside(port):
-        over, open_ = threading.Event(), []
+        open_ = []
 
-        def listen():
+        def listen(over):
             while not over.is_set() and len(open_) < count:
                 try:
                     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
@@ -256,14 +264,9 @@ def browsers(count, slow=False):
                         response.read1(1 << 16)
                 over.wait(0.01)
 
-        thread = threading.Thread(target=listen)
-        thread.start()
-        try:
+        with alongside(listen):
             yield
-        finally:
-            over.set()
-            thread.join()
-            print(f"    beside: {len(open_)} screens", file=sys.stderr)
+        print(f"    beside: {len(open_)} screens", file=sys.stderr)
 
     return beside
 
@@ -288,9 +291,9 @@ def cameras(port, busy, figures):
     """Two hundred cameras send three frames of 720p a second; what came of them goes into `figures`."""
     build = subprocess.run(["cargo", "bench", "--bench", "cameras", "--no-run"], cwd=ROOT, capture_output=True, text=True, check=True)
     feeder = ROOT / re.search(r"\((target/[^)]*/cameras-[^)]*)\)", build.stderr)[1]
-    over, latest = threading.Event(), {}
+    latest = {}
 
-    def feed():
+    def feed(over):
         while not over.is_set():
             child = subprocess.Popen([feeder, "feed", str(PORT), str(busy)], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             while child.poll() is None:
@@ -303,13 +306,8 @@ def cameras(port, busy, figures):
                     body = connection.getresponse().read().decode()
                     latest.update(line.rsplit(" ", 1) for line in body.splitlines() if line.startswith("huong_frame"))
 
-    thread = threading.Thread(target=feed)
-    thread.start()
-    try:
+    with alongside(feed):
         yield
-    finally:
-        over.set()
-        thread.join()
     of = lambda name: float(latest.get(name, "nan"))
     parts = {part: of(f'huong_frames_total{{part="{part}"}}') for part in ("received", "inferred", "gated", "errors")}
     bounds = [(float(re.search(r'le="([^"]*)"', name)[1].replace("+Inf", "inf")), float(count)) for name, count in latest.items() if "age_seconds_bucket" in name]

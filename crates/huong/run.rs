@@ -237,7 +237,7 @@ impl System {
             (Some(evidence), Some(candidates)) => {
                 let exhibits = Exhibits::open(evidence, &config.vision.pipeline(), clock, Arc::clone(&shared))?;
                 let candidates = Arc::clone(candidates);
-                Some(quiet_stage("evidence", EYES, |stop| move || exhibits.run(&candidates, &stop))?)
+                Some(quiet_stage("evidence", KEEPERS, |stop| move || exhibits.run(&candidates, &stop))?)
             }
             _ => None,
         };
@@ -399,7 +399,7 @@ impl Drop for SetOnDrop {
 
 /// Looks at pictures, of which the newest wins: alarms come first.
 const EYES: u8 = 19;
-/// Works on what is safe already.
+/// Keeps what is judged already.
 const KEEPERS: u8 = 10;
 
 /// The same for a thread that leaves a busy machine to those that carry alarms.

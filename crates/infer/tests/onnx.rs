@@ -102,6 +102,10 @@ fn a_missing_or_altered_model_is_named() {
 #[test]
 fn every_mistake_of_a_manifest_is_named_at_once() {
     let wrong = manifest(3, 400, "ABC").replace("coco-1", "coco-0").replace("nms = 0.45", "nms = 45");
+    for step in ["0", "48", "4096"] {
+        let error = refusal(b"", &manifest(80, 416, "ABC").replace("pad = 114", &format!("pad = 114\nstep = {step}")));
+        assert!(error.contains(&format!("input.step: found `{step}`, expected a multiple of 32")), "{error}");
+    }
     let error = refusal(b"", &wrong.replace("bgr", "yuv"));
     assert!(error.contains("input.channels: found `\"yuv\"`, expected `bgr` or `rgb`"), "{error}");
     let error = refusal(b"", &wrong);
@@ -114,6 +118,18 @@ fn every_mistake_of_a_manifest_is_named_at_once() {
     ] {
         assert!(error.contains(expected), "{expected} in {error}");
     }
+}
+
+#[test]
+fn a_model_of_one_size_takes_no_others_whatever_its_manifest_says() {
+    let shipped = |name: &str| workspace().join("models").join(name);
+    let text = std::fs::read_to_string(shipped("helmet.toml")).expect("a readable manifest").replace("helmet.onnx", "model.onnx");
+    let (_folder, path) = folder(&std::fs::read(shipped("helmet.onnx")).expect("a readable model"), &text);
+    assert!(OnnxDetector::open(&path, Provider::Cpu).is_ok());
+    let (_folder, path) =
+        folder(&std::fs::read(shipped("helmet.onnx")).expect("it is there"), &text.replace("pad = 114", "pad = 114\nstep = 32"));
+    let error = OnnxDetector::open(&path, Provider::Cpu).expect_err("its sides are not open").to_string();
+    assert!(error.contains("384") && error.contains("expected one tensor of f32 [1, 3, -1, -1]"), "{error}");
 }
 
 #[test]

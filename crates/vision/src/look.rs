@@ -64,7 +64,7 @@ pub(crate) struct Canvas {
 }
 
 /// What of a frame is to be looked at, in pixels of the frame.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub(crate) struct Plan {
     whole: bool,
     /// At the resolution of the whole.
